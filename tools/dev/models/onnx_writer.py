@@ -10,6 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 PAGE = 4096
+# Axes and shapes stay inside the model: shape inference reads their values.
+INLINE_BYTES = 64
 
 
 class OnnxWriter:
@@ -47,7 +49,10 @@ class OnnxWriter:
         """An initializer in the data file; `make()` gives its array once."""
         if name in self.weights:
             return name
-        array = np.ascontiguousarray(make())
+        array = np.asarray(make(), order="C")
+        if array.nbytes <= INLINE_BYTES:
+            self.weights[name] = numpy_helper.from_array(array, name)
+            return name
         offset = -(-self.data.tell() // PAGE) * PAGE
         self.data.seek(offset)
         self.data.write(array.tobytes())
