@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Runs the parts of the check in a built tree, one after the other.
+
+Every part prints its own failures and reports how many passed and failed.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build"))
+COUNTS = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
+
+
+def run(command, limit_s):
+    """Streams a command's output; gives its last count line or (0, 1)."""
+    counts = None
+    process = subprocess.Popen(["timeout", str(limit_s), *map(str, command)], cwd=ROOT,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in process.stdout:
+        match = COUNTS.match(line)
+        if match:
+            counts = int(match[1]), int(match[2])
+        else:
+            print(line, end="", flush=True)
+    status = process.wait()
+    if counts is None:
+        print(f"{command[1]}: expected a line `N passed, N failed`, but got none "
+              f"(exit code {status})")
+        return 0, 1
+    return counts if status == 0 or counts[1] else (counts[0], counts[1] + 1)
+
+
+def conventions(_):
+    result = subprocess.run([sys.executable, ROOT / "tools/dev/check_conventions.py"],
+                            capture_output=True, text=True)
+    print(result.stdout + result.stderr, end="")
+    if result.returncode == 0:
+        return 1, 0
+    return 0, max(1, len(result.stdout.splitlines()))
+
+
+def lit(pattern):
+    if not (BUILD / "test/lit.site.cfg.py").exists():
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder, "lit.json")
+        command = [sys.executable, "-m", "lit.main", "-q", "-o", report, BUILD / "test"]
+        if pattern:
+            command.insert(3, f"--filter={pattern}")
+        subprocess.run(command, cwd=ROOT)
+        if not report.exists():
+            return 0, 1
+        codes = [t["code"] for t in json.loads(report.read_text())["tests"]]
+    passed = sum(c in ("PASS", "XFAIL", "FLAKYPASS") for c in codes)
+    skipped = sum(c in ("UNSUPPORTED", "SKIPPED", "EXCLUDED") for c in codes)
+    return passed, len(codes) - passed - skipped
+
+
+def unit(pattern):
+    """Every GoogleTest program in the build: an executable named *Tests."""
+    programs = sorted(p for p in BUILD.rglob("*Tests")
+                      if p.is_file() and os.access(p, os.X_OK))
+    if not programs:
+        return None
+    passed = failed = 0
+    for program in programs:
+        with tempfile.TemporaryDirectory() as folder:
+            report = pathlib.Path(folder, "gtest.json")
+            status = subprocess.run(
+                ["timeout", "300", program, "--gtest_brief=1",
+                 f"--gtest_output=json:{report}", f"--gtest_filter=*{pattern}*"],
+                cwd=ROOT).returncode
+            if not report.exists():
+                print(f"{program.name}: expected a report, but got exit code {status}")
+                failed += 1
+                continue
+            totals = json.loads(report.read_text())
+        failed += totals["failures"]
+        passed += totals["tests"] - totals["failures"] - totals.get("disabled", 0)
+    return passed, failed
+
+
+def script(path, limit_s, *arguments):
+    """A part that is a Python program of ours printing its counts."""
+    def part(pattern):
+        if not (ROOT / path).exists() or not (BUILD / "bin/tenon-compile").exists():
+            return None
+        extra = ["--filter", pattern] if pattern else []
+        return run([sys.executable, ROOT / path, *arguments, *extra], limit_s)
+    return part
+
+
+PARTS = {
+    "conventions": conventions,
+    "lit": lit,
+    "unit": unit,
+    "conformance": script("test/conformance/run.py", 600),
+    "model": script("test/EndToEnd/smollm2.py", 400),
+    "corpus": script("test/EndToEnd/corpus.py", 300),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART[:FILTER]",
+                        help=", ".join(PARTS))
+    args = parser.parse_args()
+    chosen = [p.partition(":")[::2] for p in args.parts] or [(p, "") for p in PARTS]
+    for name, _ in chosen:
+        if name not in PARTS:
+            parser.error(f"expected a part of {', '.join(PARTS)}, but got {name}")
+    rows, passed, failed = [], 0, 0
+    for name, pattern in chosen:
+        print(f"== {name}", flush=True)
+        start = time.time()
+        counts = PARTS[name](pattern)
+        spent = time.time() - start
+        if counts is None:
+            rows.append(f"{name:12} {'not in this tree yet':>24}")
+            continue
+        passed, failed = passed + counts[0], failed + counts[1]
+        rows.append(f"{name:12} {counts[0]:6} passed {counts[1]:6} failed {spent:7.1f} s")
+    print("\n" + "\n".join(rows))
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()
