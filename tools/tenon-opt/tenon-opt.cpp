@@ -2,6 +2,11 @@
 // line, prints IR. For tests and for bisecting a pipeline.
 
 #include "dialects/Kernel/KernelDialect.h"
+#include "dialects/ONNX/ONNXDialect.h"
+#include "dialects/Plan/PlanDialect.h"
+#include "tenon/Conversion/KernelToPlan/Passes.h"
+#include "tenon/Transforms/Fuse/Passes.h"
+#include "tenon/Transforms/Plan/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -15,8 +20,12 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registry.insert<mlir::arith::ArithDialect, mlir::func::FuncDialect,
                   mlir::linalg::LinalgDialect, mlir::math::MathDialect,
-                  mlir::tensor::TensorDialect, tenon::kernel::KernelDialect>();
+                  mlir::tensor::TensorDialect, tenon::kernel::KernelDialect, tenon::onnx::ONNXDialect,
+                  tenon::plan::PlanDialect>();
   mlir::registerTransformsPasses();
+  tenon::registerKernelToPlanPasses();
+  tenon::registerFusePasses();
+  tenon::registerPlanPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "tenon optimizer\n", registry));
 }

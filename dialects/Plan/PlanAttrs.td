@@ -1,0 +1,38 @@
+#ifndef TENON_DIALECTS_PLAN_PLANATTRS_TD
+#define TENON_DIALECTS_PLAN_PLANATTRS_TD
+
+include "dialects/Plan/PlanDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+
+class Plan_Attr<string name, string attrMnemonic> : AttrDef<Plan_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Plan_ArenaAttr : Plan_Attr<"Arena", "arena"> {
+  let summary = "bytes in the arena";
+  let description = [{
+    `offset` maps the function's symbols to the first byte's offset in the arena.
+
+    ```mlir
+    #plan.arena<()[s0] -> (s0 * 256)>
+    ```
+  }];
+  let parameters = (ins "::mlir::AffineMap":$offset);
+  let assemblyFormat = "`<` $offset `>`";
+  let genVerifyDecl = 1;
+}
+
+def Plan_OutputAttr : Plan_Attr<"Output", "output"> {
+  let summary = "bytes of an output that the caller sees";
+  let description = [{
+    `index` is the position of the output among the function's results.
+
+    ```mlir
+    #plan.output<0>
+    ```
+  }];
+  let parameters = (ins "unsigned":$index);
+  let assemblyFormat = "`<` $index `>`";
+}
+
+#endif // TENON_DIALECTS_PLAN_PLANATTRS_TD

@@ -1,0 +1,45 @@
+#ifndef TENON_DIALECTS_PLAN_PLANDIALECT_H
+#define TENON_DIALECTS_PLAN_PLANDIALECT_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/AffineMap.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributeInterfaces.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/Plan/PlanDialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Plan/PlanAttrs.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/Plan/PlanOps.h.inc"
+
+namespace tenon::plan {
+
+/// Attribute of a function's argument or result: its dimensions over the
+/// function's symbols, an affine map.
+inline constexpr llvm::StringLiteral kDimsAttr = "tenon.dims";
+/// Attributes of a function: the names of its symbols, their ranges, and the
+/// arena's size in bytes (an affine map, set when memory is planned).
+inline constexpr llvm::StringLiteral kSymbolsAttr = "tenon.symbols";
+inline constexpr llvm::StringLiteral kSymbolRangesAttr = "tenon.symbol_ranges";
+inline constexpr llvm::StringLiteral kArenaSizeAttr = "plan.arena_size";
+
+/// The number of symbols that maps of `function` range over.
+unsigned getNumSymbols(mlir::func::FuncOp function);
+
+/// The dimensions of a plan-level value over its function's symbols; a null map
+/// if a function's argument of dynamic shape does not state them.
+mlir::AffineMap getValueDims(mlir::Value value);
+
+} // namespace tenon::plan
+
+#endif // TENON_DIALECTS_PLAN_PLANDIALECT_H
