@@ -1,0 +1,184 @@
+// Maps a .tenon file and checks it from the outside in: header, hash, FlatBuffers
+// verifier, then the meaning of every table (Decode), then the code.
+#include "runtime/core/Artifact.h"
+
+#include "runtime/core/Decode.h"
+#include "runtime/core/Failure.h"
+#include "runtime/cpu/Features.h"
+#include "runtime/format/FileHeader.h"
+#include "runtime/format/Hash.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace tenon::rt {
+
+MappedFile::MappedFile(const std::string &path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    fail(Status::file, "cannot open '", path, "': ", std::strerror(errno));
+  struct stat info;
+  bool known = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  if (known && info.st_size > 0) {
+    void *address = mmap(nullptr, info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (address != MAP_FAILED) {
+      data = static_cast<const uint8_t *>(address);
+      size = info.st_size;
+    }
+  }
+  int error = errno;
+  close(fd);
+  if (!known)
+    fail(Status::file, "cannot read '", path, "': expected a regular file");
+  if (info.st_size > 0 && !data)
+    fail(Status::file, "cannot map '", path, "': ", std::strerror(error));
+}
+
+MappedFile::~MappedFile() {
+  if (data)
+    munmap(const_cast<uint8_t *>(data), size);
+}
+
+Artifact::Artifact(const std::string &path, const ArtifactOptions &options)
+    : path(path), file(path) {
+  try {
+    readHeader();
+    readManifest();
+    if (options.verifyWeights)
+      verifyWeights();
+    if (options.loadCode)
+      loadCode();
+  } catch (Failure &failure) {
+    failure.message = concat("artifact '", path, "': ", failure.message);
+    throw;
+  }
+}
+
+void Artifact::readHeader() {
+  format::FileHeader header;
+  if (file.size < sizeof(header))
+    fail(Status::corrupt, "expected at least ", sizeof(header), " bytes, but got ",
+         file.size);
+  std::memcpy(&header, file.data, sizeof(header));
+  if (std::memcmp(header.magic, format::fileMagic, sizeof(header.magic)) != 0)
+    fail(Status::corrupt, "expected a .tenon file, but got other contents");
+  if (header.version != format::fileVersion)
+    fail(Status::unsupported, "expected format version ", format::fileVersion,
+         ", but got ", header.version);
+  if (header.flags || header.reserved[0] || header.reserved[1])
+    fail(Status::corrupt, "expected zeros in the header's reserved fields");
+  if (header.fileSize != file.size)
+    fail(Status::corrupt, "expected ", header.fileSize, " bytes, but got ", file.size);
+  if (header.manifestOffset < sizeof(header) || header.manifestOffset % 8 ||
+      header.manifestOffset > file.size ||
+      header.manifestSize > file.size - header.manifestOffset)
+    fail(Status::corrupt, "expected a manifest within the file, but got ",
+         header.manifestSize, " bytes at ", header.manifestOffset);
+  manifestSize = header.manifestSize;
+  manifestCopy.resize(manifestSize / 8 + 1);
+  std::memcpy(manifestCopy.data(), file.data + header.manifestOffset, manifestSize);
+  if (format::hashBytes(manifestCopy.data(), manifestSize) != header.manifestHash)
+    fail(Status::corrupt, "expected a manifest with the hash in the header, but got "
+                          "another; the file is damaged");
+}
+
+void Artifact::readManifest() {
+  const uint8_t *bytes = reinterpret_cast<const uint8_t *>(manifestCopy.data());
+  flatbuffers::Verifier verifier(bytes, manifestSize, /*max_depth=*/128,
+                                 /*max_tables=*/manifestSize / 4 + 64);
+  if (!format::VerifyManifestBuffer(verifier))
+    fail(Status::corrupt, "expected a well-formed manifest, but the verifier refused it");
+  manifest = format::GetManifest(bytes);
+  if (manifest->version() != format::fileVersion)
+    fail(Status::unsupported, "expected manifest version ", format::fileVersion,
+         ", but got ", manifest->version());
+  decodeManifest(*manifest, *this);
+}
+
+void Artifact::verifyWeights() const {
+  for (const WeightInfo &weight : weights)
+    if (format::hashBytes(sectionBytes(weight.section), weight.section.size) !=
+        weight.section.hash)
+      fail(Status::corrupt, "weight '", weight.name,
+           "': expected the hash in the manifest, but got another; the file is damaged");
+}
+
+void Artifact::loadCode() {
+  for (const Code &code : codes)
+    if (code.target == "cpu" || code.target.substr(0, 4) == "cpu:")
+      if (missingFeature(code.features).empty())
+        chosenCode = &code - codes.data();
+  if (kernels.empty())
+    return;
+  if (chosenCode < 0) {
+    std::string missing;
+    for (const Code &code : codes)
+      missing += concat("; '", code.target, "' needs ", missingFeature(code.features));
+    fail(Status::unsupported, "expected code that this machine can run, but got none",
+         missing);
+  }
+  const Code &code = codes[chosenCode];
+  const uint8_t *bytes = sectionBytes(code.section);
+  // The library takes its own copy first: what is hashed is what runs.
+  library = std::make_unique<CodeLibrary>(bytes, code.section.size, code.section.hash,
+                                          std::string(code.target));
+  for (const Kernel &kernel : kernels)
+    functions.push_back(library->find(std::string(kernel.symbol)));
+}
+
+const Entry &Artifact::findEntry(std::string_view name) const {
+  if (name.empty() && entries.size() == 1)
+    return entries.front();
+  std::string names;
+  for (const Entry &entry : entries) {
+    if (entry.name == name)
+      return entry;
+    names += concat(names.empty() ? "'" : ", '", entry.name, "'");
+  }
+  for (const Entry &entry : entries)
+    if (name.empty() && entry.name == "main")
+      return entry;
+  fail(Status::usage, "artifact '", path, "': expected one of the entries ", names,
+       ", but got '", name, "'");
+}
+
+Weights::Weights(std::shared_ptr<const Artifact> artifact) : artifact(std::move(artifact)) {
+  for (const WeightInfo &weight : this->artifact->weights)
+    data.push_back(this->artifact->sectionBytes(weight.section));
+}
+
+static std::string printDims(const std::vector<int64_t> &dims) {
+  std::string text;
+  for (int64_t dim : dims)
+    text += concat(text.empty() ? "" : "x", dim);
+  return "[" + text + "]";
+}
+
+void Weights::replace(std::string_view name, const TensorView &tensor) {
+  size_t i = 0;
+  while (i < data.size() && artifact->weights[i].name != name)
+    ++i;
+  if (i == data.size())
+    fail(Status::usage, "artifact '", artifact->path,
+         "': expected the name of a weight, but got '", name, "'");
+  const WeightInfo &weight = artifact->weights[i];
+  if (!weight.encoding.empty())
+    fail(Status::unsupported, "weight '", name,
+         "': expected one stored as in the model, but got encoding '", weight.encoding, "'");
+  if (tensor.type != weight.type || tensor.dims != weight.dims || !isContiguous(tensor))
+    fail(Status::input, "weight '", name, "': expected a contiguous tensor of ",
+         elementName(weight.type), printDims(weight.dims), ", but got ",
+         elementName(tensor.type), printDims(tensor.dims));
+  Memory copy;
+  copy.grow(weight.section.size, 0, "a weight");
+  if (weight.section.size)
+    std::memcpy(copy.data(), tensor.data, weight.section.size);
+  data[i] = copy.data();
+  replacements.push_back(std::move(copy));
+}
+
+} // namespace tenon::rt

@@ -1,0 +1,236 @@
+// The session's half of tenon_rt.h.
+#include "runtime/core/CApi.h"
+
+using namespace tenon::rt;
+
+namespace {
+/// One input or output in C's terms.
+struct Described {
+  std::string name;
+  DLDataType dtype;
+  std::vector<int64_t> dims;
+  std::vector<std::string> dimNames;
+  std::vector<const char *> dimNamePointers;
+};
+} // namespace
+
+struct tenon_session {
+  std::unique_ptr<Session> session;
+  std::vector<Described> inputs, outputs;
+  std::vector<std::vector<int64_t>> outputShapes;
+  std::string traceNode, traceKernel;
+  mutable std::string variant;
+};
+
+static Described describe(const Program &program, const Signature &tensor) {
+  Described result{std::string(tensor.name), toDLPack(tensor.type), {}, {}, {}};
+  for (uint32_t dim : tensor.dims) {
+    const Expr &expr = program.exprs[dim];
+    result.dims.push_back(expr.op == ExprOp::constant ? expr.value : -1);
+    result.dimNames.emplace_back(
+        expr.op == ExprOp::symbol ? program.symbols[expr.value].name : "");
+  }
+  for (const std::string &name : result.dimNames)
+    result.dimNamePointers.push_back(name.c_str());
+  return result;
+}
+
+static std::vector<Described> describeAll(const Program &program,
+                                          const std::vector<Signature> &tensors) {
+  std::vector<Described> result;
+  for (const Signature &tensor : tensors)
+    result.push_back(describe(program, tensor));
+  return result;
+}
+
+tenon_status tenon_session_create(const tenon_weights *weights,
+                                  const tenon_session_options *options,
+                                  tenon_session **session, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(weights, "weights");
+    requirePointer(session, "session");
+    tenon_session_options given = readOptions(options);
+    auto made = std::make_unique<tenon_session>();
+    made->session = std::make_unique<Session>(weights->weights,
+                                              given.entry ? given.entry : "", given.threads);
+    const Program &program = made->session->signature();
+    made->inputs = describeAll(program, program.inputs);
+    made->outputs = describeAll(program, program.outputs);
+    made->outputShapes.resize(made->outputs.size());
+    *session = made.release();
+  });
+}
+
+void tenon_session_close(tenon_session *session) { delete session; }
+
+size_t tenon_session_num_inputs(const tenon_session *session) {
+  return session ? session->inputs.size() : 0;
+}
+size_t tenon_session_num_outputs(const tenon_session *session) {
+  return session ? session->outputs.size() : 0;
+}
+
+static void fillInfo(const std::vector<Described> &tensors, size_t index,
+                     tenon_tensor_info *info) {
+  requirePointer(info, "info");
+  if (index >= tensors.size())
+    fail(Status::usage, "expected an index below ", tensors.size(), ", but got ", index);
+  const Described &tensor = tensors[index];
+  tenon_tensor_info full{info->size,
+                         tensor.name.c_str(),
+                         tensor.dtype,
+                         int32_t(tensor.dims.size()),
+                         tensor.dims.data(),
+                         tensor.dimNamePointers.data()};
+  std::memcpy(info, &full, std::min(info->size, sizeof(full)));
+}
+
+tenon_status tenon_session_input_info(const tenon_session *session, size_t index,
+                                      tenon_tensor_info *info, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    fillInfo(session->inputs, index, info);
+  });
+}
+
+tenon_status tenon_session_output_info(const tenon_session *session, size_t index,
+                                       tenon_tensor_info *info, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    fillInfo(session->outputs, index, info);
+  });
+}
+
+tenon_status tenon_session_find_input(const tenon_session *session, const char *name,
+                                      size_t *index, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requirePointer(name, "name");
+    requirePointer(index, "index");
+    *index = session->session->findInput(name);
+  });
+}
+
+tenon_status tenon_session_find_output(const tenon_session *session, const char *name,
+                                       size_t *index, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requirePointer(name, "name");
+    requirePointer(index, "index");
+    *index = session->session->findOutput(name);
+  });
+}
+
+static void requireIndex(size_t index, const std::vector<Described> &tensors,
+                         const char *what) {
+  if (index >= tensors.size())
+    fail(Status::usage, "expected the index of an ", what, " below ", tensors.size(),
+         ", but got ", index);
+}
+
+tenon_status tenon_session_set_input(tenon_session *session, size_t index,
+                                     const DLTensor *tensor, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requireIndex(index, session->inputs, "input");
+    std::string what = concat("input '", session->inputs[index].name, "'");
+    session->session->setInput(index, fromDLPack(tensor, what.c_str()));
+  });
+}
+
+tenon_status tenon_session_bind_output(tenon_session *session, size_t index,
+                                       const DLTensor *tensor, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requireIndex(index, session->outputs, "output");
+    if (!tensor)
+      return session->session->bindOutput(index, nullptr, 0);
+    std::string what = concat("output '", session->outputs[index].name, "'");
+    TensorView view = fromDLPack(tensor, what.c_str());
+    int64_t bytes;
+    if (!isContiguous(view) || !byteSize(view.dims, elementBytes(view.type), bytes))
+      fail(Status::usage, what, ": expected contiguous memory of a known size");
+    if (view.type != session->session->signature().outputs[index].type)
+      fail(Status::usage, what, ": expected element type ",
+           elementName(session->session->signature().outputs[index].type), ", but got ",
+           elementName(view.type));
+    session->session->bindOutput(index, const_cast<uint8_t *>(view.data), bytes);
+  });
+}
+
+tenon_status tenon_session_output_shape(tenon_session *session, size_t index, int64_t *dims,
+                                        int32_t *ndim, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requirePointer(ndim, "ndim");
+    std::vector<int64_t> shape = session->session->outputDims(index);
+    int32_t room = *ndim;
+    *ndim = shape.size();
+    if (room < *ndim)
+      fail(Status::usage, "expected room for ", *ndim, " dimensions, but got ", room);
+    if (*ndim)
+      requirePointer(dims, "dims");
+    std::copy(shape.begin(), shape.end(), dims);
+  });
+}
+
+tenon_status tenon_session_run(tenon_session *session, const tenon_run_options *options,
+                               tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    readOptions(options);
+    session->session->run();
+  });
+}
+
+void tenon_session_cancel(tenon_session *session) {
+  if (session)
+    session->session->cancel();
+}
+
+tenon_status tenon_session_output(tenon_session *session, size_t index, DLTensor *tensor,
+                                  tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requirePointer(tensor, "tensor");
+    TensorView view = session->session->output(index);
+    std::vector<int64_t> &shape = session->outputShapes[index];
+    shape = view.dims;
+    tensor->data = const_cast<uint8_t *>(view.data);
+    tensor->device = {kDLCPU, 0};
+    tensor->ndim = shape.size();
+    tensor->dtype = session->outputs[index].dtype;
+    tensor->shape = shape.data();
+    tensor->strides = nullptr;
+    tensor->byte_offset = 0;
+  });
+}
+
+void tenon_session_set_trace(tenon_session *session, tenon_trace_callback callback,
+                             void *user) {
+  if (!session)
+    return;
+  session->session->trace = nullptr;
+  if (!callback)
+    return;
+  session->session->trace = [=](const LaunchEvent &event) {
+    session->traceNode = event.node;
+    session->traceKernel = event.kernel;
+    callback(user, session->traceNode.c_str(), session->traceKernel.c_str(), event.begin,
+             event.end);
+  };
+}
+
+tenon_status tenon_session_get_statistics(const tenon_session *session,
+                                          tenon_session_statistics *statistics,
+                                          tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requirePointer(statistics, "statistics");
+    Session::Statistics known = session->session->statistics();
+    session->variant = known.variant;
+    tenon_session_statistics full{statistics->size, known.peakBytes, known.launches,
+                                  session->session->threads(), session->variant.c_str()};
+    std::memcpy(statistics, &full, std::min(statistics->size, sizeof(full)));
+  });
+}

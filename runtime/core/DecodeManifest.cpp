@@ -1,0 +1,175 @@
+// Decodes the tables around the programs: code, kernels, weights, entries.
+#include "runtime/core/Decode.h"
+#include "runtime/core/Expressions.h"
+#include "runtime/core/Failure.h"
+#include "runtime/format/FileHeader.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace tenon::rt {
+
+void DecodeBudget::spend(uint64_t elements) {
+  if (elements > left)
+    fail(Status::corrupt, "expected a manifest whose tables are about as large as "
+                          "its bytes, but got one that repeats them without bound");
+  left -= elements;
+}
+
+static Section decodeSection(const format::Section *section, uint64_t fileSize,
+                             const std::string &where) {
+  if (!section)
+    fail(Status::corrupt, where, ": expected a section, but got none");
+  Section result{section->offset(), section->size(), section->hash()};
+  if (result.offset % format::sectionAlignment)
+    fail(Status::corrupt, where, ": expected a section at a multiple of ",
+         format::sectionAlignment, ", but got offset ", result.offset);
+  if (result.offset > fileSize || result.size > fileSize - result.offset)
+    fail(Status::corrupt, where, ": expected a section within the file's ", fileSize,
+         " bytes, but got ", result.size, " bytes at ", result.offset);
+  return result;
+}
+
+static ElementType decodeType(ElementType type, const std::string &where) {
+  if (!elementBytes(type))
+    fail(Status::corrupt, where, ": expected a known element type, but got ",
+         unsigned(type));
+  return type;
+}
+
+static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
+                           DecodeBudget &budget) {
+  std::string where = concat("kernel ", index, " '", view(kernel.name()), "'");
+  Kernel result{view(kernel.name()), view(kernel.symbol()), kernel.uses(),
+                kernel.num_symbols(), {}, {}};
+  if (result.symbol.empty())
+    fail(Status::corrupt, where, ": expected a symbol, but got none");
+  result.exprs = decodeExprs(kernel.exprs(), kernel.num_symbols(), where, budget);
+  for (size_t i = 0; i < sizeOf(kernel.arguments()); ++i) {
+    const format::KernelArgument *argument = kernel.arguments()->Get(i);
+    KernelArgument decoded{decodeType(argument->type(), where), {}};
+    budget.spend(1 + sizeOf(argument->dims()));
+    for (size_t d = 0; d < sizeOf(argument->dims()); ++d) {
+      uint32_t dim = argument->dims()->Get(d);
+      if (dim >= result.exprs.size())
+        fail(Status::corrupt, where, " argument ", i, ": expected an expression below ",
+             result.exprs.size(), ", but got ", dim);
+      decoded.dims.push_back(dim);
+    }
+    result.arguments.push_back(std::move(decoded));
+  }
+  return result;
+}
+
+static WeightInfo decodeWeight(const format::Weight &weight, size_t index,
+                               uint64_t fileSize, DecodeBudget &budget) {
+  std::string where = concat("weight ", index, " '", view(weight.name()), "'");
+  WeightInfo result{view(weight.name()), view(weight.encoding()),
+                    decodeType(weight.type(), where), {},
+                    decodeSection(weight.section(), fileSize, where)};
+  budget.spend(1 + sizeOf(weight.dims()));
+  if (weight.dims())
+    result.dims.assign(weight.dims()->begin(), weight.dims()->end());
+  int64_t bytes;
+  if (!byteSize(result.dims, elementBytes(result.type), bytes))
+    fail(Status::corrupt, where, ": expected dimensions whose product fits 64 bits");
+  if (result.encoding.empty() && uint64_t(bytes) != result.section.size)
+    fail(Status::corrupt, where, ": expected a section of ", bytes,
+         " bytes, but got ", result.section.size);
+  return result;
+}
+
+static void decodeCodes(const format::Manifest &manifest, Artifact &artifact,
+                        DecodeBudget &budget) {
+  for (size_t i = 0; i < sizeOf(manifest.codes()); ++i) {
+    const format::Code *code = manifest.codes()->Get(i);
+    Code result{view(code->target()), {},
+                decodeSection(code->section(), artifact.fileSize(),
+                              concat("code ", i, " '", view(code->target()), "'"))};
+    budget.spend(1 + sizeOf(code->features()));
+    for (size_t f = 0; f < sizeOf(code->features()); ++f)
+      result.features.push_back(view(code->features()->Get(f)));
+    artifact.codes.push_back(std::move(result));
+  }
+}
+
+/// Sections of code overlap nothing; weights may share a section whole.
+static void checkOverlaps(const Artifact &artifact) {
+  struct Range {
+    uint64_t begin, size;
+    std::string_view name;
+    bool isWeight;
+  };
+  std::vector<Range> ranges;
+  for (const Code &code : artifact.codes)
+    ranges.push_back({code.section.offset, code.section.size, code.target, false});
+  for (const WeightInfo &weight : artifact.weights)
+    ranges.push_back({weight.section.offset, weight.section.size, weight.name, true});
+  std::sort(ranges.begin(), ranges.end(), [](const Range &a, const Range &b) {
+    return std::tie(a.begin, a.size) < std::tie(b.begin, b.size);
+  });
+  uint64_t end = sizeof(format::FileHeader);
+  const Range *last = nullptr;
+  for (const Range &range : ranges) {
+    if (range.size == 0)
+      continue;
+    bool shared = last && last->isWeight && range.isWeight &&
+                  last->begin == range.begin && last->size == range.size;
+    if (range.begin < end && !shared)
+      fail(Status::corrupt, "expected sections that do not overlap, but got '",
+           range.name, "' within ", last ? last->name : "the header");
+    end = std::max(end, range.begin + range.size);
+    last = &range;
+  }
+}
+
+static void checkSameSignature(const Program &program, const Program &first,
+                               const std::string &where) {
+  auto same = [](const std::vector<Signature> &a, const std::vector<Signature> &b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](const Signature &x, const Signature &y) {
+                        return x.name == y.name && x.type == y.type;
+                      });
+  };
+  if (!same(program.inputs, first.inputs) || !same(program.outputs, first.outputs))
+    fail(Status::corrupt, where,
+         ": expected the inputs and outputs of the entry's first program, but got others");
+}
+
+static Entry decodeEntry(const format::Entry &entry, const Artifact &artifact,
+                         DecodeBudget &budget) {
+  Entry result{view(entry.name()), {}};
+  if (sizeOf(entry.programs()) == 0)
+    fail(Status::corrupt, "entry '", result.name, "': expected a program, but got none");
+  for (size_t i = 0; i < entry.programs()->size(); ++i) {
+    const format::Program *program = entry.programs()->Get(i);
+    std::string where =
+        concat("entry '", result.name, "' program ", i, " '", view(program->variant()), "'");
+    budget.spend(1);
+    result.programs.push_back(decodeProgram(*program, artifact, where, budget));
+    checkSameSignature(result.programs.back(), result.programs.front(), where);
+  }
+  return result;
+}
+
+void decodeManifest(const format::Manifest &manifest, Artifact &artifact) {
+  DecodeBudget budget(artifact.manifestSize * 16 + 65536);
+  artifact.producer = view(manifest.producer());
+  decodeCodes(manifest, artifact, budget);
+  for (size_t i = 0; i < sizeOf(manifest.kernels()); ++i) {
+    budget.spend(1);
+    artifact.kernels.push_back(decodeKernel(*manifest.kernels()->Get(i), i, budget));
+  }
+  for (size_t i = 0; i < sizeOf(manifest.weights()); ++i)
+    artifact.weights.push_back(decodeWeight(*manifest.weights()->Get(i), i,
+                                            artifact.fileSize(), budget));
+  checkOverlaps(artifact);
+  for (size_t i = 0; i < sizeOf(manifest.entries()); ++i) {
+    budget.spend(1);
+    artifact.entries.push_back(decodeEntry(*manifest.entries()->Get(i), artifact, budget));
+  }
+  if (artifact.entries.empty())
+    fail(Status::corrupt, "expected at least one entry, but got none");
+}
+
+} // namespace tenon::rt

@@ -1,0 +1,231 @@
+// The plan executor; every buffer it touches was resolved and checked.
+#include "runtime/core/Executor.h"
+
+#include "runtime/core/Failure.h"
+
+#include <chrono>
+#include <cstring>
+
+namespace tenon::rt {
+
+void Executor::run() {
+  runSteps(program.steps);
+  // Outputs that no step has written (they are empty) still need an address.
+  for (const Signature &output : program.outputs)
+    state.resolve(output.value);
+}
+
+void Executor::runSteps(const std::vector<Step> &steps) {
+  for (const Step &step : steps) {
+    if (cancelled.load(std::memory_order_relaxed))
+      fail(Status::cancelled, "the run was cancelled");
+    runStep(step);
+  }
+}
+
+void Executor::runStep(const Step &step) {
+  switch (step.kind) {
+  case StepKind::launch:
+    return launch(step.index);
+  case StepKind::hostTensor:
+    return fill(program.hostTensors[step.index]);
+  case StepKind::copy:
+    return copy(program.copies[step.index]);
+  case StepKind::readSymbol:
+    return readSymbol(program.reads[step.index]);
+  case StepKind::branch: {
+    const Branch &branch = program.branches[step.index];
+    return runSteps(readBool(branch.condition) ? branch.thenSteps : branch.elseSteps);
+  }
+  case StepKind::loop:
+    return runLoop(program.loops[step.index]);
+  }
+}
+
+/// Compares the buffers with the kernel's own view of them.
+void Executor::checkArguments(const Launch &launch) {
+  const Kernel &kernel = artifact.kernels[launch.kernel];
+  if (kernel.arguments.empty())
+    return;
+  std::vector<Evaluated> own(symbols.size()), exprs(kernel.exprs.size());
+  for (size_t i = 0; i < symbols.size(); ++i)
+    own[i] = {symbols[i], Fault::none};
+  for (size_t i = 0; i < exprs.size(); ++i)
+    exprs[i] = evaluate(kernel.exprs[i], exprs, own.data());
+  std::vector<int64_t> dims;
+  for (size_t i = 0; i < kernel.arguments.size(); ++i) {
+    const KernelArgument &argument = kernel.arguments[i];
+    dims.clear();
+    bool known = true;
+    for (uint32_t dim : argument.dims) {
+      known &= exprs[dim].fault == Fault::none;
+      dims.push_back(exprs[dim].value);
+    }
+    int64_t bytes;
+    known = known && byteSize(dims, elementBytes(argument.type), bytes);
+    int64_t given = state.resolve(launch.buffers[i]).bytes;
+    if (!known || bytes > given)
+      fail(Status::execution, "kernel '", kernel.name, "' argument ", i, ": expected ",
+           known ? concat(bytes) : "a known number of", " bytes, but got ", given);
+  }
+}
+
+/// Scratch for all threads, `scratchStride` bytes for each.
+uint8_t *Executor::scratch(const Launch &launch) {
+  int64_t bytes = state.expr(launch.workspace, "a workspace's size");
+  constexpr int64_t largest = int64_t(1) << 40;
+  if (bytes < 0 || bytes > largest)
+    fail(Status::execution, "expected a workspace of 0 to ", largest, " bytes, but got ",
+         bytes);
+  if (bytes == 0) {
+    scratchStride = 0;
+    return workspace.data();
+  }
+  // A cache line more keeps threads from writing to each other's lines.
+  scratchStride = (bytes + 63) / 64 * 64 + 64;
+  workspace.grow(scratchStride * pool.size(), 0, "the kernels' workspaces");
+  return workspace.data();
+}
+
+namespace {
+struct Call {
+  KernelFunction function;
+  void *const *buffers;
+  const int64_t *symbols;
+  uint8_t *scratch;
+  int64_t scratchStride;
+};
+} // namespace
+
+static void runPiece(void *context, unsigned thread, int64_t begin, int64_t end) {
+  const Call &call = *static_cast<const Call *>(context);
+  call.function(call.buffers, call.symbols, begin, end,
+                call.scratch + thread * call.scratchStride);
+}
+
+static int64_t now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void Executor::launch(uint32_t index) {
+  const Launch &launch = program.launches[index];
+  try {
+    int64_t grid = state.expr(launch.grid, "a launch's grid");
+    if (grid <= 0)
+      return;
+    buffers.clear();
+    for (uint32_t value : launch.buffers)
+      buffers.push_back(state.resolve(value).data);
+    // An output may have moved while a later one grew.
+    for (size_t i = 0; i < buffers.size(); ++i)
+      buffers[i] = state.resolve(launch.buffers[i]).data;
+    symbols.clear();
+    for (uint32_t symbol : launch.symbols)
+      symbols.push_back(state.expr(symbol, "a kernel's symbol"));
+    if (state.checkedAt[index] != state.generation) {
+      checkArguments(launch);
+      state.checkedAt[index] = state.generation;
+    }
+    Call call{artifact.functions[launch.kernel], buffers.data(), symbols.data(),
+              scratch(launch), scratchStride};
+    int64_t begin = trace ? now() : 0;
+    pool.parallelFor(grid, runPiece, &call);
+    ++launches;
+    if (trace)
+      trace({launch.node, artifact.kernels[launch.kernel].name, begin, now()});
+  } catch (Failure &failure) {
+    if (failure.node.empty()) {
+      failure.node = launch.node;
+      failure.message = concat("node '", launch.node, "': ", failure.message);
+    }
+    throw;
+  }
+}
+
+void Executor::fill(const HostTensor &step) {
+  bool wide = program.values[step.value].type == ElementType::i64;
+  uint8_t *to = state.hostBytes(step.value, step.elements.size() * (wide ? 8 : 4));
+  for (uint32_t element : step.elements) {
+    int64_t value = state.expr(element, "an element of a shape tensor");
+    int32_t narrow = int32_t(value);
+    if (!wide && narrow != value)
+      fail(Status::execution, "expected an element of a shape tensor that fits 32 bits, "
+                              "but got ", value);
+    std::memcpy(to, wide ? static_cast<void *>(&value) : &narrow, wide ? 8 : 4);
+    to += wide ? 8 : 4;
+  }
+}
+
+void Executor::copy(const Copy &step) {
+  state.resolve(step.target);
+  ProgramState::Location source = state.resolve(step.source);
+  ProgramState::Location target = state.resolve(step.target);
+  if (source.bytes != target.bytes)
+    fail(Status::execution, "expected a copy of equal sizes, but got ", source.bytes,
+         " bytes ('", program.values[step.source].name, "') and ", target.bytes, " ('",
+         program.values[step.target].name, "')");
+  if (source.bytes)
+    std::memmove(target.data, source.data, source.bytes);
+}
+
+template <typename T>
+static int64_t load(const uint8_t *from) {
+  T value;
+  std::memcpy(&value, from, sizeof(T));
+  return int64_t(value);
+}
+
+void Executor::readSymbol(const ReadSymbol &step) {
+  ElementType type = program.values[step.value].type;
+  int64_t width = elementBytes(type);
+  const uint8_t *from =
+      state.hostBytes(step.value, (int64_t(step.element) + 1) * width) +
+      int64_t(step.element) * width;
+  int64_t value = 0;
+  switch (type) {
+  case ElementType::i64:
+    value = load<int64_t>(from);
+    break;
+  case ElementType::u64:
+    value = load<uint64_t>(from); // beyond 63 bits it is negative: out of range
+    break;
+  case ElementType::i32:
+    value = load<int32_t>(from);
+    break;
+  case ElementType::u32:
+    value = load<uint32_t>(from);
+    break;
+  case ElementType::i16:
+    value = load<int16_t>(from);
+    break;
+  case ElementType::u16:
+    value = load<uint16_t>(from);
+    break;
+  case ElementType::i8:
+    value = load<int8_t>(from);
+    break;
+  default: // u8 and bool; the decoder refuses the others
+    value = load<uint8_t>(from);
+  }
+  state.setSymbol(step.symbol, value);
+}
+
+bool Executor::readBool(uint32_t value) { return *state.hostBytes(value, 1) != 0; }
+
+void Executor::runLoop(const Loop &loop) {
+  int64_t trips = loop.hasTripCount ? state.expr(loop.tripCount, "a loop's trip count") : 0;
+  for (int64_t count = 0;; ++count) {
+    std::memcpy(state.hostBytes(loop.counter, 8), &count, 8);
+    if (loop.hasTripCount && count >= trips)
+      return;
+    if (loop.hasCondition && !readBool(loop.condition))
+      return;
+    if (cancelled.load(std::memory_order_relaxed))
+      fail(Status::cancelled, "the run was cancelled");
+    runSteps(loop.body);
+  }
+}
+
+} // namespace tenon::rt

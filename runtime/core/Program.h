@@ -1,0 +1,135 @@
+// A manifest in the form that the executor walks: plain vectors whose indices
+// have all been checked. Strings point into the manifest that the artifact keeps.
+#ifndef TENON_RUNTIME_CORE_PROGRAM_H
+#define TENON_RUNTIME_CORE_PROGRAM_H
+
+#include "runtime/format/artifact_generated.h"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace tenon::rt {
+
+using format::ElementType;
+using format::ExprOp;
+using format::Residency;
+using format::Storage;
+
+/// Bytes of one element; 0 for a type that this runtime does not know.
+unsigned elementBytes(ElementType type);
+/// "f32", "bool", ...
+const char *elementName(ElementType type);
+
+struct Expr {
+  ExprOp op;
+  uint32_t a, b; // earlier nodes
+  int64_t value; // constant, or the symbol's index
+};
+
+struct Symbol {
+  std::string_view name;
+  int64_t min, max; // max == -1: no bound
+  Residency residency;
+};
+
+struct Value {
+  std::string_view name;
+  ElementType type;
+  Storage storage;
+  std::vector<uint32_t> dims;
+  uint32_t index;
+  uint32_t offset;
+  uint32_t root; // the value that owns the bytes: the end of the chain of views
+};
+
+struct Launch {
+  uint32_t kernel;
+  std::vector<uint32_t> buffers, symbols;
+  uint32_t grid, workspace, results;
+  std::string_view node;
+};
+
+struct HostTensor {
+  uint32_t value;
+  std::vector<uint32_t> elements;
+};
+
+struct Copy {
+  uint32_t source, target;
+};
+
+struct ReadSymbol {
+  uint32_t value, element, symbol;
+};
+
+enum class StepKind : uint8_t { launch, hostTensor, copy, readSymbol, branch, loop };
+
+/// One step: an entry of the program's table for its kind.
+struct Step {
+  StepKind kind;
+  uint32_t index;
+};
+
+struct Branch {
+  uint32_t condition;
+  std::vector<Step> thenSteps, elseSteps;
+};
+
+struct Loop {
+  uint32_t condition, tripCount, counter;
+  bool hasCondition, hasTripCount;
+  std::vector<Step> body;
+};
+
+struct Signature {
+  std::string_view name;
+  ElementType type;
+  std::vector<uint32_t> dims;
+  uint32_t value;
+};
+
+struct Program {
+  std::string_view variant;
+  std::vector<Symbol> symbols;
+  std::vector<Expr> exprs;
+  std::vector<Signature> inputs, outputs;
+  std::vector<Value> values;
+  uint32_t arena;
+  std::vector<Step> steps;
+
+  std::vector<Launch> launches;
+  std::vector<HostTensor> hostTensors;
+  std::vector<Copy> copies;
+  std::vector<ReadSymbol> reads;
+  std::vector<Branch> branches;
+  std::vector<Loop> loops;
+
+  /// For each symbol that a step sets: the expressions to evaluate again, in
+  /// order, and the values that use one of them (or are views of such a value).
+  struct Dependents {
+    std::vector<uint32_t> exprs, values;
+  };
+  std::vector<Dependents> dependents;
+};
+
+struct Entry {
+  std::string_view name;
+  std::vector<Program> programs; // the first that fits runs
+};
+
+struct KernelArgument {
+  ElementType type;
+  std::vector<uint32_t> dims;
+};
+
+struct Kernel {
+  std::string_view name, symbol;
+  uint32_t uses, numSymbols;
+  std::vector<Expr> exprs;
+  std::vector<KernelArgument> arguments; // empty: not known
+};
+
+} // namespace tenon::rt
+
+#endif // TENON_RUNTIME_CORE_PROGRAM_H

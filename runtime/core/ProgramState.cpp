@@ -1,0 +1,258 @@
+// Binds symbols, evaluates, and places values; every address that the executor
+// uses comes from resolve(), which checks it against its owner's bounds.
+#include "runtime/core/ProgramState.h"
+
+#include "runtime/core/Failure.h"
+
+#include <cstdint>
+
+namespace tenon::rt {
+
+ProgramState::ProgramState(const Program &program, const Artifact &artifact,
+                           SessionMemory &memory)
+    : program(program), checkedAt(program.launches.size()), artifact(artifact), memory(memory),
+      symbols(program.symbols.size()), exprs(program.exprs.size()),
+      binders(program.symbols.size()), locations(program.values.size()) {
+  for (const Value &value : program.values) {
+    Storage storage = program.values[value.root].storage;
+    movable.push_back(storage == Storage::input || storage == Storage::output);
+  }
+}
+
+bool ProgramState::bindDim(size_t input, size_t dim, std::string &reason) {
+  const Signature &signature = program.inputs[input];
+  const Expr &expr = program.exprs[signature.dims[dim]];
+  if (expr.op != ExprOp::symbol)
+    return true;
+  const Symbol &symbol = program.symbols[expr.value];
+  Evaluated &bound = symbols[expr.value];
+  int64_t actual = memory.inputs[input].dims[dim];
+  if (bound.fault != Fault::none) {
+    bound = {actual, Fault::none};
+    binders[expr.value] = {input, dim};
+  } else if (bound.value != actual) {
+    const Binder &first = binders[expr.value];
+    reason = concat("input '", signature.name, "' dimension ", dim, ": expected ",
+                    bound.value, " ('", symbol.name, "', as in input '",
+                    program.inputs[first.input].name, "' dimension ", first.dim,
+                    "), but got ", actual);
+    return false;
+  }
+  if (actual < symbol.min || (symbol.max != -1 && actual > symbol.max)) {
+    reason = concat("input '", signature.name, "' dimension ", dim, ": expected '",
+                    symbol.name, "' in ", symbol.min, "..",
+                    symbol.max == -1 ? "" : concat(symbol.max), ", but got ", actual);
+    return false;
+  }
+  return true;
+}
+
+bool ProgramState::bindSymbols(std::string &reason) {
+  for (size_t s = 0; s < symbols.size(); ++s)
+    symbols[s] = {};
+  for (size_t i = 0; i < program.inputs.size(); ++i) {
+    const Signature &signature = program.inputs[i];
+    size_t rank = memory.inputs[i].dims.size();
+    if (rank != signature.dims.size()) {
+      reason = concat("input '", signature.name, "': expected ", signature.dims.size(),
+                      " dimensions, but got ", rank);
+      return false;
+    }
+    for (size_t d = 0; d < rank; ++d)
+      if (!bindDim(i, d, reason))
+        return false;
+  }
+  return true;
+}
+
+bool ProgramState::checkDims(std::string &reason) const {
+  for (size_t i = 0; i < program.inputs.size(); ++i) {
+    const Signature &signature = program.inputs[i];
+    for (size_t d = 0; d < signature.dims.size(); ++d) {
+      const Evaluated &expected = exprs[signature.dims[d]];
+      int64_t actual = memory.inputs[i].dims[d];
+      if (expected.fault == Fault::none && expected.value == actual)
+        continue;
+      std::string text = expected.fault == Fault::none ? concat(expected.value)
+                                                       : describeFault(expected.fault);
+      reason = concat("input '", signature.name, "' dimension ", d, ": expected ", text,
+                      ", but got ", actual);
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool sameSymbols(const std::vector<Evaluated> &a, const std::vector<Evaluated> &b) {
+  for (size_t i = 0; i < a.size(); ++i)
+    if (a[i].value != b[i].value || a[i].fault != b[i].fault)
+      return false;
+  return a.size() == b.size();
+}
+
+void ProgramState::evaluateAll() {
+  for (size_t i = 0; i < exprs.size(); ++i)
+    exprs[i] = evaluate(program.exprs[i], exprs, symbols.data());
+  evaluated = true;
+  dataChanged = false;
+  ++generation;
+  forget(true);
+}
+
+bool ProgramState::bind(std::string &reason) {
+  if (!bindSymbols(reason)) {
+    evaluated = false;
+    return false;
+  }
+  if (!evaluated || dataChanged || !sameSymbols(symbols, boundBefore)) {
+    boundBefore = symbols;
+    evaluateAll();
+  }
+  return checkDims(reason);
+}
+
+void ProgramState::prepare() {
+  int64_t bytes = expr(program.arena, "the arena's size");
+  if (bytes < 0)
+    fail(Status::execution, "expected an arena of at least 0 bytes, but got ", bytes);
+  memory.arena.grow(bytes, 0, "the arena");
+  forget(arenaBefore != memory.arena.data());
+  arenaBefore = memory.arena.data();
+}
+
+void ProgramState::forget(bool everything) {
+  for (size_t v = 0; v < locations.size(); ++v)
+    if (everything || movable[v])
+      locations[v].resolved = false;
+}
+
+bool ProgramState::knows(uint32_t index, int64_t &result) const {
+  result = exprs[index].value;
+  return exprs[index].fault == Fault::none;
+}
+
+int64_t ProgramState::expr(uint32_t index, const char *what) const {
+  const Evaluated &result = exprs[index];
+  if (result.fault != Fault::none)
+    fail(Status::execution, "expected a value for ", what, ", but its expression ",
+         describeFault(result.fault));
+  return result.value;
+}
+
+std::vector<int64_t> ProgramState::dims(const std::vector<uint32_t> &indices) const {
+  std::vector<int64_t> result;
+  for (uint32_t index : indices)
+    result.push_back(expr(index, "a dimension"));
+  return result;
+}
+
+std::string ProgramState::describe(uint32_t value) const {
+  return concat("value ", value, " '", program.values[value].name, "'");
+}
+
+uint8_t *ProgramState::placeOutput(uint32_t value, int64_t bytes) {
+  uint32_t index = program.values[value].index;
+  OutputBuffer &buffer = memory.outputs[index];
+  if (buffer.bound) {
+    if (bytes > buffer.boundBytes)
+      fail(Status::usage, "output '", program.outputs[index].name,
+           "': expected bound memory of at least ", bytes, " bytes, but got ",
+           buffer.boundBytes);
+    return buffer.bound;
+  }
+  uint8_t *before = buffer.own.data();
+  // What a loop has written so far must survive growth.
+  buffer.own.grow(bytes, buffer.own.size(), "an output");
+  if (before && before != buffer.own.data())
+    forget(false);
+  return buffer.own.data();
+}
+
+void ProgramState::place(uint32_t index, Location &location) {
+  const Value &value = program.values[index];
+  int64_t available = 0;
+  switch (value.storage) {
+  case Storage::input:
+    // Kernels take all buffers as void *; results are never in inputs.
+    location.data = const_cast<uint8_t *>(memory.inputs[value.index].data);
+    available = memory.inputs[value.index].bytes;
+    break;
+  case Storage::output:
+    location.data = placeOutput(index, location.bytes);
+    available = location.bytes;
+    break;
+  case Storage::weight:
+    location.data = const_cast<uint8_t *>(memory.weights->data[value.index]);
+    available = artifact.weights[value.index].section.size;
+    break;
+  case Storage::view: {
+    // Not the value it names: a chain of views could be long.
+    const Location &source = resolve(value.root);
+    location.data = source.data;
+    available = source.bytes;
+    break;
+  }
+  case Storage::arena: {
+    int64_t size = expr(program.arena, "the arena's size");
+    int64_t offset = expr(value.offset, "an offset in the arena");
+    if (offset < 0 || offset > size || offset % 64)
+      fail(Status::execution, describe(index),
+           ": expected an offset in the arena that is a multiple of 64 below ", size,
+           ", but got ", offset);
+    location.data = memory.arena.data() + offset;
+    available = size - offset;
+    break;
+  }
+  }
+  if (location.bytes > available)
+    fail(Status::execution, describe(index), ": expected at most the ", available,
+         " bytes of its ", format::EnumNameStorage(value.storage), ", but got ",
+         location.bytes);
+}
+
+const ProgramState::Location &ProgramState::resolve(uint32_t index) {
+  Location &location = locations[index];
+  if (location.resolved)
+    return location;
+  const Value &value = program.values[index];
+  std::vector<int64_t> dims;
+  for (uint32_t dim : value.dims) {
+    if (exprs[dim].fault != Fault::none)
+      fail(Status::execution, describe(index), ": expected known dimensions, but one ",
+           describeFault(exprs[dim].fault));
+    dims.push_back(exprs[dim].value);
+  }
+  if (!byteSize(dims, elementBytes(value.type), location.bytes))
+    fail(Status::execution, describe(index),
+         ": expected dimensions of at least 0 whose product fits 64 bits");
+  place(index, location);
+  location.resolved = true;
+  return location;
+}
+
+uint8_t *ProgramState::hostBytes(uint32_t value, int64_t bytes) {
+  const Location &location = resolve(value);
+  if (bytes > location.bytes)
+    fail(Status::execution, describe(value), ": expected at least ", bytes,
+         " bytes, but got ", location.bytes);
+  return location.data;
+}
+
+void ProgramState::setSymbol(uint32_t index, int64_t value) {
+  const Symbol &symbol = program.symbols[index];
+  if (value < symbol.min || (symbol.max != -1 && value > symbol.max))
+    fail(Status::execution, "symbol '", symbol.name, "': expected a value in ", symbol.min,
+         "..", symbol.max == -1 ? "" : concat(symbol.max), ", but got ", value);
+  if (symbols[index].fault == Fault::none && symbols[index].value == value)
+    return;
+  symbols[index] = {value, Fault::none};
+  dataChanged = true;
+  ++generation;
+  const Program::Dependents &dependents = program.dependents[index];
+  for (uint32_t e : dependents.exprs)
+    exprs[e] = evaluate(program.exprs[e], exprs, symbols.data());
+  for (uint32_t v : dependents.values)
+    locations[v].resolved = false;
+}
+
+} // namespace tenon::rt

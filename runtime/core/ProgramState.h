@@ -1,0 +1,102 @@
+// What a session knows of one program between runs: the symbols' values, the
+// evaluated expressions, and where each value's bytes are.
+#ifndef TENON_RUNTIME_CORE_PROGRAMSTATE_H
+#define TENON_RUNTIME_CORE_PROGRAMSTATE_H
+
+#include "runtime/core/Artifact.h"
+#include "runtime/core/Expressions.h"
+#include "runtime/core/Memory.h"
+
+#include <string>
+#include <vector>
+
+namespace tenon::rt {
+
+/// One input as a run sees it: contiguous bytes, checked against the signature.
+struct BoundInput {
+  const uint8_t *data = nullptr;
+  int64_t bytes = 0;
+  std::vector<int64_t> dims;
+};
+
+/// Memory of one output: the session's own, or the caller's.
+struct OutputBuffer {
+  Memory own;
+  uint8_t *bound = nullptr;
+  int64_t boundBytes = 0;
+
+  uint8_t *data() const { return bound ? bound : own.data(); }
+};
+
+/// Memory that all programs of a session share.
+struct SessionMemory {
+  const Weights *weights = nullptr;
+  Memory arena;
+  std::vector<BoundInput> inputs;
+  std::vector<OutputBuffer> outputs;
+};
+
+class ProgramState {
+public:
+  ProgramState(const Program &program, const Artifact &artifact, SessionMemory &memory);
+
+  const Program &program;
+
+  /// Binds the symbols from the inputs' shapes and evaluates what depends on
+  /// them. False, with a reason, where the shapes do not fit this program.
+  bool bind(std::string &reason);
+  /// Grows the arena and forgets addresses that may have changed.
+  void prepare();
+
+  /// The expression's value; fails with `what` where it has none.
+  int64_t expr(uint32_t index, const char *what) const;
+  /// False where the expression has no value yet.
+  bool knows(uint32_t expr, int64_t &result) const;
+
+  struct Location {
+    uint8_t *data = nullptr;
+    int64_t bytes = 0;
+    bool resolved = false;
+  };
+  /// Where the value's bytes are: within its owner's, or a failure.
+  const Location &resolve(uint32_t value);
+  /// The same for a value that the host reads or writes `bytes` of.
+  uint8_t *hostBytes(uint32_t value, int64_t bytes);
+
+  /// Gives a symbol a value read from data, checks its range, and evaluates
+  /// what depends on it again.
+  void setSymbol(uint32_t symbol, int64_t value);
+
+  /// Changes whenever any expression may have changed.
+  uint64_t generation = 1;
+  /// For each launch, the generation at which its arguments were last checked.
+  std::vector<uint64_t> checkedAt;
+  std::vector<int64_t> dims(const std::vector<uint32_t> &exprs) const;
+
+private:
+  bool bindSymbols(std::string &reason);
+  bool checkDims(std::string &reason) const;
+  bool bindDim(size_t input, size_t dim, std::string &reason);
+  void evaluateAll();
+  void forget(bool everything);
+  std::string describe(uint32_t value) const;
+  void place(uint32_t value, Location &location);
+  uint8_t *placeOutput(uint32_t value, int64_t bytes);
+
+  const Artifact &artifact;
+  SessionMemory &memory;
+  std::vector<Evaluated> symbols, boundBefore, exprs;
+  struct Binder {
+    size_t input, dim;
+  };
+  std::vector<Binder> binders; // which dimension gave a symbol its value
+  std::vector<Location> locations;
+  std::vector<bool> movable; // rooted in an input or an output
+  const uint8_t *arenaBefore = nullptr;
+  bool evaluated = false;
+  bool dataChanged = false; // a step has set a symbol since evaluateAll
+};
+
+} // namespace tenon::rt
+
+#endif // TENON_RUNTIME_CORE_PROGRAMSTATE_H

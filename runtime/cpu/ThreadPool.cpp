@@ -1,0 +1,124 @@
+// See the header: a ticket that is taken by compare-and-swap, spinning, a futex.
+#include "runtime/cpu/ThreadPool.h"
+
+#include "runtime/cpu/Features.h"
+
+#include <algorithm>
+#include <climits>
+#include <immintrin.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace tenon::rt {
+
+// Roughly 50 us: longer than the gap between two launches of one run.
+static constexpr int spinRounds = 1500;
+
+static void futexWait(std::atomic<uint32_t> &word, uint32_t expected) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAIT_PRIVATE, expected,
+          nullptr, nullptr, 0);
+}
+
+static void futexWake(std::atomic<uint32_t> &word, int howMany) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAKE_PRIVATE, howMany,
+          nullptr, nullptr, 0);
+}
+
+static uint32_t chunksLeft(uint64_t ticket) { return uint32_t(ticket); }
+
+ThreadPool::ThreadPool(unsigned threads) {
+  if (threads == 0)
+    threads = physicalCores();
+  try {
+    for (unsigned i = 1; i < threads; ++i)
+      workers.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error &) {
+    // The system gives no more threads: go on with those that it gave.
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stopping = true;
+  wakeups.fetch_add(1);
+  futexWake(wakeups, INT_MAX);
+  for (std::thread &worker : workers)
+    worker.join();
+}
+
+std::shared_ptr<ThreadPool> ThreadPool::shared() {
+  static std::mutex mutex;
+  static std::weak_ptr<ThreadPool> current;
+  std::lock_guard<std::mutex> lock(mutex);
+  std::shared_ptr<ThreadPool> pool = current.lock();
+  if (!pool)
+    current = pool = std::make_shared<ThreadPool>(0);
+  return pool;
+}
+
+bool ThreadPool::runOneChunk(unsigned thread) {
+  uint64_t seen = ticket.load(std::memory_order_acquire);
+  do {
+    if (chunksLeft(seen) == 0)
+      return false;
+  } while (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
+                                         std::memory_order_acquire));
+  int64_t index = chunks - chunksLeft(seen);
+  // Chunks differ by at most one item; no product, which could overflow.
+  int64_t size = count / chunks, larger = count % chunks;
+  int64_t begin = index * size + std::min(index, larger);
+  piece(context, thread, begin, begin + size + (index < larger));
+  done.fetch_add(1, std::memory_order_acq_rel);
+  return true;
+}
+
+void ThreadPool::waitForWork() {
+  for (int round = 0; round < spinRounds; ++round) {
+    if (chunksLeft(ticket.load(std::memory_order_acquire)) || stopping.load())
+      return;
+    _mm_pause();
+  }
+  uint32_t before = wakeups.load();
+  sleepers.fetch_add(1);
+  // Whoever posts after this load sees the sleeper or changes `wakeups` first.
+  if (chunksLeft(ticket.load()) == 0 && !stopping.load())
+    futexWait(wakeups, before);
+  sleepers.fetch_sub(1);
+}
+
+void ThreadPool::work(unsigned thread) {
+  while (!stopping.load(std::memory_order_relaxed))
+    if (!runOneChunk(thread))
+      waitForWork();
+}
+
+void ThreadPool::parallelFor(int64_t items, Piece work, void *workContext) {
+  if (items <= 0)
+    return;
+  if (items == 1 || workers.empty()) {
+    work(workContext, 0, 0, items);
+    return;
+  }
+  std::lock_guard<std::mutex> lock(turn);
+  piece = work;
+  context = workContext;
+  count = items;
+  chunks = std::min<int64_t>(items, chunksPerThread * size());
+  done.store(0, std::memory_order_relaxed);
+  uint64_t number = (ticket.load(std::memory_order_relaxed) >> 32) + 1;
+  ticket.store(number << 32 | uint64_t(chunks)); // publishes the fields above
+  wakeups.fetch_add(1);
+  if (uint32_t sleeping = sleepers.load())
+    futexWake(wakeups, int(std::min<int64_t>(sleeping, chunks - 1)));
+  while (runOneChunk(0))
+    ;
+  for (int round = 0; done.load(std::memory_order_acquire) != uint32_t(chunks); ++round) {
+    if (round < spinRounds)
+      _mm_pause();
+    else
+      std::this_thread::yield(); // more threads than cores: let them finish
+  }
+}
+
+} // namespace tenon::rt

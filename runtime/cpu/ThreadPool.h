@@ -1,0 +1,64 @@
+// Threads that run the pieces of one launch. Workers spin for a short while after
+// each launch, because the next one follows within microseconds, and then sleep.
+#ifndef TENON_RUNTIME_CPU_THREADPOOL_H
+#define TENON_RUNTIME_CPU_THREADPOOL_H
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace tenon::rt {
+
+class ThreadPool {
+public:
+  /// `threads` counts the caller of parallelFor; 0: one for each physical core.
+  explicit ThreadPool(unsigned threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool &) = delete;
+  ThreadPool &operator=(const ThreadPool &) = delete;
+
+  unsigned size() const { return workers.size() + 1; }
+
+  /// A piece of work: items [begin, end), done by thread `thread` < size().
+  using Piece = void (*)(void *context, unsigned thread, int64_t begin, int64_t end);
+
+  /// Runs `piece` over [0, count) and waits. Callers on several threads take
+  /// turns. `piece` must not throw.
+  void parallelFor(int64_t count, Piece piece, void *context);
+
+  /// The pool that sessions share unless they bring their own.
+  static std::shared_ptr<ThreadPool> shared();
+
+private:
+  // A launch is cut into this many chunks a thread, so that a thread that is
+  // held up by others on the machine does not hold up the launch.
+  static constexpr int64_t chunksPerThread = 4;
+
+  void work(unsigned thread);
+  bool runOneChunk(unsigned thread);
+  void waitForWork();
+
+  // Number of the launch (upper half) and its chunks that nobody has taken yet
+  // (lower half). Who takes one by compare-and-swap knows that the launch cannot
+  // end before it is done, so the fields below are stable for it.
+  alignas(64) std::atomic<uint64_t> ticket{0};
+  alignas(64) std::atomic<uint32_t> done{0};
+  alignas(64) std::atomic<uint32_t> wakeups{0};
+  std::atomic<uint32_t> sleepers{0};
+  std::atomic<bool> stopping{false};
+
+  Piece piece = nullptr;
+  void *context = nullptr;
+  int64_t count = 0;
+  int64_t chunks = 0;
+
+  std::mutex turn;
+  std::vector<std::thread> workers;
+};
+
+} // namespace tenon::rt
+
+#endif // TENON_RUNTIME_CPU_THREADPOOL_H

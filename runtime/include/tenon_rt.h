@@ -1,0 +1,210 @@
+/* The C API of the Tenon runtime: load a .tenon artifact, make sessions, run.
+
+   - Handles: a tenon_artifact outlives nothing by itself: weights hold their
+     artifact, sessions hold their weights; close them in any order.
+   - Every function that can fail returns a tenon_status and, where `error` is
+     not null, an error object that the caller frees with tenon_error_free.
+   - Options structs begin with their size: zero them, set `size` to sizeof, set
+     what you need. Null options are the defaults.
+   - A session is for one thread at a time. Several sessions, each in its thread,
+     may share one tenon_weights.
+   - An artifact contains code and is trusted like a shared object. */
+#ifndef TENON_RT_H
+#define TENON_RT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TENON_RT_ABI_VERSION 1
+#define TENON_RT_API __attribute__((visibility("default")))
+
+/* DLPack's tensor, in its stable layout, unless dlpack.h came first. */
+#ifndef DLPACK_DLPACK_H_
+typedef enum { kDLCPU = 1, kDLCUDA = 2 } DLDeviceType;
+typedef struct {
+  DLDeviceType device_type;
+  int32_t device_id;
+} DLDevice;
+typedef enum {
+  kDLInt = 0U,
+  kDLUInt = 1U,
+  kDLFloat = 2U,
+  kDLBfloat = 4U,
+  kDLBool = 6U
+} DLDataTypeCode;
+typedef struct {
+  uint8_t code;
+  uint8_t bits;
+  uint16_t lanes;
+} DLDataType;
+typedef struct {
+  void *data;
+  DLDevice device;
+  int32_t ndim;
+  DLDataType dtype;
+  int64_t *shape;
+  int64_t *strides; /* in elements; null: contiguous, row-major */
+  uint64_t byte_offset;
+} DLTensor;
+#endif
+
+typedef enum {
+  TENON_OK = 0,
+  TENON_USAGE = 1,       /* the caller broke this API's rules */
+  TENON_FILE = 2,        /* a file cannot be read */
+  TENON_CORRUPT = 3,     /* the artifact's bytes are not what they should be */
+  TENON_UNSUPPORTED = 4, /* this machine or runtime cannot run the artifact */
+  TENON_INPUT = 5,       /* an input does not fit the entry's signature */
+  TENON_MEMORY = 6,
+  TENON_CANCELLED = 7,
+  TENON_EXECUTION = 8 /* the program cannot go on with these data */
+} tenon_status;
+
+typedef struct tenon_error tenon_error;
+typedef struct tenon_artifact tenon_artifact;
+typedef struct tenon_weights tenon_weights;
+typedef struct tenon_session tenon_session;
+
+/* The library's TENON_RT_ABI_VERSION, and its version as text. */
+TENON_RT_API uint32_t tenon_abi_version(void);
+TENON_RT_API const char *tenon_version(void);
+
+TENON_RT_API tenon_status tenon_error_code(const tenon_error *error);
+TENON_RT_API const char *tenon_error_message(const tenon_error *error);
+/* The ONNX node that is to blame, or "". */
+TENON_RT_API const char *tenon_error_node(const tenon_error *error);
+TENON_RT_API void tenon_error_free(tenon_error *error);
+
+/* `level`: 0 information, 1 warning. Called from any thread; null turns it off. */
+typedef void (*tenon_log_callback)(void *user, int level, const char *message);
+TENON_RT_API void tenon_set_log_callback(tenon_log_callback callback, void *user);
+
+/* --- artifact ------------------------------------------------------------ */
+
+typedef struct {
+  size_t size;
+  int32_t verify_weights; /* 1: check the weights' hashes too; reads them all */
+} tenon_artifact_options;
+
+TENON_RT_API tenon_status tenon_artifact_open(const char *path,
+                                              const tenon_artifact_options *options,
+                                              tenon_artifact **artifact,
+                                              tenon_error **error);
+TENON_RT_API void tenon_artifact_close(tenon_artifact *artifact);
+TENON_RT_API size_t tenon_artifact_num_entries(const tenon_artifact *artifact);
+/* Null where `index` is too large. Lives as long as the artifact. */
+TENON_RT_API const char *tenon_artifact_entry_name(const tenon_artifact *artifact,
+                                                   size_t index);
+
+/* --- weights ------------------------------------------------------------- */
+
+TENON_RT_API tenon_status tenon_weights_create(const tenon_artifact *artifact,
+                                               tenon_weights **weights,
+                                               tenon_error **error);
+/* Copies `tensor` in place of the weight's bytes; same type and shape. Only
+   before the first session is made from these weights. */
+TENON_RT_API tenon_status tenon_weights_replace(tenon_weights *weights, const char *name,
+                                                const DLTensor *tensor,
+                                                tenon_error **error);
+TENON_RT_API void tenon_weights_close(tenon_weights *weights);
+
+/* --- session ------------------------------------------------------------- */
+
+typedef struct {
+  size_t size;
+  const char *entry; /* null: the only one, or "main" */
+  uint32_t threads;  /* 0: share the process's pool, a thread per physical core */
+} tenon_session_options;
+
+TENON_RT_API tenon_status tenon_session_create(const tenon_weights *weights,
+                                               const tenon_session_options *options,
+                                               tenon_session **session,
+                                               tenon_error **error);
+TENON_RT_API void tenon_session_close(tenon_session *session);
+
+/* Set `size` before the call. What it points to lives as long as the session. */
+typedef struct {
+  size_t size;
+  const char *name;
+  DLDataType dtype;
+  int32_t ndim;
+  const int64_t *dims;          /* -1: not a constant */
+  const char *const *dim_names; /* of symbols; "" elsewhere */
+} tenon_tensor_info;
+
+TENON_RT_API size_t tenon_session_num_inputs(const tenon_session *session);
+TENON_RT_API size_t tenon_session_num_outputs(const tenon_session *session);
+TENON_RT_API tenon_status tenon_session_input_info(const tenon_session *session,
+                                                   size_t index, tenon_tensor_info *info,
+                                                   tenon_error **error);
+TENON_RT_API tenon_status tenon_session_output_info(const tenon_session *session,
+                                                    size_t index, tenon_tensor_info *info,
+                                                    tenon_error **error);
+/* Index of the input or output `name`. */
+TENON_RT_API tenon_status tenon_session_find_input(const tenon_session *session,
+                                                   const char *name, size_t *index,
+                                                   tenon_error **error);
+TENON_RT_API tenon_status tenon_session_find_output(const tenon_session *session,
+                                                    const char *name, size_t *index,
+                                                    tenon_error **error);
+
+/* The bytes must stay in place until the run ends; a tensor that is not contiguous
+   is copied at once. The input stays set for later runs. */
+TENON_RT_API tenon_status tenon_session_set_input(tenon_session *session, size_t index,
+                                                  const DLTensor *tensor,
+                                                  tenon_error **error);
+/* Makes the runs write this output to the caller's memory; the tensor's size is
+   the room there is. Null: memory of the session again. */
+TENON_RT_API tenon_status tenon_session_bind_output(tenon_session *session, size_t index,
+                                                    const DLTensor *tensor,
+                                                    tenon_error **error);
+/* Dimensions of an output for the inputs that are set; -1 where only the run can
+   tell. `*ndim` is the room in `dims` before and the rank after. */
+TENON_RT_API tenon_status tenon_session_output_shape(tenon_session *session, size_t index,
+                                                     int64_t *dims, int32_t *ndim,
+                                                     tenon_error **error);
+
+typedef struct {
+  size_t size;
+  void *stream; /* of a device; the CPU ignores it */
+} tenon_run_options;
+
+TENON_RT_API tenon_status tenon_session_run(tenon_session *session,
+                                            const tenon_run_options *options,
+                                            tenon_error **error);
+/* Makes a running session stop between two launches, and the next run if none is
+   running. May be called from any thread. */
+TENON_RT_API void tenon_session_cancel(tenon_session *session);
+
+/* An output of the last run. Shape and bytes are the session's until its next
+   call of run or output_shape; bound memory is the caller's. */
+TENON_RT_API tenon_status tenon_session_output(tenon_session *session, size_t index,
+                                               DLTensor *tensor, tenon_error **error);
+
+/* Called after each launch of a run; nanoseconds of the monotonic clock. */
+typedef void (*tenon_trace_callback)(void *user, const char *node, const char *kernel,
+                                     int64_t begin_ns, int64_t end_ns);
+TENON_RT_API void tenon_session_set_trace(tenon_session *session,
+                                          tenon_trace_callback callback, void *user);
+
+typedef struct {
+  size_t size;
+  int64_t peak_bytes; /* arena, outputs, scratch and copies of inputs */
+  int64_t launches;   /* of the last run */
+  uint32_t threads;
+  const char *variant; /* of the last run */
+} tenon_session_statistics;
+
+TENON_RT_API tenon_status tenon_session_get_statistics(const tenon_session *session,
+                                                       tenon_session_statistics *statistics,
+                                                       tenon_error **error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TENON_RT_H */
