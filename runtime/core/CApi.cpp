@@ -1,6 +1,8 @@
 // tenon_rt.h over Artifact, Weights and Session. No exception leaves this file.
 #include "runtime/core/CApi.h"
 
+#include "runtime/core/Version.h"
+
 #include <mutex>
 
 using namespace tenon::rt;
@@ -80,7 +82,7 @@ void tenon::rt::logMessage(int level, const std::string &message) {
 }
 
 uint32_t tenon_abi_version(void) { return TENON_RT_ABI_VERSION; }
-const char *tenon_version(void) { return TENON_VERSION; }
+const char *tenon_version(void) { return version(); }
 
 tenon_status tenon_error_code(const tenon_error *error) {
   return error ? error->code : TENON_OK;
