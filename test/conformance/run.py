@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Compiles and runs the onnx package's node tests, one forked child per case.
+
+A case that expected.txt promises and that does not pass is a failure. --update
+writes expected.txt and docs/coverage.md from what was found.
+"""
+import argparse
+import json
+import os
+import pathlib
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "EndToEnd")]
+
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+from cases import FORMS, difference, in_form, load_cases  # noqa: E402
+from coverage_table import write_table  # noqa: E402
+from tenon_tools import BUILD, ROOT, tenon_session  # noqa: E402
+
+EXPECTED = HERE / "expected.txt"
+
+
+def run_case(case, form):
+    """(result, reason): pass, refused, wrong, error or crash; none: no such form."""
+    made = in_form(case, form)
+    if made is None:
+        return "none", ""
+    model, feeds, expected = made
+    with tempfile.TemporaryDirectory(prefix="tenon-node-") as folder:
+        path, artifact = f"{folder}/model.onnx", f"{folder}/model.tenon"
+        onnx.save(model, path)
+        compiled = subprocess.run(
+            [BUILD / "bin/tenon-compile", path, "-o", artifact, "--target=cpu:host"],
+            capture_output=True, text=True, errors="replace")
+        message = first_error(compiled.stderr).replace(f"{folder}/", "")
+        if compiled.returncode == 1:
+            return "refused", message
+        if compiled.returncode:
+            kind = "crash" if compiled.returncode < 0 else "error"
+            return kind, f"tenon-compile exited {compiled.returncode}: {message}"
+        if any(v is None for v in (*feeds.values(), *expected.values())):
+            return "error", "compiled a value that is no tensor"
+        try:
+            results = tenon_session(artifact, threads=1).run(feeds)
+        except Exception as error:
+            return "error", f"{type(error).__name__}: {error}".replace(f"{folder}/", "")
+    for name, value in expected.items():
+        if name not in results:
+            return "wrong", f"{name}: expected an output, but got none"
+        reason = difference(case, value, np.asarray(results[name]))
+        if reason:
+            return "wrong", f"{name}: {reason}"
+    return "pass", ""
+
+
+def first_error(text):
+    lines = text.strip().splitlines()
+    chosen = next((x for x in lines if "error:" in x), lines[0] if lines else "no message")
+    return chosen.partition("error:")[2].strip() or chosen.strip()
+
+
+class Child:
+    """One case in a forked process group, with a deadline."""
+
+    def __init__(self, key, case, limit_s):
+        self.key, self.deadline = key, time.monotonic() + limit_s
+        self.read, write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setpgid(0, 0)
+            os.close(self.read)
+            try:
+                answer = run_case(case, key[1])
+            except BaseException as error:
+                answer = "error", f"{type(error).__name__}: {error}"
+            os.write(write, json.dumps(answer).encode()[:60000])
+            os._exit(0)
+        os.close(write)
+
+    def finish(self, timed_out=False):
+        """(result, reason) once the pipe is readable or the time is over."""
+        text = b""
+        if timed_out:
+            for kill, target in ((os.killpg, self.pid), (os.kill, self.pid)):
+                try:
+                    kill(target, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        else:
+            while chunk := os.read(self.read, 65536):
+                text += chunk
+        os.close(self.read)
+        _, status = os.waitpid(self.pid, 0)
+        if timed_out:
+            return "crash", "no end within the time limit"
+        if os.WIFSIGNALED(status):
+            return "crash", f"signal {os.WTERMSIG(status)} while running"
+        return tuple(json.loads(text)) if text else ("error", "no answer")
+
+
+def run_all(cases, keys, jobs, limit_s):
+    """(name, form) -> (result, reason)."""
+    results, running, waiting = {}, selectors.DefaultSelector(), list(reversed(keys))
+    while waiting or running.get_map():
+        while waiting and len(running.get_map()) < jobs:
+            key = waiting.pop()
+            child = Child(key, cases[key[0]], limit_s)
+            running.register(child.read, selectors.EVENT_READ, child)
+        ready = {k.fd for k, _ in running.select(timeout=0.5)}
+        for entry in list(running.get_map().values()):
+            child = entry.data
+            late = time.monotonic() > child.deadline
+            if entry.fd in ready or late:
+                running.unregister(entry.fd)
+                results[child.key] = child.finish(late and entry.fd not in ready)
+    return results
+
+
+def read_expected():
+    """The (name, form) pairs that must pass."""
+    if not EXPECTED.exists():
+        return set()
+    rows = (line.split() for line in EXPECTED.read_text().splitlines()
+            if not line.startswith("#"))
+    return {(row[0], form) for row in rows if row for form in row[1:]}
+
+
+def write_expected(results):
+    """Keeps what the forms that did not run promised."""
+    ran = {key for key in results}
+    passed = {key for key, (result, _) in results.items() if result == "pass"}
+    passed |= {key for key in read_expected() if key not in ran}
+    names = sorted({name for name, _ in passed})
+    lines = ["# Node tests that must pass, with the forms; run.py --update writes this."]
+    lines += [" ".join([n, *(f for f in FORMS if (n, f) in passed)]) for n in names]
+    EXPECTED.write_text("\n".join(lines) + "\n")
+
+
+def choose(cases, args):
+    """The first form of every case, and of the others a third that rotates by day."""
+    forms = FORMS if args.full or args.update else ("static",)
+    keys = [(name, form) for form in forms for name in cases]
+    if args.form:
+        keys = [(name, args.form) for name in cases]
+    elif forms == ("static",) and not args.static:
+        third = int(time.time() // 86400) % 3
+        keys += [(name, form) for form in FORMS[1:] for name in cases
+                 if zlib.crc32(name.encode()) % 3 == third]
+    return [key for key in keys if args.filter in key[0]]
+
+
+def report(results, verbose):
+    counts = {}
+    for (name, form), (result, reason) in sorted(results.items()):
+        counts.setdefault(form, {}).setdefault(result, []).append(name)
+        if result in ("wrong", "error", "crash") or verbose:
+            print(f"{result}: {name} ({form}): {reason}")
+    for form in FORMS:
+        if form in counts:
+            numbers = ", ".join(f"{len(counts[form].get(r, []))} {r}" for r in
+                                ("pass", "refused", "wrong", "error", "crash"))
+            print(f"{form}: {numbers}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--filter", default="", help="part of a case's name")
+    parser.add_argument("--form", choices=FORMS, help="this form only")
+    parser.add_argument("--static", action="store_true", help="no rotating third")
+    parser.add_argument("--full", action="store_true", help="all three forms")
+    parser.add_argument("--update", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=30, help="seconds a case")
+    parser.add_argument("--verbose", action="store_true", help="refusals too")
+    args = parser.parse_args()
+    cases = load_cases()
+    results = run_all(cases, choose(cases, args), args.jobs, args.limit)
+    report(results, args.verbose)
+    if args.update:
+        write_expected(results)
+        write_table(ROOT / "docs/coverage.md", cases, results)
+    expected = read_expected()
+    broken = sorted(key for key in expected & results.keys() if results[key][0] != "pass")
+    for name, form in broken:
+        result, reason = results[name, form]
+        print(f"FAIL: {name} ({form}): expected pass, but got {result}: {reason}")
+    passed = sum(result == "pass" for result, _ in results.values())
+    print(f"{passed} passed, {len(broken)} failed")
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
