@@ -1,0 +1,197 @@
+"""Runs Tenon artifacts on NumPy arrays.
+
+    artifact = tenon.load("model.tenon")
+    session = artifact.session()
+    outputs = session.run({"x": x})
+"""
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+import numpy as np
+
+from . import _library as _c
+from . import _tensors
+from ._library import TenonError
+
+__all__ = ["Artifact", "Session", "Statistics", "TenonError", "TensorInfo", "load", "version"]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output: a dimension is a number, a symbol's name, or None."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of a session: bytes it holds at most, and facts of its last run."""
+
+    peak_bytes: int
+    launches: int
+    threads: int
+    variant: str
+
+
+def version() -> str:
+    """The runtime's version and build."""
+    return _c.library.tenon_version().decode()
+
+
+class _Handle:
+    """Owns one object of the C API."""
+
+    def __init__(self, create: str, close: str, *arguments: Any) -> None:
+        self._close = getattr(_c.library, close)
+        self.pointer = ctypes.c_void_p()
+        _c.call(create, *arguments, ctypes.byref(self.pointer))
+
+    def close(self) -> None:
+        if self.pointer:
+            self._close(self.pointer)
+            self.pointer = ctypes.c_void_p()
+
+    def __del__(self) -> None:
+        if hasattr(self, "pointer"):
+            self.close()
+
+
+class Artifact:
+    """A loaded artifact and its weights, which its sessions share."""
+
+    def __init__(self, path: str | os.PathLike[str], verify: bool = False) -> None:
+        options = _c.ArtifactOptions(verify_weights=int(verify))
+        self._artifact = _Handle("tenon_artifact_open", "tenon_artifact_close",
+                                 os.fsencode(path), ctypes.byref(options))
+        self._weights = _Handle("tenon_weights_create", "tenon_weights_close",
+                                self._artifact.pointer)
+
+    @property
+    def entries(self) -> list[str]:
+        count = _c.library.tenon_artifact_num_entries(self._artifact.pointer)
+        return [_c.library.tenon_artifact_entry_name(self._artifact.pointer, i).decode()
+                for i in range(count)]
+
+    def replace_weight(self, name: str, array: np.ndarray) -> None:
+        """Takes a copy of `array` for weight `name`; before the first session."""
+        array = np.ascontiguousarray(array)
+        tensor = _tensors.describe(array, _tensors.runtime_type(array.dtype))
+        _c.call("tenon_weights_replace", self._weights.pointer, name.encode(),
+                ctypes.byref(tensor))
+
+    def session(self, entry: str | None = None, threads: int | None = None) -> Session:
+        """Without `threads`, all sessions share a pool, a thread a core."""
+        return Session(self, entry, threads)
+
+
+class Session:
+    """Runs one entry. Use a session from one thread at a time."""
+
+    def __init__(self, artifact: Artifact, entry: str | None = None,
+                 threads: int | None = None) -> None:
+        options = _c.SessionOptions(entry=entry.encode() if entry is not None else None,
+                                    threads=threads or 0)
+        self.artifact = artifact
+        self._session = _Handle("tenon_session_create", "tenon_session_close",
+                                artifact._weights.pointer, ctypes.byref(options))
+        self._running = threading.Lock()
+        pointer = self._session.pointer
+        self.inputs = [self._info("input", i)
+                       for i in range(_c.library.tenon_session_num_inputs(pointer))]
+        self.outputs = [self._info("output", i)
+                        for i in range(_c.library.tenon_session_num_outputs(pointer))]
+        self._input_index = {info.name: i for i, info in enumerate(self.inputs)}
+        self._output_index = {info.name: i for i, info in enumerate(self.outputs)}
+        self._held: dict[int, np.ndarray] = {}  # what the runtime points into
+
+    def _info(self, kind: str, index: int) -> TensorInfo:
+        info = _c.CTensorInfo()
+        _c.call(f"tenon_session_{kind}_info", self._session.pointer, index, ctypes.byref(info))
+        shape = tuple(info.dims[i] if info.dims[i] >= 0 else info.dim_names[i].decode() or None
+                      for i in range(info.ndim))
+        return TensorInfo(info.name.decode(), _tensors.numpy_type(info.dtype), shape)
+
+    def _index(self, table: dict[str, int], what: str, name: str) -> int:
+        if name not in table:
+            raise KeyError(f"expected one of the {what}s {list(table)}, but got {name!r}")
+        return table[name]
+
+    def _set_input(self, name: str, value: Any) -> None:
+        index = self._index(self._input_index, "input", name)
+        array = _aligned(np.asarray(value))
+        dtype = _tensors.runtime_type(array.dtype, self.inputs[index].dtype)
+        tensor = _tensors.describe(array, dtype)
+        _c.call("tenon_session_set_input", self._session.pointer, index, ctypes.byref(tensor))
+        self._held[index] = array
+
+    def bind_output(self, name: str, array: np.ndarray | None) -> None:
+        """Makes runs write output `name` to `array`, a contiguous one with room
+        for it; None: to the session's memory again."""
+        index = self._index(self._output_index, "output", name)
+        tensor = None
+        if array is not None:
+            if not array.flags.writeable:
+                raise ValueError(f"output {name!r}: expected a writable array")
+            dtype = _tensors.runtime_type(array.dtype, self.outputs[index].dtype)
+            tensor = ctypes.byref(_tensors.describe(array, dtype))
+        _c.call("tenon_session_bind_output", self._session.pointer, index, tensor)
+        self._held[-1 - index] = array
+
+    def output_shape(self, name: str) -> tuple[int | None, ...]:
+        """Shape of an output for the inputs of the last run; None where only the
+        run can tell."""
+        index = self._index(self._output_index, "output", name)
+        ndim = ctypes.c_int32(len(self.outputs[index].shape))
+        dims = (ctypes.c_int64 * ndim.value)()
+        _c.call("tenon_session_output_shape", self._session.pointer, index, dims,
+                ctypes.byref(ndim))
+        return tuple(None if dim < 0 else dim for dim in dims)
+
+    def run(self, inputs: Mapping[str, Any] | None = None, *, copy: bool = True
+            ) -> dict[str, np.ndarray]:
+        """Runs on `inputs`; those not named keep their last value. With
+        copy=False the results are views that the next run overwrites."""
+        if not self._running.acquire(blocking=False):
+            raise RuntimeError("expected one run at a time; make a session for each thread")
+        try:
+            for name, value in (inputs or {}).items():
+                self._set_input(name, value)
+            _c.call("tenon_session_run", self._session.pointer, None)
+            return {info.name: self._output(i, copy) for i, info in enumerate(self.outputs)}
+        finally:
+            self._running.release()
+
+    def _output(self, index: int, copy: bool) -> np.ndarray:
+        tensor = _c.DLTensor()
+        _c.call("tenon_session_output", self._session.pointer, index, ctypes.byref(tensor))
+        array = _tensors.view(tensor, self)
+        return array.copy() if copy else array
+
+    def cancel(self) -> None:
+        """Stops a run at its next launch; for another thread to call."""
+        _c.library.tenon_session_cancel(self._session.pointer)
+
+    @property
+    def statistics(self) -> Statistics:
+        known = _c.CStatistics()
+        _c.call("tenon_session_get_statistics", self._session.pointer, ctypes.byref(known))
+        return Statistics(known.peak_bytes, known.launches, known.threads,
+                          known.variant.decode())
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """The array itself where its elements are aligned and its strides whole."""
+    whole = all(stride % array.itemsize == 0 for stride in array.strides)
+    return array if array.flags.aligned and whole else np.ascontiguousarray(array.copy())
+
+
+def load(path: str | os.PathLike[str], *, verify: bool = False) -> Artifact:
+    """Maps an artifact; `verify` checks the weights' hashes too."""
+    return Artifact(path, verify)
