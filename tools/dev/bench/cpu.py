@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""SmolLM2 on the CPU against ONNX Runtime and against the machine, in one run.
+
+Decode at a context of 512 and prefill of 512, engines taking turns, best of N.
+--write puts the numbers into docs/benchmarks/cpu.md between its markers.
+"""
+import argparse
+import datetime
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "test/EndToEnd")]
+
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+from tenon_tools import compile_model, ort_session, tenon_session  # noqa: E402
+
+MODELS, PAGE = ROOT / "models/smollm2", ROOT / "docs/benchmarks/cpu.md"
+CONTEXT = 512
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+class Engine:
+    """A session with prefill and decode; the cache is fed back as it came."""
+
+    def __init__(self, label, run, inputs):
+        self.label, self.run = label, run
+        self.names = {i.name for i in inputs}
+        self.empty = {i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32)
+                      for i in inputs if i.name.startswith("past_key_values.")}
+        self.prefill_s = self.decode_s = float("inf")
+
+    def step(self, ids, past, length):
+        total = length + len(ids)
+        feeds = {"input_ids": np.array([ids], np.int64),
+                 "attention_mask": np.ones((1, total), np.int64),
+                 "position_ids": np.arange(length, total, dtype=np.int64)[None]}
+        feeds = {n: v for n, v in feeds.items() if n in self.names}
+        start = time.perf_counter()
+        results = self.run({**feeds, **past})
+        spent = time.perf_counter() - start
+        return spent, {n: results[n.replace("past_key_values", "present")] for n in past}
+
+    def measure(self, ids, steps):
+        """One round; keeps the best time of a prefill and of a decode step."""
+        spent, past = self.step(ids, self.empty, 0)
+        self.prefill_s = min(self.prefill_s, spent)
+        for n in range(steps):
+            spent, past = self.step([ids[n]], past, CONTEXT + n)
+            self.decode_s = min(self.decode_s, spent)
+
+
+def ort_engine(form, threads):
+    session = ort_session(MODELS / f"{form}.onnx", threads)
+    outputs = [o.name for o in session.get_outputs()]
+    return Engine(f"ONNX Runtime, {form}",
+                  lambda feeds: dict(zip(outputs, session.run(None, feeds))),
+                  session.get_inputs())
+
+
+def probe(threads):
+    """(GFLOP/s, GB/s) that this machine gives a small program now."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["clang++-22", "-O3", "-march=native", "-ffp-contract=fast",
+                        "-pthread", ROOT / "tools/dev/bench/probe.cpp", "-o",
+                        f"{folder}/probe"], check=True)
+        text = subprocess.run([f"{folder}/probe", str(threads)], capture_output=True,
+                              text=True, check=True).stdout.split()
+    return float(text[1]), float(text[4])
+
+
+def work(form):
+    """(bytes a decode step reads, FLOPs of a prefill) by the model's own sizes."""
+    model = onnx.load(MODELS / f"{form}.onnx", load_external_data=False)
+    past = [i for i in model.graph.input if i.name.startswith("past_key_values.")]
+    heads, width = (past[0].type.tensor_type.shape.dim[i].dim_value for i in (1, 3))
+    weights = {t.name: list(t.dims) for t in model.graph.initializer}
+    embedding = weights.pop("model.embed_tokens.weight")
+    matrices = [d for d in weights.values() if len(d) == 2] + [embedding]
+    parameters = sum(int(np.prod(d)) for d in matrices)
+    cache = len(past) * heads * width * CONTEXT * 4
+    # Scores and their product with V: every query head, half by causality.
+    attention = len(past) // 2 * 2 * 2 * embedding[1] * CONTEXT * CONTEXT // 2
+    return parameters * 4 + cache, 2 * parameters * CONTEXT + attention
+
+
+def cpu_name():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def table(engines, args, bounds):
+    flops, bandwidth = bounds
+    read, multiplied = work(args.form)
+    ours, peers = engines[0], engines[1:]
+    yield f"Machine: {cpu_name()}, {os.cpu_count()} CPUs. {args.threads} threads, best of"
+    yield f"{args.rounds} prefills and {args.rounds * args.steps} decode steps, engines taking turns. Peer:"
+    yield f"ONNX Runtime {__import__('onnxruntime').__version__} with its defaults. {datetime.date.today()}."
+    yield ""
+    yield "| engine | prefill 512, tok/s | decode at 512, tok/s |"
+    yield "|---|---:|---:|"
+    for engine in engines:
+        yield f"| {engine.label} | {CONTEXT / engine.prefill_s:.1f} | {1 / engine.decode_s:.2f} |"
+    yield ""
+    prefill = min(e.prefill_s for e in peers) / ours.prefill_s
+    decode = min(e.decode_s for e in peers) / ours.decode_s
+    yield f"Ratio to the better peer: prefill {prefill:.2f}, decode {decode:.2f}."
+    yield (f"Against the bounds probed in this run ({flops:.0f} GFLOP/s, {bandwidth:.1f} "
+           f"GB/s): prefill {multiplied / ours.prefill_s / flops / 1e9:.2f}, decode "
+           f"{read / ours.decode_s / bandwidth / 1e9:.2f}.")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--form", default="plain")
+    parser.add_argument("--target", default="cpu:host")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    peers = ["plain", "genai-f32"]
+    forms = ",".join(dict.fromkeys([args.form, *peers]))
+    subprocess.run([sys.executable, ROOT / "tools/dev/models/smollm2", "--forms", forms],
+                   check=True)
+    artifact = MODELS / f"{args.form}.{args.target.replace(':', '-')}.tenon"
+    compile_model(MODELS / f"{args.form}.onnx", artifact, target=args.target)
+    session = tenon_session(artifact, args.threads)
+    engines = [Engine(f"Tenon, {args.form}", session.run, session.inputs),
+               *(ort_engine(form, args.threads) for form in peers)]
+    ids = np.random.default_rng(0).integers(17, 49152, CONTEXT).tolist()
+    for _ in range(args.rounds):
+        for engine in engines:
+            engine.measure(ids, args.steps)
+    text = "\n".join(table(engines, args, probe(args.threads)))
+    print(text)
+    if args.write:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
