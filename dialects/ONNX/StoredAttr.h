@@ -21,6 +21,7 @@ uint64_t getByteSize(mlir::ShapedType type);
 /// diagnostic) if it is neither or its file cannot be read. A dense attribute
 /// that is a splat or whose elements MLIR keeps in another way (int4, int2, and
 /// float4) is written out into the store once.
+/// Bytes in a file have the file's alignment: read them with memcpy.
 mlir::FailureOr<llvm::ArrayRef<char>> getBytes(mlir::Attribute value);
 
 /// An attribute of `type` with these bytes in ONNX's layout: dense up to

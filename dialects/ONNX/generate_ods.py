@@ -14,7 +14,7 @@ PINNED = "1.23.2"
 HAND_WRITTEN = {"Constant"}
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike",
           "RandomUniform", "RandomUniformLike"}
-PREFIXES = {"": "", "com.microsoft": "ms.", "ai.tenon": "tenon."}
+PREFIXES = {"": "", "ai.onnx.ml": "ml.", "com.microsoft": "ms.", "ai.tenon": "tenon."}
 OPTIONS = {"Single": "1", "Optional": "?", "Variadic": "*"}
 # Getters of these names would hide members of mlir::OpState.
 RESERVED = {"Attr", "Context", "Loc", "Operation", "Properties", "OperationName"}
@@ -56,7 +56,7 @@ def from_schema(schema):
         return [(p.name, OPTIONS[p.option.name]) for p in ports]
     attributes = [(a.name, KINDS[a.type.name], a.required, default_of(a))
                   for a in sorted(schema.attributes.values(), key=lambda a: a.name)]
-    return Op("", schema.name, first_sentence(schema.doc, schema.name),
+    return Op(schema.domain, schema.name, first_sentence(schema.doc, schema.name),
               formals(schema.inputs), formals(schema.outputs), attributes)
 
 
@@ -157,8 +157,10 @@ def render(op):
 def main(table, out):
     if onnx.__version__ != PINNED:
         sys.exit(f"expected onnx {PINNED}, but got {onnx.__version__}")
+    # scikit-learn's exporter writes operators of ai.onnx.ml that are deprecated.
     ops = [from_schema(s) for s in onnx.defs.get_all_schemas()
-           if s.domain == "" and not s.deprecated and s.name not in HAND_WRITTEN]
+           if s.domain == "ai.onnx.ml" or
+           s.domain == "" and not s.deprecated and s.name not in HAND_WRITTEN]
     with open(table) as file:
         for domain, entries in json.load(file).items():
             ops += [from_table(domain, name, e) for name, e in entries.items()]

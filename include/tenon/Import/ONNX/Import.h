@@ -1,0 +1,27 @@
+// Reads an ONNX file into a module of the onnx dialect.
+
+#ifndef TENON_IMPORT_ONNX_IMPORT_H
+#define TENON_IMPORT_ONNX_IMPORT_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+#include <string>
+
+namespace tenon {
+
+struct ImportOptions {
+  /// The name of the func.func.
+  std::string entryName = "main";
+};
+
+/// The model as one func.func in the newest opset's meaning; the module has
+/// `onnx.opset` and `onnx.ir_version`. Weights stay in the file. Fails with a
+/// diagnostic that names the file, and the node or tensor.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
+importONNX(llvm::StringRef path, mlir::MLIRContext &context,
+           const ImportOptions &options = {});
+
+} // namespace tenon
+
+#endif // TENON_IMPORT_ONNX_IMPORT_H

@@ -1,0 +1,86 @@
+// Graphs, functions and nodes as operations.
+
+#ifndef TENON_LIB_IMPORT_ONNX_GRAPHIMPORT_H
+#define TENON_LIB_IMPORT_ONNX_GRAPHIMPORT_H
+
+#include "Node.h"
+#include "TensorImport.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace tenon::import {
+
+/// The names that nodes of one graph or function body can see.
+struct Scope {
+  /// What encloses a graph of a control-flow node; null for functions.
+  Scope *parent = nullptr;
+  /// Where the initializers' constants go; null for functions.
+  mlir::Block *block = nullptr;
+  const llvm::StringMap<int64_t> *opsets = nullptr;
+  /// What a function's body may refer to.
+  const mlir::NamedAttrList *bindings = nullptr;
+  /// Put before the names of nodes.
+  std::string prefix = {};
+  unsigned depth = 0;
+  llvm::StringMap<mlir::Value> values = {};
+  llvm::StringMap<const ::onnx::TensorProto *> initializers = {};
+  llvm::StringMap<const ::onnx::SparseTensorProto *> sparseInitializers = {};
+  llvm::StringMap<const ::onnx::ValueInfoProto *> valueInfos = {};
+  mlir::Operation *lastConstant = nullptr;
+};
+
+class GraphImporter {
+public:
+  GraphImporter(const ::onnx::ModelProto &model, const ModelFile &file,
+                mlir::ModuleOp module);
+
+  mlir::LogicalResult importMain(llvm::StringRef name);
+
+private:
+  using Values = llvm::SmallVectorImpl<mlir::Value>;
+
+  mlir::LogicalResult checkFunctions();
+  mlir::LogicalResult importInputs(mlir::func::FuncOp func, Scope &scope);
+  mlir::LogicalResult checkOutputs();
+  mlir::LogicalResult finishOutputs(mlir::func::FuncOp func, Scope &scope);
+  void openGraph(const ::onnx::GraphProto &graph, Scope &scope);
+  mlir::LogicalResult importNodes(
+      const google::protobuf::RepeatedPtrField<::onnx::NodeProto> &nodes,
+      Scope &scope);
+  mlir::LogicalResult importNode(const ::onnx::NodeProto &proto, Scope &scope);
+  mlir::LogicalResult readNode(const ::onnx::NodeProto &proto, Scope &scope,
+                               Node &node);
+  mlir::LogicalResult readAttributes(const ::onnx::NodeProto &proto,
+                                     Scope &scope, Node &node);
+  mlir::LogicalResult buildOp(const ::onnx::NodeProto &proto, Node &node,
+                              Scope &scope, Values &results);
+  mlir::LogicalResult emitNode(Node &node, Scope &scope, Values &results);
+  mlir::LogicalResult emitConstant(Node &node, Values &results);
+  mlir::LogicalResult inlineFunction(const ::onnx::FunctionProto &function,
+                                     const Node &node, Scope &scope,
+                                     Values &results);
+  mlir::LogicalResult importRegion(const ::onnx::GraphProto &graph,
+                                   mlir::Region &region, const Node &node,
+                                   Scope &parent);
+  mlir::LogicalResult checkVersion(Node &node, Scope &scope);
+  /// The value, made from an initializer if need be; null if there is none.
+  mlir::FailureOr<mlir::Value> lookup(llvm::StringRef name, Scope &scope);
+  mlir::FailureOr<mlir::Value> materialize(llvm::StringRef name, Scope &scope);
+  mlir::LogicalResult define(llvm::StringRef name, mlir::Value value,
+                             Scope &scope, const Node &node);
+  mlir::InFlightDiagnostic emitError() { return mlir::emitError(fileLoc); }
+
+  mlir::MLIRContext *context;
+  const ::onnx::ModelProto &model;
+  const ModelFile &file;
+  mlir::ModuleOp module;
+  mlir::Location fileLoc;
+  mlir::OpBuilder builder;
+  UpgradeTable upgrades;
+  llvm::StringMap<int64_t> opsets;
+  llvm::StringMap<const ::onnx::FunctionProto *> functions;
+};
+
+} // namespace tenon::import
+
+#endif // TENON_LIB_IMPORT_ONNX_GRAPHIMPORT_H

@@ -1,0 +1,315 @@
+// Nodes: look up inputs, convert attributes, upgrade, build, infer types.
+
+#include "GraphImport.h"
+#include "dialects/ONNX/StoredAttr.h"
+#include "tenon/OnnxAdaptor/InferTypes.h"
+#include "tenon/OnnxAdaptor/Schemas.h"
+#include "tenon/OnnxAdaptor/Types.h"
+
+using namespace mlir;
+using namespace tenon;
+using namespace tenon::import;
+using ::onnx::AttributeProto;
+using ::onnx::NodeProto;
+
+constexpr unsigned kMaxDepth = 64;
+
+/// The mnemonic of an operator, or "" if its domain has none.
+static std::string mnemonicOf(StringRef domain, StringRef op) {
+  // ONNX Runtime's own operators that exporters write in either domain.
+  if (domain == "com.microsoft" && (op == "SimplifiedLayerNormalization" ||
+                                    op == "LayerNormalization"))
+    domain = "";
+  StringRef prefix = llvm::StringSwitch<StringRef>(domain)
+                         .Case("", "onnx.")
+                         .Case("ai.onnx.ml", "onnx.ml.")
+                         .Case("com.microsoft", "onnx.ms.")
+                         .Case("ai.tenon", "onnx.tenon.")
+                         .Default("");
+  return prefix.empty() ? "" : (prefix + op).str();
+}
+
+LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
+  StringRef domain = proto.domain();
+  if (domain == "ai.onnx")
+    domain = "";
+  std::string name = proto.name();
+  for (int i = 0; name.empty() && i < proto.output_size(); ++i)
+    name = proto.output(i);
+  name = scope.prefix + name;
+  auto opset = scope.opsets->find(domain);
+  std::string version = opset == scope.opsets->end()
+                            ? "none"
+                            : std::to_string(opset->second);
+  Node node{"'" + name + "' (" + proto.op_type() + ", domain '" +
+                (domain.empty() ? "ai.onnx" : domain.str()) + "', version " +
+                version + ")",
+            NameLoc::get(builder.getStringAttr(name), fileLoc), domain.str(),
+            proto.op_type()};
+  if (scope.depth > kMaxDepth)
+    return node.emitError() << "expected at most " << kMaxDepth
+                            << " nested graphs and functions, but got more";
+
+  SmallVector<Value> results;
+  if (failed(readNode(proto, scope, node)) ||
+      failed(buildOp(proto, node, scope, results)))
+    return failure();
+  for (auto [output, value] : llvm::zip(proto.output(), results))
+    if (!output.empty() && failed(define(output, value, scope, node)))
+      return failure();
+  return success();
+}
+
+LogicalResult GraphImporter::readNode(const NodeProto &proto, Scope &scope,
+                                      Node &node) {
+  for (const std::string &input : proto.input()) {
+    Value value;
+    if (!input.empty()) {
+      FailureOr<Value> found = lookup(input, scope);
+      if (failed(found))
+        return failure();
+      if (!*found)
+        return node.emitError()
+               << "expected a value '" << input
+               << "' defined before the node, but got none";
+      value = *found;
+    }
+    node.inputs.push_back(value);
+  }
+  // A name left out at the end is as good as none.
+  while (!node.inputs.empty() && !node.inputs.back())
+    node.inputs.pop_back();
+  for (const std::string &output : proto.output())
+    node.outputs.push_back(!output.empty());
+  return readAttributes(proto, scope, node);
+}
+
+LogicalResult GraphImporter::readAttributes(const NodeProto &proto,
+                                            Scope &scope, Node &node) {
+  for (const AttributeProto &attribute : proto.attribute()) {
+    if (node.attributes.get(attribute.name()))
+      return node.emitError() << "expected one attribute '" << attribute.name()
+                              << "', but got another";
+    if (!attribute.ref_attr_name().empty()) {
+      // An attribute that the caller did not give is absent here too.
+      if (scope.bindings)
+        if (Attribute bound = scope.bindings->get(attribute.ref_attr_name()))
+          node.attributes.append(attribute.name(), bound);
+      continue;
+    }
+    if (attribute.type() == AttributeProto::GRAPH) {
+      node.graphs.emplace_back(attribute.name(), &attribute.g());
+      continue;
+    }
+    FailureOr<Attribute> value = importAttribute(
+        context, attribute, file, [&] { return node.emitError(); });
+    if (failed(value))
+      return failure();
+    node.attributes.append(attribute.name(), *value);
+  }
+  return success();
+}
+
+LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
+                                     Scope &scope, Values &results) {
+  auto function =
+      functions.find(node.domain + "::" + node.op + "::" + proto.overload());
+  if (function != functions.end())
+    return inlineFunction(*function->second, node, scope, results);
+  if (failed(checkVersion(node, scope)))
+    return failure();
+  if (node.domain.empty() && node.op == "Constant")
+    return emitConstant(node, results);
+  if (node.domain.empty()) {
+    auto upgrade = upgrades.find(node.op);
+    NodeBuilder nodeBuilder(builder, node);
+    if (upgrade != upgrades.end() &&
+        failed(upgrade->second(node, nodeBuilder, results)))
+      return failure();
+    if (!results.empty())
+      return success();
+  }
+  return emitNode(node, scope, results);
+}
+
+/// Finds the form that the node is written in, and refuses attributes that it
+/// does not have.
+LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
+  std::string mnemonic = mnemonicOf(node.domain, node.op);
+  bool known =
+      !mnemonic.empty() &&
+      RegisteredOperationName::lookup(mnemonic, context).has_value();
+  auto opset = scope.opsets->find(node.domain);
+  bool standard = node.domain.empty() || node.domain == "ai.onnx.ml";
+  std::optional<SchemaInfo> schema;
+  if (standard && opset == scope.opsets->end())
+    return node.emitError() << "expected the model to import the operator's "
+                               "domain, but got no such import";
+  if (standard) {
+    schema = findSchema(node.domain, node.op, opset->second);
+    // ONNX Runtime's exporters write it in the default domain before opset 17.
+    if (!schema && node.op == "LayerNormalization")
+      schema = findSchema(node.domain, node.op, kNewestOpset);
+    known = known || upgrades.count(node.op);
+    if (schema && schema->deprecated && !upgrades.count(node.op) &&
+        node.domain.empty())
+      return node.emitError() << "expected an operator of this version, but got "
+                                 "one that is no longer in it";
+  }
+  bool contrib = node.domain.empty() && node.op == "SimplifiedLayerNormalization";
+  if (!known && !(standard && schema && node.op == "Constant"))
+    return node.emitError() << "expected a supported operator, but got '"
+                            << node.op << "'";
+  if (!schema)
+    return standard && !contrib
+               ? LogicalResult(node.emitError()
+                               << "expected an operator of this version, but "
+                                  "got one that is not in it")
+               : success();
+  node.version = schema->sinceVersion;
+  for (NamedAttribute attribute : node.attributes)
+    if (!llvm::is_contained(schema->attributes, attribute.getName().str()))
+      return node.emitError()
+             << "expected an attribute of the operator, but got "
+             << attribute.getName();
+  return success();
+}
+
+/// Constant {value | value_int | ... | sparse_value} -> onnx.Constant {value}
+LogicalResult GraphImporter::emitConstant(Node &node, Values &results) {
+  if (node.attributes.getAttrs().size() != 1 || node.outputs.size() != 1)
+    return node.emitError() << "expected one attribute and one output, but got "
+                            << node.attributes.getAttrs().size() << " and "
+                            << node.outputs.size();
+  Attribute value = node.attributes.begin()->getValue();
+  TypedAttr tensor = dyn_cast<TypedAttr>(value);
+  auto tensorType = [](ArrayRef<int64_t> shape, Type element) {
+    return RankedTensorType::get(shape, element);
+  };
+  Type text = tenon::onnx::StringType::get(context);
+  if (isa<IntegerAttr, FloatAttr>(value)) {
+    tensor =
+        DenseElementsAttr::get(tensorType({}, tensor.getType()), value);
+  } else if (auto ints = dyn_cast<DenseI64ArrayAttr>(value)) {
+    tensor = builder.getI64TensorAttr(ints.asArrayRef());
+  } else if (auto floats = dyn_cast<DenseF32ArrayAttr>(value)) {
+    tensor = DenseElementsAttr::get(
+        tensorType(floats.size(), builder.getF32Type()), floats.asArrayRef());
+  } else if (auto string = dyn_cast<StringAttr>(value)) {
+    tensor = DenseStringElementsAttr::get(tensorType({}, text),
+                                          string.getValue());
+  } else if (auto array = dyn_cast<ArrayAttr>(value)) {
+    SmallVector<StringRef> strings(array.getAsValueRange<StringAttr>());
+    tensor = DenseStringElementsAttr::get(
+        tensorType(strings.size(), text), strings);
+  }
+  if (!tensor || !isa<RankedTensorType>(tensor.getType()))
+    return node.emitError() << "expected a tensor, but got " << value;
+  results.push_back(
+      tenon::onnx::ConstantOp::create(builder, node.loc, tensor));
+  return success();
+}
+
+/// The types that results have until they are inferred; null for absent ones.
+static SmallVector<Type> placeholders(const Node &node, StringRef signature,
+                                      Builder &builder) {
+  Type placeholder = UnrankedTensorType::get(builder.getF32Type());
+  SmallVector<Type> types;
+  for (auto [index, wanted] : llvm::enumerate(node.outputs)) {
+    char letter = index < signature.size() ? signature[index]
+                  : signature.empty()      ? '?'
+                                           : signature.back();
+    types.push_back(wanted || letter != '?' ? placeholder : Type());
+  }
+  while (!types.empty() && !types.back())
+    types.pop_back();
+  // A required output that the node does not name is there all the same.
+  for (size_t i = types.size(); i < signature.size(); ++i) {
+    if (signature[i] != '1')
+      break;
+    types.push_back(placeholder);
+  }
+  return types;
+}
+
+LogicalResult GraphImporter::emitNode(Node &node, Scope &scope,
+                                      Values &results) {
+  std::string mnemonic = mnemonicOf(node.domain, node.op);
+  auto info = RegisteredOperationName::lookup(mnemonic, context);
+  auto *interface =
+      info ? info->getInterface<tenon::onnx::NodeInterface>() : nullptr;
+  if (!interface)
+    return node.emitError() << "expected a supported operator, but got '"
+                            << node.op << "'";
+  llvm::sort(node.graphs);
+  SmallVector<Type> types =
+      placeholders(node, interface->getOutputSignature(), builder);
+  Operation *op = tenon::onnx::buildNode(builder, node.loc, mnemonic,
+                                         node.inputs, types, node.attributes,
+                                         node.graphs.size());
+  if (!op)
+    return node.emitError()
+           << "expected inputs and outputs that fit '"
+           << interface->getInputSignature() << "' and '"
+           << interface->getOutputSignature() << "', but got "
+           << node.inputs.size() << " and " << node.outputs.size();
+  for (auto [graph, region] : llvm::zip(node.graphs, op->getRegions()))
+    if (failed(importRegion(*graph.second, region, node, scope)))
+      return failure();
+
+  // Attributes and regions must fit before ONNX's code looks at them.
+  if (failed(info->verifyInvariants(op)) || failed(setInferredTypes(op, node)))
+    return failure();
+  auto positions =
+      cast<tenon::onnx::NodeInterface>(op).getOnnxOutputs();
+  positions.resize(node.outputs.size());
+  results.append(positions.begin(), positions.end());
+  return success();
+}
+
+LogicalResult
+GraphImporter::inlineFunction(const ::onnx::FunctionProto &function,
+                              const Node &node, Scope &outer,
+                              Values &results) {
+  if (!node.graphs.empty())
+    return node.emitError() << "expected a call of a function without graph "
+                               "attributes, but got '"
+                            << node.graphs.front().first << "'";
+  llvm::StringMap<int64_t> functionOpsets;
+  for (const auto &import : function.opset_import())
+    functionOpsets[import.domain() == "ai.onnx" ? "" : import.domain()] =
+        import.version();
+  NamedAttrList bindings(node.attributes);
+  for (const AttributeProto &attribute : function.attribute_proto()) {
+    if (bindings.get(attribute.name()))
+      continue;
+    FailureOr<Attribute> value = importAttribute(
+        context, attribute, file, [&] { return node.emitError(); });
+    if (failed(value))
+      return failure();
+    bindings.append(attribute.name(), *value);
+  }
+
+  Scope scope;
+  scope.opsets = &functionOpsets;
+  scope.bindings = &bindings;
+  scope.depth = outer.depth + 1;
+  scope.prefix =
+      cast<NameLoc>(node.loc).getName().getValue().str() + "/";
+  if (node.inputs.size() > size_t(function.input_size()))
+    return node.emitError() << "expected at most " << function.input_size()
+                            << " inputs, but got " << node.inputs.size();
+  for (auto [index, name] : llvm::enumerate(function.input()))
+    scope.values[name] = node.input(index);
+  if (failed(importNodes(function.node(), scope)))
+    return failure();
+  for (const std::string &name : function.output()) {
+    auto value = scope.values.find(name);
+    if (value == scope.values.end())
+      return node.emitError() << "expected the function to define '" << name
+                              << "', but got no such value";
+    results.push_back(value->second);
+  }
+  results.resize(node.outputs.size());
+  return success();
+}

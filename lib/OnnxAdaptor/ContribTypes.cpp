@@ -1,0 +1,192 @@
+// Types by hand, from ONNX Runtime's documentation of its operators. A dimension
+// that needs a value (cache lengths) is dynamic here; infer-shapes says more.
+
+#include "ContribTypes.h"
+#include "dialects/ONNX/ONNXDialect.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tenon::onnx;
+
+constexpr int64_t kDynamic = ShapedType::kDynamic;
+
+static TensorType tensorOf(Value value) {
+  return cast<TensorType>(value.getType());
+}
+
+/// `type` with dimension `axis` replaced; unranked if it has no such dimension.
+static Type withDim(TensorType type, int64_t axis, int64_t size) {
+  if (!type.hasRank())
+    return type;
+  if (axis < 0)
+    axis += type.getRank();
+  if (axis < 0 || axis >= type.getRank())
+    return UnrankedTensorType::get(type.getElementType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape[axis] = size;
+  return RankedTensorType::get(shape, type.getElementType());
+}
+
+static int64_t dimOf(TensorType type, int64_t axis) {
+  if (!type.hasRank())
+    return kDynamic;
+  if (axis < 0)
+    axis += type.getRank();
+  return axis < 0 || axis >= type.getRank() ? kDynamic : type.getDimSize(axis);
+}
+
+/// Statistics of a normalization: `axis` and what follows have size one.
+static Type statistics(TensorType type, int64_t axis) {
+  Type f32 = Float32Type::get(type.getContext());
+  if (!type.hasRank())
+    return UnrankedTensorType::get(f32);
+  if (axis < 0)
+    axis += type.getRank();
+  SmallVector<int64_t> shape(type.getShape());
+  for (int64_t i = std::max<int64_t>(axis, 0); i < type.getRank(); ++i)
+    shape[i] = 1;
+  return RankedTensorType::get(shape, f32);
+}
+
+/// Gives each present result a type by ONNX position.
+static void append(Operation *op, ArrayRef<Type> byPosition,
+                   SmallVectorImpl<Type> &types) {
+  SmallVector<Value> outputs = cast<NodeInterface>(op).getOnnxOutputs();
+  for (auto [output, type] : llvm::zip(outputs, byPosition))
+    if (output)
+      types.push_back(type);
+}
+
+/// present = [batch, kv heads, past + new, head size] of the past's type.
+static Type presentType(Value past, TensorType query, int64_t heads,
+                        int64_t headSize) {
+  if (past)
+    return withDim(tensorOf(past), 2, kDynamic);
+  return RankedTensorType::get({dimOf(query, 0), heads, kDynamic, headSize},
+                               query.getElementType());
+}
+
+static void inferGroupQuery(MsGroupQueryAttentionOp op,
+                            SmallVectorImpl<Type> &types) {
+  TensorType query = tensorOf(op.getQuery());
+  int64_t heads = op.getNumHeads(), kvHeads = op.getKvNumHeads();
+  int64_t width = dimOf(query, -1);
+  // Without a key the query holds all three, side by side.
+  int64_t parts = op.getKey() ? heads : heads + 2 * kvHeads;
+  int64_t headSize =
+      width == kDynamic || parts <= 0 ? kDynamic : width / parts;
+  Type output = query;
+  if (!op.getKey())
+    output = withDim(query, -1,
+                     headSize == kDynamic ? kDynamic : headSize * heads);
+  Type scores = RankedTensorType::get(
+      {dimOf(query, 0), heads, dimOf(query, 1), kDynamic},
+      query.getElementType());
+  append(op,
+         {output, presentType(op.getPastKey(), query, kvHeads, headSize),
+          presentType(op.getPastValue(), query, kvHeads, headSize), scores},
+         types);
+}
+
+static void inferMultiHead(MsMultiHeadAttentionOp op,
+                           SmallVectorImpl<Type> &types) {
+  TensorType query = tensorOf(op.getQuery());
+  int64_t heads = op.getNumHeads();
+  bool packed = query.hasRank() && query.getRank() == 5; // [B, S, heads, 3, D]
+  int64_t batch = dimOf(query, 0), rows = dimOf(query, 1);
+  int64_t width = packed ? dimOf(query, 4) : dimOf(query, -1);
+  int64_t headSize = packed ? width
+                     : width == kDynamic || heads <= 0 ? kDynamic
+                                                       : width / heads;
+  int64_t valueWidth = packed && width != kDynamic ? width * heads : width;
+  if (Value value = op.getValue()) {
+    TensorType type = tensorOf(value); // [B, T, heads * D] or [B, heads, T, D]
+    if (type.hasRank() && type.getRank() == 4)
+      valueWidth = dimOf(type, 3) == kDynamic ? kDynamic
+                                              : dimOf(type, 3) * heads;
+    else
+      valueWidth = dimOf(type, -1);
+  }
+  Type output = RankedTensorType::get({batch, rows, valueWidth},
+                                      query.getElementType());
+  Type scores = RankedTensorType::get({batch, heads, rows, kDynamic},
+                                      query.getElementType());
+  append(op,
+         {output, presentType(op.getPastKey(), query, heads, headSize),
+          presentType(op.getPastValue(), query, heads, headSize), scores},
+         types);
+}
+
+static void inferSkipNorm(Operation *op, SmallVectorImpl<Type> &types) {
+  TensorType input = tensorOf(op->getOperand(0));
+  Type stats = statistics(input, -1);
+  append(op, {input, stats, stats, input}, types);
+}
+
+static void inferFusedMatMul(MsFusedMatMulOp op, SmallVectorImpl<Type> &types) {
+  TensorType a = tensorOf(op.getA()), b = tensorOf(op.getB());
+  Type element = a.getElementType();
+  bool plain = !op.getTransBatchA() && !op.getTransBatchB();
+  if (!a.hasRank() || !b.hasRank() || a.getRank() < 2 || b.getRank() < 2 ||
+      !plain) {
+    types.push_back(UnrankedTensorType::get(element));
+    return;
+  }
+  int64_t rank = std::max(a.getRank(), b.getRank());
+  SmallVector<int64_t> shape(rank, kDynamic);
+  for (int64_t i = 0; i < rank - 2; ++i) {
+    int64_t fromEnd = i - rank;
+    int64_t x = -fromEnd > a.getRank() ? 1 : dimOf(a, fromEnd);
+    int64_t y = -fromEnd > b.getRank() ? 1 : dimOf(b, fromEnd);
+    shape[i] = x == 1 ? y : x == kDynamic && y != 1 ? y : x;
+  }
+  shape[rank - 2] = dimOf(a, op.getTransA() ? -1 : -2);
+  shape[rank - 1] = dimOf(b, op.getTransB() ? -2 : -1);
+  types.push_back(RankedTensorType::get(shape, element));
+}
+
+static void inferAttention(TenonAttentionOp op, SmallVectorImpl<Type> &types) {
+  TensorType q = tensorOf(op.getQ());
+  Type f32 = Float32Type::get(op.getContext());
+  int64_t batch = dimOf(q, 0), heads = dimOf(q, 1), rows = dimOf(q, 2);
+  append(op,
+         {withDim(q, -1, dimOf(tensorOf(op.getV()), -1)),
+          RankedTensorType::get({batch, heads, rows}, f32),
+          RankedTensorType::get({batch, heads, dimOf(tensorOf(op.getK()), 2)},
+                                f32)},
+         types);
+}
+
+bool tenon::inferContribTypes(Operation *op, SmallVectorImpl<Type> &types) {
+  return llvm::TypeSwitch<Operation *, bool>(op)
+      .Case<MsRotaryEmbeddingOp, MsFastGeluOp, MsBiasGeluOp, MsGeluOp,
+            MsQuickGeluOp>([&](Operation *same) {
+        types.push_back(same->getOperand(0).getType());
+        return true;
+      })
+      .Case([&](SimplifiedLayerNormalizationOp norm) {
+        TensorType input = tensorOf(norm.getX());
+        append(norm, {input, statistics(input, norm.getAxis())}, types);
+        return true;
+      })
+      .Case<MsSkipLayerNormalizationOp, MsSkipSimplifiedLayerNormalizationOp>(
+          [&](Operation *norm) { return inferSkipNorm(norm, types), true; })
+      .Case([&](MsMatMulNBitsOp matmul) {
+        types.push_back(withDim(tensorOf(matmul.getA()), -1, matmul.getN()));
+        return true;
+      })
+      .Case([&](MsFusedMatMulOp matmul) {
+        return inferFusedMatMul(matmul, types), true;
+      })
+      .Case([&](MsGroupQueryAttentionOp attention) {
+        return inferGroupQuery(attention, types), true;
+      })
+      .Case([&](MsMultiHeadAttentionOp attention) {
+        return inferMultiHead(attention, types), true;
+      })
+      .Case([&](TenonAttentionOp attention) {
+        return inferAttention(attention, types), true;
+      })
+      .Default(false);
+}

@@ -1,0 +1,201 @@
+// Shows one MLIR operation to ONNX's inference functions. Compiled with
+// exceptions, which end here.
+
+#include "tenon/OnnxAdaptor/InferTypes.h"
+#include "ContribTypes.h"
+#include "dialects/ONNX/StoredAttr.h"
+#include "tenon/OnnxAdaptor/Schemas.h"
+#include "tenon/OnnxAdaptor/Types.h"
+
+#include "onnx/defs/schema.h"
+#include "onnx/defs/shape_inference.h"
+
+#include <map>
+
+using namespace mlir;
+using namespace tenon;
+using ::onnx::OpSchema;
+using ::onnx::TensorProto;
+using ::onnx::TypeProto;
+using tenon::onnx::NodeInterface;
+
+namespace {
+
+/// Says what a region yields now; whoever changes the types of its arguments
+/// infers it anew.
+class RegionInferencer : public ::onnx::GraphInferencer {
+public:
+  explicit RegionInferencer(Region &region) {
+    for (Type type : region.back().getTerminator()->getOperandTypes())
+      types.push_back(exportType(type));
+  }
+  std::vector<const TypeProto *>
+  doInferencing(const std::vector<const TypeProto *> &,
+                const std::vector<const TensorProto *> &) override {
+    std::vector<const TypeProto *> pointers;
+    for (const TypeProto &type : types)
+      pointers.push_back(&type);
+    return pointers;
+  }
+
+private:
+  std::vector<TypeProto> types;
+};
+
+class NodeContext : public ::onnx::InferenceContext {
+public:
+  explicit NodeContext(NodeInterface node) : node(node) {
+    for (Value input : node.getOnnxInputs()) {
+      inputs.push_back(input ? exportType(input.getType()) : TypeProto());
+      values.push_back(input);
+    }
+    constants.resize(values.size());
+    for (Value output : node.getOnnxOutputs())
+      present.push_back(bool(output));
+    outputs.resize(present.size());
+  }
+
+  const ::onnx::AttributeProto *
+  getAttribute(const std::string &name) const override {
+    auto known = attributes.find(name);
+    if (known == attributes.end()) {
+      std::optional<::onnx::AttributeProto> proto;
+      Attribute value = node->getAttr(name);
+      if (value)
+        proto = exportAttribute(
+            NamedAttribute(StringAttr::get(node.getContext(), name), value));
+      known = attributes.emplace(name, std::move(proto)).first;
+    }
+    return known->second ? &*known->second : nullptr;
+  }
+
+  size_t getNumInputs() const override { return inputs.size(); }
+  const TypeProto *getInputType(size_t i) const override {
+    return i < inputs.size() && values[i] ? &inputs[i] : nullptr;
+  }
+  const TensorProto *getInputData(size_t i) const override {
+    if (i >= values.size() || !values[i])
+      return nullptr;
+    if (!constants[i])
+      if (TypedAttr value = tenon::onnx::getConstant(values[i]))
+        constants[i] = exportTensor(value, tenon::onnx::kDenseLimit);
+    return constants[i] ? &*constants[i] : nullptr;
+  }
+  const ::onnx::SparseTensorProto *getInputSparseData(size_t) const override {
+    return nullptr;
+  }
+  const ::onnx::TensorShapeProto *getSymbolicInput(size_t) const override {
+    return nullptr;
+  }
+
+  size_t getNumOutputs() const override { return outputs.size(); }
+  bool hasOutput(size_t i) override { return i < present.size() && present[i]; }
+  TypeProto *getOutputType(size_t i) override { return &outputs.at(i); }
+
+  ::onnx::GraphInferencer *
+  getGraphAttributeInferencer(const std::string &name) override {
+    // Regions stand in the order of their attributes' names.
+    unsigned index = name == "then_branch" ? 1 : 0;
+    if (index >= node->getNumRegions() || node->getRegion(index).empty())
+      return nullptr;
+    auto &inferencer = inferencers[index];
+    if (!inferencer)
+      inferencer = std::make_unique<RegionInferencer>(node->getRegion(index));
+    return inferencer.get();
+  }
+
+  mutable NodeInterface node;
+  std::vector<TypeProto> inputs, outputs;
+  SmallVector<Value> values;
+  SmallVector<bool> present;
+  mutable std::vector<std::optional<TensorProto>> constants;
+  mutable std::map<std::string, std::optional<::onnx::AttributeProto>>
+      attributes;
+  std::map<unsigned, std::unique_ptr<RegionInferencer>> inferencers;
+};
+
+} // namespace
+
+/// The newest schema of a node; that of a deprecated operator is its last one.
+static const OpSchema *newestSchema(NodeInterface node) {
+  return ::onnx::OpSchemaRegistry::Schema(node.getOnnxName().str(),
+                                          node.getOnnxDomain().str());
+}
+
+/// Where inference was silent: the type of an input bound to the same type
+/// variable, or the only type that the schema allows.
+static Type typeBySchema(const OpSchema &schema, NodeContext &context,
+                         unsigned index) {
+  const auto &formals = schema.outputs();
+  const auto &formal = formals[std::min<size_t>(index, formals.size() - 1)];
+  MLIRContext *mlirContext = context.node.getContext();
+  for (auto [i, input] : llvm::enumerate(schema.inputs())) {
+    if (i >= context.values.size() || !context.values[i] ||
+        input.GetTypeStr() != formal.GetTypeStr())
+      continue;
+    if (auto tensor = dyn_cast<TensorType>(context.values[i].getType()))
+      return UnrankedTensorType::get(tensor.getElementType());
+    return context.values[i].getType();
+  }
+  if (formal.GetTypes().size() != 1)
+    return nullptr;
+  return importType(mlirContext, ::onnx::Utils::DataTypeUtils::ToTypeProto(
+                                     *formal.GetTypes().begin()));
+}
+
+static LogicalResult inferBySchema(NodeInterface node,
+                                   SmallVectorImpl<Type> &types,
+                                   std::string &error) {
+  const OpSchema *schema = newestSchema(node);
+  if (!schema) {
+    error = "expected a schema of '" + node.getOnnxName().str() + "', but got none";
+    return failure();
+  }
+  NodeContext context(node);
+  schema->GetTypeAndShapeInferenceFunction()(context);
+  for (auto [index, there] : llvm::enumerate(context.present)) {
+    if (!there)
+      continue;
+    Type type = importType(node.getContext(), context.outputs[index]);
+    if (!type)
+      type = typeBySchema(*schema, context, index);
+    if (!type) {
+      error = "expected output " + std::to_string(index) +
+              " to have a type, but ONNX infers none";
+      return failure();
+    }
+    types.push_back(type);
+  }
+  return success();
+}
+
+LogicalResult tenon::inferResultTypes(Operation *op,
+                                      SmallVectorImpl<Type> &types,
+                                      std::string &error) {
+  types.clear();
+  if (auto constant = dyn_cast<tenon::onnx::ConstantOp>(op)) {
+    types.push_back(constant.getValue().getType());
+    return success();
+  }
+  auto node = dyn_cast<NodeInterface>(op);
+  if (!node) {
+    error = "expected a node of the onnx dialect";
+    return failure();
+  }
+  if (inferContribTypes(op, types))
+    return success();
+  try {
+    return inferBySchema(node, types, error);
+  } catch (const std::exception &exception) {
+    error = StringRef(exception.what()).trim().str();
+    return failure();
+  }
+}
+
+LogicalResult tenon::inferResultTypes(Operation *op,
+                                      SmallVectorImpl<Type> &types) {
+  std::string error;
+  if (succeeded(inferResultTypes(op, types, error)))
+    return success();
+  return op->emitOpError(error);
+}
