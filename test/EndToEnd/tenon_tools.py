@@ -6,7 +6,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build"))
-sys.path.append(str(ROOT / "runtime/python"))
+# The package as the build puts it together, its library beside it.
+sys.path.append(str(BUILD / "python"))
 
 
 class CompileError(Exception):
@@ -35,9 +36,6 @@ def compile_model(model, artifact, *options, target="cpu:host", limit_s=300):
 
 
 def tenon_session(artifact, threads=2):
-    library = next(BUILD.rglob("libtenon_rt.so"), None)
-    if library:
-        os.environ.setdefault("TENON_RT_LIBRARY", str(library))
     import tenon
     return tenon.load(str(artifact)).session(threads=threads)
 

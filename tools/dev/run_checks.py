@@ -22,7 +22,8 @@ def run(command, limit_s):
     """Streams a command's output; gives its last count line or (0, 1)."""
     counts = None
     process = subprocess.Popen(["timeout", str(limit_s), *map(str, command)], cwd=ROOT,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               env=environment())
     for line in process.stdout:
         match = COUNTS.match(line)
         if match:
@@ -63,28 +64,60 @@ def lit(pattern):
     return passed, len(codes) - passed - skipped
 
 
+def environment():
+    """What test programs ask for: the built tools, package and artifacts."""
+    return {**os.environ, "TENON_BUILD": str(BUILD),
+            "TENON_KERNEL_TEST": str(BUILD / "bin/tenon-kernel-test"),
+            "TENON_TEST_ARTIFACTS": str(BUILD / "test/runtime"),
+            "PYTHONPATH": str(BUILD / "python")}
+
+
+def googletest(program, pattern):
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder, "gtest.json")
+        status = subprocess.run(
+            ["timeout", "300", program, "--gtest_brief=1", f"--gtest_output=json:{report}",
+             f"--gtest_filter=*{pattern}*"], cwd=ROOT).returncode
+        if not report.exists():
+            print(f"{program.name}: expected a report, but got exit code {status}")
+            return 0, 1
+        totals = json.loads(report.read_text())
+    return totals["tests"] - totals["failures"] - totals.get("disabled", 0), totals["failures"]
+
+
+def python_test(path):
+    """A test_*.py: unittest's counts where it says them, else its exit code."""
+    result = subprocess.run(["timeout", "300", sys.executable, path], cwd=path.parent,
+                            env=environment(), capture_output=True, text=True)
+    text = result.stdout + result.stderr
+    ran, counts = re.search(r"^Ran (\d+) test", text, re.M), COUNTS.search(text)
+    if result.returncode:
+        print(f"{path.relative_to(ROOT)}: exit code {result.returncode}\n{text}", end="")
+    if counts:
+        return int(counts[1]), int(counts[2])
+    failed = sum(map(int, re.findall(r"(?:failures|errors)=(\d+)", text)))
+    failed = max(failed, 1 if result.returncode else 0)
+    return max(0, (int(ran[1]) if ran else 1) - failed), failed
+
+
 def unit(pattern):
-    """Every GoogleTest program in the build: an executable named *Tests."""
-    programs = sorted(p for p in BUILD.rglob("*Tests")
+    """GoogleTest programs (*-tests) and Python tests (test_*.py) beside their part."""
+    targets = [t for t in ("tenon-runtime-tests", "tenon-test-artifacts", "TenonPython")
+               if subprocess.run(["ninja", "-C", BUILD, "-n", t], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL).returncode == 0]
+    if targets and subprocess.run(["ninja", "-C", BUILD, *targets]).returncode:
+        return 0, 1
+    if "tenon-test-artifacts" in targets:
+        subprocess.run([BUILD / "test/runtime/tenon-test-artifacts", BUILD / "test/runtime"],
+                       check=True)
+    programs = sorted(p for p in (BUILD / "test").rglob("*-tests")
                       if p.is_file() and os.access(p, os.X_OK))
-    if not programs:
+    counts = [googletest(p, pattern) for p in programs]
+    scripts = sorted((ROOT / "test").rglob("test_*.py"))
+    counts += [python_test(p) for p in scripts if pattern in p.name]
+    if not counts:
         return None
-    passed = failed = 0
-    for program in programs:
-        with tempfile.TemporaryDirectory() as folder:
-            report = pathlib.Path(folder, "gtest.json")
-            status = subprocess.run(
-                ["timeout", "300", program, "--gtest_brief=1",
-                 f"--gtest_output=json:{report}", f"--gtest_filter=*{pattern}*"],
-                cwd=ROOT).returncode
-            if not report.exists():
-                print(f"{program.name}: expected a report, but got exit code {status}")
-                failed += 1
-                continue
-            totals = json.loads(report.read_text())
-        failed += totals["failures"]
-        passed += totals["tests"] - totals["failures"] - totals.get("disabled", 0)
-    return passed, failed
+    return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
 def script(path, limit_s, *arguments):
