@@ -1,0 +1,39 @@
+#ifndef TENON_CONVERSION_ONNXTOKERNEL_PASSES_TD
+#define TENON_CONVERSION_ONNXTOKERNEL_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp"> {
+  let summary = "Turns each ONNX operation into kernel launches";
+  let description = [{
+    Rewrites every operation of a function from the `onnx` dialect into
+    `kernel.launch`, `kernel.view`, `kernel.host_tensor` or `kernel.weight`.
+    Shapes come from lib/Analysis/Shapes; integer tensors whose elements the
+    analysis knows never become kernels.
+
+    ```mlir
+    %y = "onnx.Exp"(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+    // becomes
+    %y = kernel.launch(%x) symbols affine_map<()[s0] -> (s0)>
+        dims [affine_map<()[s0] -> (s0, 4)>, affine_map<()[s0] -> (s0, 4)>]
+        : (tensor<?x4xf32>) -> tensor<?x4xf32> {
+    ^bb0(%a: tensor<?x4xf32>, %d: tensor<?x4xf32>):
+      %r = linalg.generic ... { math.exp ... }
+      kernel.yield %r : tensor<?x4xf32>
+    }
+    ```
+
+    Before: functions after `onnx-infer-shapes`: every tensor is ranked.
+    After:  no operation of the `onnx` dialect; unsigned integers are signless
+            and marked `tenon.unsigned` on arguments and results.
+    Numerics: approximate; each operation as ONNX defines it, sums in an
+            unspecified order.
+  }];
+  let dependentDialects = [
+    "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
+    "mlir::math::MathDialect", "mlir::scf::SCFDialect",
+    "mlir::tensor::TensorDialect", "tenon::kernel::KernelDialect"
+  ];
+}
+
+#endif // TENON_CONVERSION_ONNXTOKERNEL_PASSES_TD

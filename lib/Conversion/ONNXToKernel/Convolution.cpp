@@ -1,0 +1,173 @@
+// Conv and pooling over any number of spatial dimensions: the input is padded
+// by a launch of its own, then windows are read by an affine map.
+
+#include "Lowering.h"
+#include "Windows.h"
+
+#include "dialects/ONNX/ONNXDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// [n, groups * c, spatial...] as [n, groups, c, spatial...].
+static Value splitGroups(Location loc, Value value, unsigned axis,
+                         int64_t groups, Lowering &lowering) {
+  Dims dims = lowering.dims(value);
+  AffineExpr perGroup = dims[axis].floorDiv(groups);
+  dims[axis] = perGroup;
+  dims.insert(dims.begin() + axis, lowering.constant(groups));
+  return lowering.view(loc, value, dims);
+}
+
+/// Iteration space (n, g, f, out..., c, kernel...) of a grouped convolution.
+static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
+  auto conv = cast<onnx::ConvOp>(op);
+  Location loc = op->getLoc();
+  MLIRContext *context = op->getContext();
+  Value x = conv.getX(), w = conv.getW(), bias = conv.getB();
+  Type element = lowering.element(x);
+  if (!isa<FloatType>(element))
+    return op->emitOpError("expected a float input, but got ") << element;
+  Dims weightDims = lowering.dims(w), outDims = lowering.dims(op->getResult(0));
+  Windows windows(op, lowering, ArrayRef(weightDims).drop_front(2), outDims);
+  unsigned spatial = windows.rank();
+  auto groupAttr = op->getAttrOfType<IntegerAttr>("group");
+  int64_t groups = groupAttr ? groupAttr.getInt() : 1;
+
+  Value padded = windows.pad(x, lowering.builder.getZeroAttr(element));
+  Value grouped = splitGroups(loc, padded, 1, groups, lowering);
+  Value filters = splitGroups(loc, w, 0, groups, lowering);
+  Dims resultDims = outDims;
+  resultDims[1] = resultDims[1].floorDiv(groups);
+  resultDims.insert(resultDims.begin() + 1, lowering.constant(groups));
+
+  unsigned numDims = 4 + 2 * spatial, c = 3 + spatial;
+  auto d = [&](unsigned i) { return getAffineDimExpr(i, context); };
+  SmallVector<AffineExpr> xExprs = {d(0), d(1), d(c)};
+  SmallVector<AffineExpr> wExprs = {d(1), d(2), d(c)};
+  SmallVector<AffineExpr> yExprs = {d(0), d(1), d(2)};
+  for (unsigned i = 0; i < spatial; ++i) {
+    xExprs.push_back(windows.position(i, d(3 + i), d(c + 1 + i)));
+    wExprs.push_back(d(c + 1 + i));
+    yExprs.push_back(d(3 + i));
+  }
+  auto map = [&](ArrayRef<AffineExpr> exprs) {
+    return AffineMap::get(numDims, 0, exprs, context);
+  };
+
+  SmallVector<Value> inputs = {grouped, filters};
+  if (bias)
+    inputs.push_back(splitGroups(loc, bias, 0, groups, lowering));
+  LaunchBuilder launch =
+      lowering.launch(loc, inputs, Result{element, resultDims});
+  OpBuilder &builder = launch.builder();
+  Type sumType = getAccumulatorType(element);
+  Value target = sumType == element ? launch.destination()
+                                    : launch.empty(resultDims, sumType);
+  AffineMap identity = builder.getMultiDimIdentityMap(resultDims.size());
+  Value start;
+  if (bias)
+    start = launch.generic(
+        {{launch.input(2),
+          AffineMap::get(resultDims.size(), 0, {d(1), d(2)}, context)}},
+        {target, identity}, [&](OpBuilder &nested, Location loc, ValueRange v) {
+          return convertFloat(nested, loc, v[0], sumType);
+        });
+  else
+    start = launch.filled(
+        arith::ConstantOp::create(builder, loc, builder.getZeroAttr(sumType)),
+        target);
+  Value sum = launch.generic(
+      {{launch.input(0), map(xExprs)}, {launch.input(1), map(wExprs)}},
+      {start, map(yExprs)}, [](OpBuilder &nested, Location loc, ValueRange v) {
+        return multiplyAdd(nested, loc, v[0], v[1], v[2]);
+      });
+  if (sumType != element)
+    sum = launch.generic({{sum, identity}}, {launch.destination(), identity},
+                         [&](OpBuilder &nested, Location loc, ValueRange v) {
+                           return convertFloat(nested, loc, v[0], element);
+                         });
+  Value result = lowering.finish(launch, sum).getResult(0);
+  lowering.replace(op, lowering.view(loc, result, outDims));
+  return success();
+}
+
+/// Reduces each window with `combine` from `start`.
+static Value reduceWindows(Operation *op, Windows &windows, Value padded,
+                           TypedAttr start, StringRef combine,
+                           Lowering &lowering) {
+  MLIRContext *context = op->getContext();
+  Dims outDims = lowering.dims(op->getResult(0));
+  Type element = lowering.element(padded);
+  ElementKind kind = lowering.kind(op->getOperand(0));
+  unsigned spatial = windows.rank(), numDims = 2 + 2 * spatial;
+  auto d = [&](unsigned i) { return getAffineDimExpr(i, context); };
+  SmallVector<AffineExpr> xExprs = {d(0), d(1)}, yExprs = {d(0), d(1)}, kExprs;
+  for (unsigned i = 0; i < spatial; ++i) {
+    xExprs.push_back(windows.position(i, d(2 + i), d(2 + spatial + i)));
+    yExprs.push_back(d(2 + i));
+    kExprs.push_back(d(2 + spatial + i));
+  }
+  auto map = [&](ArrayRef<AffineExpr> exprs) {
+    return AffineMap::get(numDims, 0, exprs, context);
+  };
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), padded, Result{element, outDims});
+  Value first =
+      arith::ConstantOp::create(launch.builder(), op->getLoc(), start);
+  // A tensor that only says how large a window is.
+  Value shape = launch.empty(windows.kernelDims(), element);
+  Value reduced =
+      launch.generic({{launch.input(0), map(xExprs)}, {shape, map(kExprs)}},
+                     {launch.filled(first, launch.destination()), map(yExprs)},
+                     [&](OpBuilder &nested, Location loc, ValueRange v) {
+                       ScalarContext c{nested, loc, op, kind, kind, element};
+                       return findScalarEmitter(combine)(c, {v[2], v[0]});
+                     });
+  return lowering.finish(launch, reduced).getResult(0);
+}
+
+static LogicalResult lowerMaxPool(Operation *op, Lowering &lowering) {
+  if (op->getNumResults() > 1 && !op->getResult(1).use_empty())
+    return op->emitOpError("expected no reader of 'Indices', which is not "
+                           "supported yet");
+  Value x = op->getOperand(0);
+  Type element = lowering.element(x);
+  Windows windows(op, lowering, {}, lowering.dims(op->getResult(0)));
+  Builder builder(op->getContext());
+  TypedAttr lowest;
+  if (auto type = dyn_cast<FloatType>(element))
+    lowest = builder.getFloatAttr(
+        type, APFloat::getInf(type.getFloatSemantics(), /*Negative=*/true));
+  else if (unsigned width = element.getIntOrFloatBitWidth();
+           lowering.kind(x) == ElementKind::Unsigned)
+    lowest = builder.getIntegerAttr(element, APInt::getMinValue(width));
+  else
+    lowest = builder.getIntegerAttr(element, APInt::getSignedMinValue(width));
+  Value padded = windows.pad(x, lowest);
+  Value result = reduceWindows(op, windows, padded, lowest, "Max", lowering);
+  op->getResult(0).replaceAllUsesWith(result);
+  return success();
+}
+
+static LogicalResult lowerAveragePool(Operation *op, Lowering &lowering) {
+  Value x = op->getOperand(0);
+  Type element = lowering.element(x);
+  Windows windows(op, lowering, {}, lowering.dims(op->getResult(0)));
+  TypedAttr zero = lowering.builder.getZeroAttr(element);
+  Value sums =
+      reduceWindows(op, windows, windows.pad(x, zero), zero, "Add", lowering);
+  auto flag = op->getAttrOfType<IntegerAttr>("count_include_pad");
+  lowering.replace(
+      op, windows.divideByCounts(sums, lowering.dims(x),
+                                 /*includesPads=*/flag && flag.getInt()));
+  return success();
+}
+
+void tenon::addConvolutionLowerings(LoweringTable &table) {
+  table["onnx.Conv"] = lowerConv;
+  table["onnx.MaxPool"] = lowerMaxPool;
+  table["onnx.AveragePool"] = lowerAveragePool;
+}

@@ -1,0 +1,118 @@
+#include "Lowering.h"
+
+#include "dialects/ONNX/ONNXDialect.h"
+
+#include "llvm/ADT/SmallVectorExtras.h"
+
+using namespace mlir;
+using namespace tenon;
+
+Dims Lowering::dims(Value value) const {
+  if (auto found = newDims.find(value); found != newDims.end())
+    return found->second;
+  if (std::optional<ArrayRef<AffineExpr>> known = shapes.getDims(value))
+    return Dims(known->begin(), known->end());
+  return llvm::map_to_vector(cast<RankedTensorType>(value.getType()).getShape(),
+                             [&](int64_t size) { return constant(size); });
+}
+
+std::optional<Dims> Lowering::elements(Value value) const {
+  std::optional<ArrayRef<AffineExpr>> known = shapes.getElements(value);
+  if (!known)
+    return std::nullopt;
+  return Dims(known->begin(), known->end());
+}
+
+std::optional<SmallVector<int64_t>> Lowering::constants(Value value) const {
+  std::optional<Dims> known = elements(value);
+  if (!known)
+    return std::nullopt;
+  SmallVector<int64_t> numbers;
+  for (AffineExpr expr : *known) {
+    auto constant = dyn_cast<AffineConstantExpr>(expr);
+    if (!constant)
+      return std::nullopt;
+    numbers.push_back(constant.getValue());
+  }
+  return numbers;
+}
+
+TypedAttr Lowering::scalar(Value value) const {
+  DenseElementsAttr elements;
+  if (auto constant = value.getDefiningOp<onnx::ConstantOp>())
+    elements = dyn_cast_if_present<DenseElementsAttr>(constant.getValueAttr());
+  else if (auto weight = value.getDefiningOp<kernel::WeightOp>())
+    elements = dyn_cast<DenseElementsAttr>(weight.getValue());
+  if (!elements || elements.getNumElements() != 1)
+    return nullptr;
+  return cast<TypedAttr>(*elements.value_begin<Attribute>());
+}
+
+Type Lowering::element(Value value) const {
+  return cast<RankedTensorType>(value.getType()).getElementType();
+}
+
+ElementKind Lowering::kind(Value value) const {
+  Type type = element(value);
+  if (isa<FloatType>(type))
+    return ElementKind::Float;
+  if (type.isInteger(1))
+    return ElementKind::Bool;
+  return unsignedValues.contains(value) ? ElementKind::Unsigned
+                                        : ElementKind::Signed;
+}
+
+AffineExpr Lowering::constant(int64_t value) const {
+  return builder.getAffineConstantExpr(value);
+}
+
+LaunchBuilder Lowering::launch(Location loc, ArrayRef<Value> inputs,
+                               ArrayRef<Result> results) {
+  return LaunchBuilder(
+      builder, loc, shapes.getSymbols().size(),
+      llvm::map_to_vector(inputs, [&](Value v) { return operand(v); }),
+      results);
+}
+
+Value Lowering::view(Location loc, Value value, ArrayRef<AffineExpr> dims) {
+  RankedTensorType type = getTensorType(dims, element(value));
+  if (llvm::equal(dims, this->dims(value)))
+    return value;
+  auto map =
+      AffineMap::get(0, shapes.getSymbols().size(), dims, builder.getContext());
+  Value result = kernel::ViewOp::create(builder, loc, type, value,
+                                        AffineMapAttr::get(map));
+  setDims(result, Dims(dims));
+  if (unsignedValues.contains(value))
+    unsignedValues.insert(result);
+  return result;
+}
+
+kernel::LaunchOp Lowering::finish(LaunchBuilder &launch, ValueRange values) {
+  kernel::LaunchOp op = launch.finish(values);
+  for (auto [index, result] : llvm::enumerate(op.getResults()))
+    setDims(result, Dims(op.getResultDims(index).getResults()));
+  return op;
+}
+
+void Lowering::replace(Operation *op, ValueRange values) {
+  for (auto [result, value] : llvm::zip(op->getResults(), values)) {
+    if (unsignedValues.contains(result))
+      unsignedValues.insert(value);
+    result.replaceAllUsesWith(value);
+  }
+}
+
+AffineMap tenon::getBroadcastMap(MLIRContext *context,
+                                 ArrayRef<AffineExpr> from,
+                                 ArrayRef<AffineExpr> to) {
+  SmallVector<AffineExpr> exprs;
+  unsigned skipped = to.size() - from.size();
+  for (auto [position, dim] : llvm::enumerate(from)) {
+    auto one = dyn_cast<AffineConstantExpr>(dim);
+    bool pinned = one && one.getValue() == 1 && to[skipped + position] != dim;
+    exprs.push_back(pinned ? getAffineConstantExpr(0, context)
+                           : getAffineDimExpr(skipped + position, context));
+  }
+  return AffineMap::get(to.size(), 0, exprs, context);
+}

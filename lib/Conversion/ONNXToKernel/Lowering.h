@@ -1,0 +1,97 @@
+#ifndef TENON_LIB_CONVERSION_ONNXTOKERNEL_LOWERING_H
+#define TENON_LIB_CONVERSION_ONNXTOKERNEL_LOWERING_H
+
+#include "LaunchBuilder.h"
+#include "Scalars.h"
+
+#include "tenon/Analysis/Shapes/ShapeAnalysis.h"
+
+#include "llvm/ADT/StringMap.h"
+
+namespace tenon {
+
+/// What a lowering needs to turn one ONNX operation into kernel-level ones.
+class Lowering {
+public:
+  Lowering(mlir::OpBuilder &builder, const ShapeAnalysis &shapes)
+      : builder(builder), shapes(shapes) {}
+
+  mlir::OpBuilder &builder;
+
+  /// Dimensions of a value over the function's symbols.
+  Dims dims(mlir::Value value) const;
+  /// Elements of an integer tensor, where they are known as expressions.
+  std::optional<Dims> elements(mlir::Value value) const;
+  /// The same, where each is a constant.
+  std::optional<llvm::SmallVector<int64_t>> constants(mlir::Value value) const;
+  /// The only element of a constant with one element, as an attribute.
+  mlir::TypedAttr scalar(mlir::Value value) const;
+  Operand operand(mlir::Value value) const { return {value, dims(value)}; }
+  mlir::Type element(mlir::Value value) const;
+  /// How the value's elements are read: types no longer say what is unsigned.
+  ElementKind kind(mlir::Value value) const;
+  void markUnsigned(mlir::Value value) { unsignedValues.insert(value); }
+  /// An expression for a constant.
+  mlir::AffineExpr constant(int64_t value) const;
+
+  unsigned getNumSymbols() const { return shapes.getSymbols().size(); }
+  /// x, where `value` is a matrix made by transposing x; else null.
+  mlir::Value transposedSource(mlir::Value value) const {
+    return transposed.lookup(value);
+  }
+  void setTransposed(mlir::Value value, mlir::Value source) {
+    transposed[value] = source;
+  }
+
+  LaunchBuilder launch(mlir::Location loc, llvm::ArrayRef<mlir::Value> inputs,
+                       llvm::ArrayRef<Result> results);
+  /// `value` under other dimensions.
+  mlir::Value view(mlir::Location loc, mlir::Value value,
+                   llvm::ArrayRef<mlir::AffineExpr> dims);
+  /// Records the dimensions of a new value.
+  void setDims(mlir::Value value, Dims dims) {
+    newDims[value] = std::move(dims);
+  }
+  /// Ends a launch and records its results' dimensions.
+  kernel::LaunchOp finish(LaunchBuilder &launch, mlir::ValueRange values);
+  /// Replaces the operation's first results by `values`.
+  void replace(mlir::Operation *op, mlir::ValueRange values);
+
+private:
+  const ShapeAnalysis &shapes;
+  llvm::DenseMap<mlir::Value, Dims> newDims;
+  llvm::DenseSet<mlir::Value> unsignedValues;
+  llvm::DenseMap<mlir::Value, mlir::Value> transposed;
+};
+
+/// The map that reads an operand of dimensions `from` in the iteration space of
+/// `to`, its trailing dimensions aligned and those of size 1 repeated.
+mlir::AffineMap getBroadcastMap(mlir::MLIRContext *context,
+                                llvm::ArrayRef<mlir::AffineExpr> from,
+                                llvm::ArrayRef<mlir::AffineExpr> to);
+
+/// The type in which products of elements are summed: f32 for smaller floats.
+mlir::Type getAccumulatorType(mlir::Type element);
+/// sum + a * b, floats widened to the sum's type.
+mlir::Value multiplyAdd(mlir::OpBuilder &builder, mlir::Location loc,
+                        mlir::Value a, mlir::Value b, mlir::Value sum);
+/// A float as one of `type`.
+mlir::Value convertFloat(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::Value value, mlir::Type type);
+
+using LoweringFunction = mlir::LogicalResult (*)(mlir::Operation *, Lowering &);
+/// By operation name, `onnx.` included.
+using LoweringTable = llvm::StringMap<LoweringFunction>;
+
+void addConvolutionLowerings(LoweringTable &table);
+void addElementwiseLowerings(LoweringTable &table);
+void addContractionLowerings(LoweringTable &table);
+void addNormalizationLowerings(LoweringTable &table);
+void addReductionLowerings(LoweringTable &table);
+void addMovementLowerings(LoweringTable &table);
+void addIndexingLowerings(LoweringTable &table);
+void addConstantLowerings(LoweringTable &table);
+
+} // namespace tenon
+
+#endif // TENON_LIB_CONVERSION_ONNXTOKERNEL_LOWERING_H

@@ -1,0 +1,200 @@
+// RMSNormalization, LayerNormalization and their contrib forms: one launch over
+// rows that sums, then scales.
+
+#include "Lowering.h"
+#include "RowSpace.h"
+
+#include "dialects/ONNX/ONNXDialect.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+using namespace tenon;
+
+namespace {
+/// The operands of a normalization; scale and bias broadcast from the end.
+struct Normalized {
+  Value input, scale, bias;
+  int64_t axis;
+  double epsilon;
+  bool centers; // subtracts the mean
+};
+} // namespace
+
+static double getEpsilon(Operation *op, double otherwise) {
+  auto attr = op->getAttrOfType<FloatAttr>("epsilon");
+  return attr ? attr.getValueAsDouble() : otherwise;
+}
+
+static int64_t getFirstAxis(Operation *op, int64_t rank) {
+  auto attr = op->getAttrOfType<IntegerAttr>("axis");
+  int64_t axis = attr ? attr.getInt() : -1;
+  return axis < 0 ? axis + rank : axis;
+}
+
+/// mean over the row of x or of (x - mean)^2.
+static Value reduceMoment(RowSpace &rows, LaunchBuilder &launch, Value x,
+                          Value mean, bool squares) {
+  SmallVector<LaunchBuilder::Access> inputs = {rows.full(x)};
+  if (mean)
+    inputs.push_back(rows.outer(mean));
+  Value sum = rows.reduce(
+      "Add", inputs, [&](const ScalarContext &c, ValueRange v) -> Value {
+        Value d =
+            mean ? Value(arith::SubFOp::create(c.builder, c.loc, v[0], v[1]))
+                 : v[0];
+        return squares ? Value(arith::MulFOp::create(c.builder, c.loc, d, d))
+                       : d;
+      });
+  Value target = launch.empty(
+      rows.outerDims(), cast<RankedTensorType>(sum.getType()).getElementType());
+  return rows.mapOuter({rows.outer(sum)}, target,
+                       [&](const ScalarContext &c, ValueRange v) -> Value {
+                         return rows.divideByCount(c, v[0]);
+                       });
+}
+
+/// 1 / sqrt(moment + epsilon)
+static Value invertDeviation(RowSpace &rows, LaunchBuilder &launch,
+                             Value moment, double epsilon) {
+  Value target =
+      launch.empty(rows.outerDims(),
+                   cast<RankedTensorType>(moment.getType()).getElementType());
+  return rows.mapOuter(
+      {rows.outer(moment)}, target,
+      [&](const ScalarContext &c, ValueRange v) -> Value {
+        Value shifted = arith::AddFOp::create(c.builder, c.loc, v[0],
+                                              c.like(v[0], epsilon));
+        Value root = math::SqrtOp::create(c.builder, c.loc, shifted);
+        return arith::DivFOp::create(c.builder, c.loc, c.like(root, 1), root);
+      });
+}
+
+/// The normalized tensor; with `statistics`, also mean and inverse deviation.
+static SmallVector<Value> normalize(Operation *op, const Normalized &n,
+                                    bool statistics, Lowering &lowering) {
+  Dims dims = lowering.dims(n.input);
+  SmallVector<int64_t> inner;
+  for (int64_t axis = n.axis; axis < int64_t(dims.size()); ++axis)
+    inner.push_back(axis);
+  RowSpace rows(lowering, op, dims, inner);
+  SmallVector<Value> inputs = {n.input, n.scale};
+  if (n.bias)
+    inputs.push_back(n.bias);
+  Type element = lowering.element(n.input);
+  bool isSmall = element.getIntOrFloatBitWidth() < 32;
+  Type sumType = isSmall ? Type(Float32Type::get(op->getContext())) : element;
+  SmallVector<Result> results = {{element, dims}};
+  if (statistics)
+    results.append(2, Result{sumType, rows.outerDims()});
+  LaunchBuilder launch = lowering.launch(op->getLoc(), inputs, results);
+  rows.enter(launch, element, ElementKind::Float);
+
+  Value x = launch.input(0);
+  Value mean =
+      n.centers ? reduceMoment(rows, launch, x, nullptr, false) : nullptr;
+  Value moment = reduceMoment(rows, launch, x, mean, true);
+  Value inverse = invertDeviation(rows, launch, moment, n.epsilon);
+  SmallVector<LaunchBuilder::Access> accesses = {
+      rows.full(x), rows.outer(inverse),
+      rows.broadcast(launch.input(1), lowering.dims(n.scale))};
+  if (n.bias)
+    accesses.push_back(rows.broadcast(launch.input(2), lowering.dims(n.bias)));
+  if (mean)
+    accesses.push_back(rows.outer(mean));
+  Value y = rows.mapFull(
+      accesses, launch.destination(),
+      [&](const ScalarContext &c, ValueRange v) -> Value {
+        Value d =
+            mean
+                ? Value(arith::SubFOp::create(c.builder, c.loc, v[0], v.back()))
+                : v[0];
+        Value scaled = arith::MulFOp::create(c.builder, c.loc, d, v[1]);
+        Value y = arith::MulFOp::create(c.builder, c.loc, scaled, v[2]);
+        return n.bias ? Value(arith::AddFOp::create(c.builder, c.loc, y, v[3]))
+                      : y;
+      });
+  SmallVector<Value> values = {y};
+  if (statistics)
+    for (auto [index, value] : llvm::enumerate(ArrayRef<Value>{mean, inverse}))
+      values.push_back(rows.mapOuter(
+          {rows.outer(value)}, launch.destination(1 + index),
+          [](const ScalarContext &, ValueRange v) { return v[0]; }));
+  return SmallVector<Value>(lowering.finish(launch, values).getResults());
+}
+
+static LogicalResult lowerRMSNormalization(Operation *op, Lowering &lowering) {
+  Value input = op->getOperand(0);
+  Normalized n{input,
+               op->getOperand(1),
+               nullptr,
+               getFirstAxis(op, lowering.dims(input).size()),
+               getEpsilon(op, 1e-5),
+               /*centers=*/false};
+  lowering.replace(op, normalize(op, n, false, lowering));
+  return success();
+}
+
+static LogicalResult lowerLayerNormalization(Operation *op,
+                                             Lowering &lowering) {
+  Value input = op->getOperand(0);
+  Dims dims = lowering.dims(input);
+  Normalized n{input,
+               op->getOperand(1),
+               op->getNumOperands() > 2 ? op->getOperand(2) : Value(),
+               getFirstAxis(op, dims.size()),
+               getEpsilon(op, 1e-5),
+               /*centers=*/true};
+  bool statistics = op->getNumResults() > 1;
+  SmallVector<Value> values = normalize(op, n, statistics, lowering);
+  for (auto [index, result] : llvm::enumerate(op->getResults()))
+    values[index] =
+        lowering.view(op->getLoc(), values[index], lowering.dims(result));
+  lowering.replace(op, values);
+  return success();
+}
+
+/// input + skip (+ bias), normalized; the sum is the fourth result.
+static LogicalResult lowerSkipSimplified(Operation *op, Lowering &lowering) {
+  auto skip = cast<onnx::MsSkipSimplifiedLayerNormalizationOp>(op);
+  Value input = skip.getInput(), bias = skip.getBias();
+  Dims dims = lowering.dims(input);
+  Type element = lowering.element(input);
+  SmallVector<Value> inputs = {input, skip.getSkip()};
+  if (bias)
+    inputs.push_back(bias);
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), inputs, Result{element, dims});
+  SmallVector<LaunchBuilder::Access> accesses;
+  for (auto [index, value] : llvm::enumerate(inputs))
+    accesses.push_back(
+        {launch.input(index),
+         getBroadcastMap(op->getContext(), lowering.dims(value), dims)});
+  AffineMap identity = launch.builder().getMultiDimIdentityMap(dims.size());
+  Value sum = launch.generic(
+      accesses, {launch.destination(), identity},
+      [&](OpBuilder &nested, Location loc, ValueRange v) {
+        Value result = arith::AddFOp::create(nested, loc, v[0], v[1]);
+        return bias ? Value(arith::AddFOp::create(nested, loc, result, v[2]))
+                    : result;
+      });
+  Value added = lowering.finish(launch, sum).getResult(0);
+  Normalized n{added,
+               skip.getGamma(),
+               nullptr,
+               int64_t(dims.size()) - 1,
+               getEpsilon(op, 1e-12),
+               /*centers=*/false};
+  Value normalized = normalize(op, n, false, lowering)[0];
+  skip.getOutput().replaceAllUsesWith(normalized);
+  if (Value out = skip.getInputSkipBiasSum())
+    out.replaceAllUsesWith(added);
+  return success();
+}
+
+void tenon::addNormalizationLowerings(LoweringTable &table) {
+  table["onnx.RMSNormalization"] = lowerRMSNormalization;
+  table["onnx.SimplifiedLayerNormalization"] = lowerRMSNormalization;
+  table["onnx.LayerNormalization"] = lowerLayerNormalization;
+  table["onnx.ms.SkipSimplifiedLayerNormalization"] = lowerSkipSimplified;
+}

@@ -1,0 +1,159 @@
+#include "Windows.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+using namespace tenon;
+
+static SmallVector<int64_t> getInts(Operation *op, StringRef name,
+                                    unsigned rank, int64_t otherwise) {
+  if (auto attr = op->getAttrOfType<DenseI64ArrayAttr>(name))
+    return SmallVector<int64_t>(attr.asArrayRef());
+  return SmallVector<int64_t>(rank, otherwise);
+}
+
+Windows::Windows(Operation *op, Lowering &lowering, ArrayRef<AffineExpr> sizes,
+                 ArrayRef<AffineExpr> outputDims)
+    : op(op), lowering(lowering), kernel(sizes),
+      output(outputDims.drop_front(2)) {
+  if (kernel.empty())
+    for (int64_t size : getInts(op, "kernel_shape", 0, 1))
+      kernel.push_back(lowering.constant(size));
+  strides = getInts(op, "strides", rank(), 1);
+  dilations = getInts(op, "dilations", rank(), 1);
+  readPads(ArrayRef(lowering.dims(op->getOperand(0))).drop_front(2));
+}
+
+void Windows::readPads(ArrayRef<AffineExpr> inputDims) {
+  auto mode = op->getAttrOfType<StringAttr>("auto_pad");
+  StringRef name = mode ? mode.getValue() : "NOTSET";
+  SmallVector<int64_t> pads = getInts(op, "pads", 2 * rank(), 0);
+  for (unsigned axis = 0; axis < rank(); ++axis) {
+    if (!name.starts_with("SAME")) {
+      bool isValid = name == "VALID";
+      before.push_back(lowering.constant(isValid ? 0 : pads[axis]));
+      after.push_back(lowering.constant(isValid ? 0 : pads[rank() + axis]));
+      continue;
+    }
+    AffineExpr reach = (output[axis] - 1) * strides[axis] +
+                       (kernel[axis] - 1) * dilations[axis] + 1;
+    AffineExpr total = reach - inputDims[axis];
+    if (auto known = dyn_cast<AffineConstantExpr>(total))
+      total = lowering.constant(std::max<int64_t>(known.getValue(), 0));
+    AffineExpr small = total.floorDiv(2);
+    before.push_back(name == "SAME_UPPER" ? small : total - small);
+    after.push_back(name == "SAME_UPPER" ? total - small : small);
+  }
+}
+
+Value Windows::pad(Value input, TypedAttr value) {
+  Dims dims = lowering.dims(input), padded(dims.begin(), dims.begin() + 2);
+  for (unsigned axis = 0; axis < rank(); ++axis)
+    padded.push_back((output[axis] - 1) * strides[axis] +
+                     (kernel[axis] - 1) * dilations[axis] + 1);
+  bool isWhole = llvm::all_of(before, [](AffineExpr pad) {
+    return isa<AffineConstantExpr>(pad) &&
+           cast<AffineConstantExpr>(pad).getValue() == 0;
+  });
+  if (isWhole && llvm::equal(padded, dims))
+    return input;
+  // Windows may stop short of the input's end: what they never read is dropped.
+  LaunchBuilder launch = lowering.launch(
+      op->getLoc(), input, Result{lowering.element(input), padded});
+  OpBuilder &builder = launch.builder();
+  Location loc = op->getLoc();
+  Value filler = arith::ConstantOp::create(builder, loc, value);
+  SmallVector<Value> starts, sizes;
+  for (unsigned axis = 0; axis < rank(); ++axis) {
+    starts.push_back(launch.index(before[axis]));
+    sizes.push_back(launch.index(dims[2 + axis]));
+  }
+  AffineMap identity = builder.getMultiDimIdentityMap(padded.size());
+  Value result = launch.generic(
+      {}, {launch.destination(), identity},
+      [&](OpBuilder &nested, Location loc, ValueRange) -> Value {
+        SmallVector<Value> position = {linalg::IndexOp::create(nested, loc, 0),
+                                       linalg::IndexOp::create(nested, loc, 1)};
+        Value zero = arith::ConstantIndexOp::create(nested, loc, 0);
+        Value inside =
+            arith::ConstantOp::create(nested, loc, nested.getBoolAttr(true));
+        for (unsigned axis = 0; axis < rank(); ++axis) {
+          Value out = linalg::IndexOp::create(nested, loc, 2 + axis);
+          Value in = arith::SubIOp::create(nested, loc, out, starts[axis]);
+          Value fits = arith::CmpIOp::create(
+              nested, loc, arith::CmpIPredicate::ult, in, sizes[axis]);
+          inside = arith::AndIOp::create(nested, loc, inside, fits);
+          position.push_back(
+              arith::SelectOp::create(nested, loc, fits, in, zero));
+        }
+        Value read =
+            tensor::ExtractOp::create(nested, loc, launch.input(0), position);
+        return arith::SelectOp::create(nested, loc, inside, read, filler);
+      });
+  return lowering.finish(launch, result).getResult(0);
+}
+
+/// The number of k in [0, kernel) with 0 <= origin + k * dilation < limit.
+static Value countInside(OpBuilder &builder, Location loc, Value origin,
+                         Value kernel, int64_t dilation, Value limit) {
+  auto c = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  Value zero = c(0), step = c(dilation);
+  // First k at or after zero: ceil(-origin / dilation), at least 0.
+  Value negated = arith::SubIOp::create(builder, loc, zero, origin);
+  Value below = arith::MaxSIOp::create(builder, loc, negated, zero);
+  Value first = arith::CeilDivUIOp::create(builder, loc, below, step);
+  // First k at or after the limit, at most kernel.
+  Value room = arith::SubIOp::create(builder, loc, limit, origin);
+  Value above = arith::MaxSIOp::create(builder, loc, room, zero);
+  Value last = arith::CeilDivUIOp::create(builder, loc, above, step);
+  Value end = arith::MinSIOp::create(builder, loc, last, kernel);
+  Value count = arith::SubIOp::create(builder, loc, end, first);
+  return arith::MaxSIOp::create(builder, loc, count, zero);
+}
+
+Value Windows::divideByCounts(Value sums, ArrayRef<AffineExpr> inputDims,
+                              bool includesPads) {
+  Dims dims = lowering.dims(sums);
+  Type element = lowering.element(sums);
+  Location loc = op->getLoc();
+  LaunchBuilder launch = lowering.launch(loc, sums, Result{element, dims});
+  OpBuilder &builder = launch.builder();
+  SmallVector<Value> starts, limits, sizes;
+  for (unsigned axis = 0; axis < rank(); ++axis) {
+    AffineExpr limit = inputDims[2 + axis];
+    starts.push_back(launch.index(before[axis]));
+    limits.push_back(launch.index(includesPads ? limit + after[axis] : limit));
+    sizes.push_back(launch.index(kernel[axis]));
+  }
+  AffineMap identity = builder.getMultiDimIdentityMap(dims.size());
+  Value means = launch.generic(
+      {{launch.input(0), identity}}, {launch.destination(), identity},
+      [&](OpBuilder &nested, Location loc, ValueRange v) -> Value {
+        Value count = arith::ConstantIndexOp::create(nested, loc, 1);
+        for (unsigned axis = 0; axis < rank(); ++axis) {
+          Value out = linalg::IndexOp::create(nested, loc, 2 + axis);
+          Value stride =
+              arith::ConstantIndexOp::create(nested, loc, strides[axis]);
+          Value moved = arith::MulIOp::create(nested, loc, out, stride);
+          Value origin =
+              arith::SubIOp::create(nested, loc, moved, starts[axis]);
+          Value from = origin;
+          if (includesPads) // the padded input begins at -before
+            from = moved;
+          Value limit = limits[axis];
+          if (includesPads)
+            limit = arith::AddIOp::create(nested, loc, limit, starts[axis]);
+          Value inside = countInside(nested, loc, from, sizes[axis],
+                                     dilations[axis], limit);
+          count = arith::MulIOp::create(nested, loc, count, inside);
+        }
+        Value whole =
+            arith::IndexCastOp::create(nested, loc, nested.getI64Type(), count);
+        Value divisor = arith::SIToFPOp::create(nested, loc, element, whole);
+        return arith::DivFOp::create(nested, loc, v[0], divisor);
+      });
+  return lowering.finish(launch, means).getResult(0);
+}
