@@ -4,6 +4,7 @@
 
 #include "runtime/core/Failure.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace tenon::rt {
@@ -161,8 +162,12 @@ uint8_t *ProgramState::placeOutput(uint32_t value, int64_t bytes) {
     return buffer.bound;
   }
   uint8_t *before = buffer.own.data();
-  // What a loop has written so far must survive growth.
-  buffer.own.grow(bytes, buffer.own.size(), "an output");
+  // What a loop has written so far must survive growth; twice the room makes
+  // growing by one element a round cheap (untouched pages cost nothing).
+  int64_t room = before && bytes > buffer.own.size() && bytes < (int64_t(1) << 40)
+                     ? std::max(bytes, 2 * buffer.own.size())
+                     : bytes;
+  buffer.own.grow(room, buffer.own.size(), "an output");
   if (before && before != buffer.own.data())
     forget(false);
   return buffer.own.data();

@@ -211,3 +211,20 @@ TEST(Session, TracesLaunches) {
   s->run();
   EXPECT_EQ(seen, (std::vector<std::string>{"Add_0/add_f32", "Mul_1/scale_f32"}));
 }
+
+// Each thread's scratch is its own while it works on an item.
+TEST(Session, GivesThreadsTheirOwnScratch) {
+  Model model;
+  ProgramBuilder p(model.program());
+  uint32_t n = p.constant(4096);
+  uint32_t y = p.output("y", ElementType::i64, {n});
+  p.program.arena = p.constant(0);
+  launch(p.program.steps, model.kernel("scratch_i64"), {y}, {}, n, p.constant(128), "S");
+  auto s = session(model.write(), 4);
+  for (int round = 0; round < 50; ++round) {
+    s->run();
+    std::vector<int64_t> values = read<int64_t>(*s, 0);
+    for (int64_t i = 0; i < 4096; ++i)
+      ASSERT_EQ(values[i], 16 * i);
+  }
+}
