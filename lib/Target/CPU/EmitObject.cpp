@@ -1,0 +1,190 @@
+// LLVM IR, the library's functions within it, LLVM's optimiser, machine code.
+
+#include "EmitObject.h"
+#include "tenon/Codegen/CPU/LowerKernel.h"
+
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Analysis/TargetTransformInfo.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+
+using namespace mlir;
+using namespace tenon;
+
+static std::unique_ptr<llvm::TargetMachine>
+createTargetMachine(const CPUTarget &target) {
+  static const bool registered = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
+    return true;
+  }();
+  (void)registered;
+  std::string error;
+  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  const llvm::Target *found =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!found)
+    return nullptr;
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  options.FunctionSections = true;
+  return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
+      triple, target.cpu, "", options, llvm::Reloc::PIC_, std::nullopt,
+      llvm::CodeGenOptLevel::Aggressive));
+}
+
+/// Takes in the functions of the library that the module calls.
+static bool linkLibrary(llvm::Module &module) {
+  llvm::MemoryBufferRef bytes(getCPULibraryBitcode(), "library");
+  auto library = llvm::getLazyBitcodeModule(bytes, module.getContext());
+  if (!library) {
+    llvm::consumeError(library.takeError());
+    return false;
+  }
+  (*library)->setDataLayout(module.getDataLayout());
+  (*library)->setTargetTriple(module.getTargetTriple());
+  return !llvm::Linker::linkModules(module, std::move(*library),
+                                    llvm::Linker::LinkOnlyNeeded);
+}
+
+static bool isRuntimeFunction(StringRef name) {
+  return name == "memcpy" || name == "memmove" || name == "memset" ||
+         name == "__truncdfhf2";
+}
+
+/// The functions that the code generator may call of itself, so that the
+/// linker's "only needed" brings them.
+static void declareRuntimeFunctions(llvm::Module &module) {
+  llvm::LLVMContext &context = module.getContext();
+  auto *pointer = llvm::PointerType::get(context, 0);
+  auto *size = llvm::Type::getInt64Ty(context);
+  auto *byte = llvm::Type::getInt32Ty(context);
+  module.getOrInsertFunction("memcpy", pointer, pointer, pointer, size);
+  module.getOrInsertFunction("memmove", pointer, pointer, pointer, size);
+  module.getOrInsertFunction("memset", pointer, pointer, byte, size);
+  module.getOrInsertFunction("__truncdfhf2", llvm::Type::getHalfTy(context),
+                             llvm::Type::getDoubleTy(context));
+}
+
+/// void NAME(void *const *buffers, const int64_t *symbols, int64_t begin,
+///           int64_t end, void *workspace) calls NAME.body.
+static void emitEntry(llvm::Module &module, const KernelSignature &kernel) {
+  llvm::LLVMContext &context = module.getContext();
+  auto *pointer = llvm::PointerType::get(context, 0);
+  auto *integer = llvm::Type::getInt64Ty(context);
+  auto *type = llvm::FunctionType::get(
+      llvm::Type::getVoidTy(context),
+      {pointer, pointer, integer, integer, pointer}, false);
+  auto *entry = llvm::Function::Create(
+      type, llvm::GlobalValue::ExternalLinkage, kernel.name, module);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", entry));
+  llvm::SmallVector<llvm::Value *> arguments;
+  for (unsigned i = 0; i < kernel.numBuffers; ++i)
+    arguments.push_back(builder.CreateLoad(
+        pointer,
+        builder.CreateConstInBoundsGEP1_64(pointer, entry->getArg(0), i)));
+  for (unsigned i = 0; i < kernel.numSymbols; ++i)
+    arguments.push_back(builder.CreateLoad(
+        integer,
+        builder.CreateConstInBoundsGEP1_64(integer, entry->getArg(1), i)));
+  for (unsigned i = 2; i < 5; ++i)
+    arguments.push_back(entry->getArg(i));
+  llvm::Function *body = module.getFunction(kernel.name + ".body");
+  builder.CreateCall(body, arguments);
+  builder.CreateRetVoid();
+}
+
+static void setFunctionAttributes(llvm::Module &module,
+                                  const CPUTarget &target) {
+  std::string width = std::to_string(target.vectorBits);
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    // Every object has its own; the linker keeps one.
+    if (isRuntimeFunction(function.getName()))
+      function.setLinkage(llvm::GlobalValue::WeakODRLinkage);
+    function.removeFnAttr("tune-cpu");
+    function.removeFnAttr("target-features");
+    function.addFnAttr("target-cpu", target.cpu);
+    function.addFnAttr("prefer-vector-width", width);
+    function.addFnAttr("no-trapping-math", "true");
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+    bool isMath = function.getName().starts_with("tenon_") &&
+                  !function.getName().contains("fmod");
+    if (isMath) {
+      function.removeFnAttr(llvm::Attribute::NoInline);
+      function.addFnAttr(llvm::Attribute::AlwaysInline);
+    }
+  }
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager sccs;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = true;
+  tuning.SLPVectorization = false;
+  tuning.LoopInterleaving = true;
+  llvm::PassBuilder builder(&machine, tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(sccs);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, sccs, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
+      .run(module, modules);
+}
+
+FailureOr<llvm::SmallVector<char>>
+tenon::emitObject(ModuleOp module, ArrayRef<KernelSignature> kernels,
+                  const CPUTarget &target) {
+  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
+  if (!machine)
+    return module.emitError("expected an LLVM with the target x86-64");
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code =
+      translateModuleToLLVMIR(module, context, "kernels");
+  if (!code)
+    return failure();
+  code->setDataLayout(machine->createDataLayout());
+  code->setTargetTriple(machine->getTargetTriple());
+  declareRuntimeFunctions(*code);
+  if (!linkLibrary(*code))
+    return module.emitError("expected the kernel library to link");
+  for (const KernelSignature &kernel : kernels)
+    emitEntry(*code, kernel);
+  llvm::internalizeModule(*code, [&](const llvm::GlobalValue &value) {
+    return isRuntimeFunction(value.getName()) ||
+           llvm::any_of(kernels, [&](const KernelSignature &kernel) {
+             return kernel.name == value.getName();
+           });
+  });
+  setFunctionAttributes(*code, target);
+  if (const char *path = ::getenv("TENON_DUMP_LLVM")) {
+    std::error_code error;
+    llvm::raw_fd_ostream file(path, error);
+    code->print(file, nullptr);
+  }
+  optimize(*code, *machine);
+  llvm::SmallVector<char> object;
+  llvm::raw_svector_ostream stream(object);
+  llvm::legacy::PassManager emit;
+  if (machine->addPassesToEmitFile(emit, stream, nullptr,
+                                   llvm::CodeGenFileType::ObjectFile))
+    return module.emitError("expected an LLVM that writes object files");
+  emit.run(*code);
+  return object;
+}
