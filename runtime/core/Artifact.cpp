@@ -3,7 +3,7 @@
 #include "runtime/core/Artifact.h"
 
 #include "runtime/core/Decode.h"
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 #include "runtime/cpu/Features.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
@@ -50,6 +50,9 @@ Artifact::Artifact(const std::string &path, const ArtifactOptions &options)
     readManifest();
     if (options.verifyWeights)
       verifyWeights();
+    if (options.verifyCode)
+      verifyCodes();
+    chooseCode();
     if (options.loadCode)
       loadCode();
   } catch (Failure &failure) {
@@ -107,11 +110,22 @@ void Artifact::verifyWeights() const {
            "': expected the hash in the manifest, but got another; the file is damaged");
 }
 
-void Artifact::loadCode() {
+void Artifact::verifyCodes() const {
+  for (const Code &code : codes)
+    if (format::hashBytes(sectionBytes(code.section), code.section.size) !=
+        code.section.hash)
+      fail(Status::corrupt, "code '", code.target,
+           "': expected the hash in the manifest, but got another; the file is damaged");
+}
+
+void Artifact::chooseCode() {
   for (const Code &code : codes)
     if (code.target == "cpu" || code.target.substr(0, 4) == "cpu:")
       if (missingFeature(code.features).empty())
         chosenCode = &code - codes.data();
+}
+
+void Artifact::loadCode() {
   if (kernels.empty())
     return;
   if (chosenCode < 0) {
@@ -123,7 +137,6 @@ void Artifact::loadCode() {
   }
   const Code &code = codes[chosenCode];
   const uint8_t *bytes = sectionBytes(code.section);
-  // The library takes its own copy first: what is hashed is what runs.
   library = std::make_unique<CodeLibrary>(bytes, code.section.size, code.section.hash,
                                           std::string(code.target));
   for (const Kernel &kernel : kernels)

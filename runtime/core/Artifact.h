@@ -43,7 +43,8 @@ struct WeightInfo {
 
 struct ArtifactOptions {
   bool verifyWeights = false;
-  bool loadCode = true; // false: to look into it only
+  bool verifyCode = false; // of every code; what is loaded is always checked
+  bool loadCode = true;    // false: to look into it only
 };
 
 class Artifact {
@@ -67,13 +68,15 @@ public:
   const uint8_t *sectionBytes(const Section &section) const {
     return file.data + section.offset;
   }
-  /// Fails where the bytes of a weight are not those that were written.
+  /// Fail where the bytes of a section are not those that were written.
   void verifyWeights() const;
+  void verifyCodes() const;
   const Entry &findEntry(std::string_view name) const;
 
 private:
   void readHeader();
   void readManifest();
+  void chooseCode();
   void loadCode();
 
   MappedFile file;

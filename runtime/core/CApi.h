@@ -3,7 +3,7 @@
 #ifndef TENON_RUNTIME_CORE_CAPI_H
 #define TENON_RUNTIME_CORE_CAPI_H
 
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 #include "runtime/core/Session.h"
 #include "runtime/include/tenon_rt.h"
 

@@ -1,7 +1,7 @@
 // Decodes the tables around the programs: code, kernels, weights, entries.
 #include "runtime/core/Decode.h"
 #include "runtime/core/Expressions.h"
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 #include "runtime/format/FileHeader.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Decodes one program and checks every index in it.
 #include "runtime/core/Decode.h"
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // The plan executor; every buffer it touches was resolved and checked.
 #include "runtime/core/Executor.h"
 
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 
 #include <chrono>
 #include <cstring>

@@ -1,7 +1,7 @@
 // Anonymous mappings: page-aligned, zero until touched, given back at once.
 #include "runtime/core/Memory.h"
 
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 
 #include <cstring>
 #include <sys/mman.h>

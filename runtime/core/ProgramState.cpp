@@ -2,7 +2,7 @@
 // uses comes from resolve(), which checks it against its owner's bounds.
 #include "runtime/core/ProgramState.h"
 
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 
 #include <algorithm>
 #include <cstdint>

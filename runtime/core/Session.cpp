@@ -2,7 +2,7 @@
 #include "runtime/core/Session.h"
 
 #include "runtime/core/Executor.h"
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 
 #include <cstring>
 

@@ -2,7 +2,7 @@
 // knows libraries by path, and /proc/self/fd/N must not name another one meanwhile.
 #include "runtime/cpu/CodeLibrary.h"
 
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 #include "runtime/format/Hash.h"
 
 #include <cerrno>
@@ -46,12 +46,19 @@ static bool writeAll(int fd, const uint8_t *bytes, size_t size) {
   return true;
 }
 
+/// Hash of the copy: what is checked is what runs, whoever changes the file.
+static bool hasHash(int fd, size_t size, uint64_t hash) {
+  void *copy = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  if (copy == MAP_FAILED)
+    return false;
+  bool equal = format::hashBytes(copy, size) == hash;
+  munmap(copy, size);
+  return equal;
+}
+
 CodeLibrary::CodeLibrary(const uint8_t *bytes, size_t size, uint64_t hash,
                          std::string name)
     : name(std::move(name)) {
-  if (format::hashBytes(bytes, size) != hash)
-    fail(Status::corrupt, "code '", this->name,
-         "': expected the hash in the manifest, but got another; the file is damaged");
   if (!isSharedObject(bytes, size))
     fail(Status::corrupt, "code '", this->name,
          "': expected an x86-64 ELF shared object, but got other contents");
@@ -61,6 +68,11 @@ CodeLibrary::CodeLibrary(const uint8_t *bytes, size_t size, uint64_t hash,
     close();
     fail(Status::memory, "code '", this->name, "': cannot copy it to memory: ",
          std::strerror(error));
+  }
+  if (!hasHash(fd, size, hash)) {
+    close();
+    fail(Status::corrupt, "code '", this->name,
+         "': expected the hash in the manifest, but got another; the file is damaged");
   }
   std::string path = "/proc/self/fd/" + std::to_string(fd);
   handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);

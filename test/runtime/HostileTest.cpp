@@ -55,7 +55,8 @@ TEST(Hostile, FlippedBits) {
   format::FileHeader header;
   std::memcpy(&header, bytes.data(), sizeof(header));
   const auto &code = *model.manifest.codes[0]->section;
-  for (uint64_t at : {header.manifestOffset + header.manifestSize / 2, code.offset + 100}) {
+  for (uint64_t at : {header.manifestOffset + header.manifestSize / 2, code.offset + 100,
+                      code.offset + code.size - 1}) {
     Bytes damaged = bytes;
     damaged[at] ^= 4;
     expectFailure(rt::Status::corrupt, {"damaged"}, [&] { open(Model::writeFile(damaged)); });

@@ -2,7 +2,7 @@
 #ifndef TENON_TEST_RUNTIME_SESSIONHELPERS_H
 #define TENON_TEST_RUNTIME_SESSIONHELPERS_H
 
-#include "runtime/core/Failure.h"
+#include "runtime/support/Failure.h"
 #include "runtime/core/Session.h"
 
 #include <cstring>

@@ -1,7 +1,7 @@
 // How the runtime reports: one exception type inside, turned into a status code
 // and an error object at the C API; nothing is thrown across it.
-#ifndef TENON_RUNTIME_CORE_FAILURE_H
-#define TENON_RUNTIME_CORE_FAILURE_H
+#ifndef TENON_RUNTIME_SUPPORT_FAILURE_H
+#define TENON_RUNTIME_SUPPORT_FAILURE_H
 
 #include <exception>
 #include <sstream>
@@ -50,4 +50,4 @@ template <typename... Pieces>
 
 } // namespace tenon::rt
 
-#endif // TENON_RUNTIME_CORE_FAILURE_H
+#endif // TENON_RUNTIME_SUPPORT_FAILURE_H

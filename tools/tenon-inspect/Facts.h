@@ -1,0 +1,26 @@
+// What both reports are made of.
+#ifndef TENON_TOOLS_TENON_INSPECT_FACTS_H
+#define TENON_TOOLS_TENON_INSPECT_FACTS_H
+
+#include "runtime/core/Artifact.h"
+
+#include <string>
+
+namespace tenon::inspect {
+
+/// "bound", "step" or "data".
+const char *residencyName(rt::Residency residency);
+/// "1..2048", "0..".
+std::string printRange(const rt::Symbol &symbol);
+/// "[batch, 4 * seq]"
+std::string printDims(const rt::Program &program, const std::vector<uint32_t> &dims);
+/// Steps of all kinds, those inside If and Loop included.
+size_t countSteps(const rt::Program &program);
+/// Bytes of all weights, each section once.
+uint64_t storedWeightBytes(const rt::Artifact &artifact);
+/// Bytes of all weights as the model has them.
+uint64_t modelWeightBytes(const rt::Artifact &artifact);
+
+} // namespace tenon::inspect
+
+#endif // TENON_TOOLS_TENON_INSPECT_FACTS_H

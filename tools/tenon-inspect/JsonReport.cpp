@@ -1,0 +1,106 @@
+// The report for programs: one object, keys in a fixed order.
+#include "tools/tenon-inspect/Facts.h"
+#include "tools/tenon-inspect/Report.h"
+
+#include "runtime/support/Failure.h"
+#include "runtime/cpu/Features.h"
+
+#include <cstdio>
+
+namespace tenon::inspect {
+
+using rt::concat;
+
+static std::string quote(std::string_view text) {
+  std::string result = "\"";
+  for (unsigned char c : text) {
+    char escaped[8];
+    std::snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+    if (c < 0x20)
+      result += escaped;
+    else if (c == '"' || c == '\\')
+      result += {'\\', char(c)};
+    else
+      result += char(c);
+  }
+  return result + "\"";
+}
+
+/// "[...]" of what `print` makes of each item.
+template <typename Items, typename Print>
+static std::string list(const Items &items, Print print) {
+  std::string text;
+  for (const auto &item : items)
+    text += (text.empty() ? "" : ", ") + print(item);
+  return "[" + text + "]";
+}
+
+static std::string section(const rt::Section &section) {
+  char hash[24];
+  std::snprintf(hash, sizeof(hash), "\"%016llx\"", (unsigned long long)section.hash);
+  return concat("\"offset\": ", section.offset, ", \"bytes\": ", section.size,
+                ", \"hash\": ", hash);
+}
+
+static std::string code(const rt::Code &code) {
+  std::string missing = rt::missingFeature(code.features);
+  return concat("{\"target\": ", quote(code.target),
+                ", \"features\": ", list(code.features, quote),
+                ", \"runs_here\": ", missing.empty() ? "true" : "false",
+                ", \"missing\": ", quote(missing), ", ", section(code.section), "}");
+}
+
+static std::string kernel(const rt::Kernel &kernel) {
+  return concat("{\"name\": ", quote(kernel.name), ", \"uses\": ", kernel.uses, "}");
+}
+
+static std::string weight(const rt::WeightInfo &weight) {
+  return concat("{\"name\": ", quote(weight.name),
+                ", \"type\": ", quote(rt::elementName(weight.type)), ", \"dims\": ",
+                list(weight.dims, [](int64_t dim) { return std::to_string(dim); }),
+                ", \"encoding\": ", quote(weight.encoding), ", ", section(weight.section),
+                "}");
+}
+
+static std::string symbol(const rt::Symbol &symbol) {
+  return concat("{\"name\": ", quote(symbol.name), ", \"min\": ", symbol.min, ", \"max\": ",
+                symbol.max == -1 ? "null" : std::to_string(symbol.max),
+                ", \"residency\": ", quote(residencyName(symbol.residency)), "}");
+}
+
+static std::string program(const rt::Program &program) {
+  auto tensor = [&](const rt::Signature &tensor) {
+    return concat("{\"name\": ", quote(tensor.name),
+                  ", \"type\": ", quote(rt::elementName(tensor.type)), ", \"dims\": ",
+                  list(tensor.dims,
+                       [&](uint32_t dim) { return quote(printExpr(program, dim)); }),
+                  "}");
+  };
+  return concat("{\"variant\": ", quote(program.variant),
+                ", \"symbols\": ", list(program.symbols, symbol),
+                ", \"inputs\": ", list(program.inputs, tensor),
+                ", \"outputs\": ", list(program.outputs, tensor),
+                ", \"arena_bytes\": ", quote(printExpr(program, program.arena)),
+                ", \"steps\": ", countSteps(program),
+                ", \"launches\": ", program.launches.size(), "}");
+}
+
+std::string reportAsJson(const rt::Artifact &artifact) {
+  auto entry = [](const rt::Entry &entry) {
+    return concat("{\"name\": ", quote(entry.name),
+                  ", \"programs\": ", list(entry.programs, program), "}");
+  };
+  return concat("{\"file\": ", quote(artifact.path), ", \"bytes\": ", artifact.fileSize(),
+                ", \"format\": 1, \"producer\": ", quote(artifact.producer),
+                ", \"manifest_bytes\": ", artifact.manifestSize,
+                ", \"runs_here\": ", artifact.chosenCode >= 0 ? "true" : "false",
+                ", \"chosen_code\": ", artifact.chosenCode,
+                ", \"codes\": ", list(artifact.codes, code),
+                ", \"kernels\": ", list(artifact.kernels, kernel),
+                ", \"weight_bytes_stored\": ", storedWeightBytes(artifact),
+                ", \"weight_bytes_model\": ", modelWeightBytes(artifact),
+                ", \"weights\": ", list(artifact.weights, weight),
+                ", \"entries\": ", list(artifact.entries, entry), "}\n");
+}
+
+} // namespace tenon::inspect

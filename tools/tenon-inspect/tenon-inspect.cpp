@@ -1,0 +1,62 @@
+// Says what is inside an artifact and whether it will run here, without linking
+// its code.
+#include "tools/tenon-inspect/Report.h"
+
+#include "runtime/core/Version.h"
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+static const char help[] =
+    "usage: tenon-inspect MODEL.tenon [--json] [--verify]\n"
+    "\n"
+    "Prints entries, variants, symbols, memory, kernels, weights and sections, and\n"
+    "which code would run on this machine.\n"
+    "\n"
+    "  --json     one JSON object\n"
+    "  --verify   check the hashes of code and weights too: reads the whole file\n"
+    "  --version, --help\n";
+
+static int usage(const char *problem, const char *what) {
+  std::fprintf(stderr, "tenon-inspect: %s%s; see tenon-inspect --help\n", problem, what);
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  const char *path = nullptr;
+  bool json = false, verify = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--help") == 0)
+      return std::fputs(help, stdout) < 0;
+    if (std::strcmp(argv[i], "--version") == 0)
+      return std::printf("tenon-inspect %s\n", tenon::rt::version()) < 0;
+    if (std::strcmp(argv[i], "--json") == 0)
+      json = true;
+    else if (std::strcmp(argv[i], "--verify") == 0)
+      verify = true;
+    else if (argv[i][0] == '-')
+      return usage("expected a known option, but got ", argv[i]);
+    else if (path)
+      return usage("expected one artifact, but got a second: ", argv[i]);
+    else
+      path = argv[i];
+  }
+  if (!path)
+    return usage("expected an artifact", "");
+  try {
+    tenon::rt::ArtifactOptions options;
+    options.loadCode = false;
+    options.verifyWeights = options.verifyCode = verify;
+    tenon::rt::Artifact artifact(path, options);
+    std::string report = json ? tenon::inspect::reportAsJson(artifact)
+                              : tenon::inspect::reportAsText(artifact);
+    std::fputs(report.c_str(), stdout);
+    if (verify && !json)
+      std::puts("verified: all hashes are right");
+    return 0;
+  } catch (const std::exception &failure) {
+    std::fprintf(stderr, "tenon-inspect: error: %s\n", failure.what());
+    return 1;
+  }
+}
