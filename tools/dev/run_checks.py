@@ -52,10 +52,9 @@ def lit(pattern):
         return None
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder, "lit.json")
-        command = [sys.executable, "-m", "lit.main", "-q", "-o", report, BUILD / "test"]
-        if pattern:
-            command.insert(3, f"--filter={pattern}")
-        subprocess.run(command, cwd=ROOT)
+        command = [pathlib.Path(sys.executable).with_name("lit"), "-q", "-o", report,
+                   f"--filter={pattern}", BUILD / "test"]
+        subprocess.run(command, cwd=ROOT, env=environment())
         if not report.exists():
             return 0, 1
         codes = [t["code"] for t in json.loads(report.read_text())["tests"]]
@@ -66,7 +65,8 @@ def lit(pattern):
 
 def environment():
     """What test programs ask for: the built tools, package and artifacts."""
-    return {**os.environ, "TENON_BUILD": str(BUILD),
+    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "TENON_BUILD": str(BUILD),
             "TENON_KERNEL_TEST": str(BUILD / "bin/tenon-kernel-test"),
             "TENON_TEST_ARTIFACTS": str(BUILD / "test/runtime"),
             "PYTHONPATH": str(BUILD / "python")}
@@ -113,7 +113,9 @@ def unit(pattern):
     programs = sorted(p for p in (BUILD / "test").rglob("*-tests")
                       if p.is_file() and os.access(p, os.X_OK))
     counts = [googletest(p, pattern) for p in programs]
-    scripts = sorted((ROOT / "test").rglob("test_*.py"))
+    # Those with a RUN line are lit's.
+    scripts = sorted(p for p in (ROOT / "test").rglob("test_*.py")
+                     if "RUN:" not in p.read_text())
     counts += [python_test(p) for p in scripts if pattern in p.name]
     if not counts:
         return None
