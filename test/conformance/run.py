@@ -23,6 +23,7 @@ import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 from cases import FORMS, difference, in_form, load_cases  # noqa: E402
 from coverage_table import write_table  # noqa: E402
+from other_sizes import other_sizes  # noqa: E402
 from tenon_tools import BUILD, ROOT, tenon_session  # noqa: E402
 
 EXPECTED = HERE / "expected.txt"
@@ -49,16 +50,36 @@ def run_case(case, form):
         if any(v is None for v in (*feeds.values(), *expected.values())):
             return "error", "compiled a value that is no tensor"
         try:
-            results = tenon_session(artifact, threads=1).run(feeds)
+            session = tenon_session(artifact, threads=1)
+            reason = judge(case, session.run(feeds), expected)
+            if form == "dynamic" and not reason:
+                reason = judge_other_sizes(case, session, model, feeds)
         except Exception as error:
             return "error", f"{type(error).__name__}: {error}".replace(f"{folder}/", "")
+    return ("wrong", reason) if reason else ("pass", "")
+
+
+def judge(case, results, expected):
+    """Why the results are not the expected ones, or None."""
     for name, value in expected.items():
         if name not in results:
-            return "wrong", f"{name}: expected an output, but got none"
+            return f"{name}: expected an output, but got none"
         reason = difference(case, value, np.asarray(results[name]))
         if reason:
-            return "wrong", f"{name}: {reason}"
-    return "pass", ""
+            return f"{name}: {reason}"
+    return None
+
+
+def judge_other_sizes(case, session, model, feeds):
+    for other, expected in other_sizes(model, feeds, lambda a, b: difference(case, a, b)):
+        shapes = ", ".join(f"{n} {list(v.shape)}" for n, v in other.items())
+        try:
+            reason = judge(case, session.run(other), expected)
+        except Exception as error:
+            reason = str(error)
+        if reason:
+            return f"at {shapes}: {reason}"
+    return None
 
 
 def first_error(text):
