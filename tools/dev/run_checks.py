@@ -122,23 +122,26 @@ def unit(pattern):
     return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
-def script(path, limit_s, *arguments):
-    """A part that is a Python program of ours printing its counts."""
+def script(path, limit_s, *full):
+    """A part that is a Python program of ours; `full`: its arguments under --full."""
     def part(pattern):
         if not (ROOT / path).exists() or not (BUILD / "bin/tenon-compile").exists():
             return None
         extra = ["--filter", pattern] if pattern else []
-        return run([sys.executable, ROOT / path, *arguments, *extra], limit_s)
+        return run([sys.executable, ROOT / path, *extra, *(full if FULL else ())],
+                   limit_s * (10 if FULL else 1))
     return part
 
 
+FULL = "--full" in sys.argv
 PARTS = {
     "conventions": conventions,
     "lit": lit,
     "unit": unit,
-    "conformance": script("test/conformance/run.py", 600),
-    "model": script("test/EndToEnd/smollm2.py", 400),
-    "corpus": script("test/EndToEnd/corpus.py", 300),
+    "conformance": script("test/conformance/run.py", 600, "--full"),
+    "model": script("test/EndToEnd/smollm2.py", 400, "--forms",
+                    "plain,opset24,genai-f32,genai-f16,genai-int4"),
+    "corpus": script("test/EndToEnd/corpus.py", 300, "--all"),
 }
 
 
@@ -146,6 +149,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART[:FILTER]",
                         help=", ".join(PARTS))
+    parser.add_argument("--full", action="store_true",
+                        help="all forms and models, not a sample; hours at worst")
     args = parser.parse_args()
     chosen = [p.partition(":")[::2] for p in args.parts] or [(p, "") for p in PARTS]
     for name, _ in chosen:
