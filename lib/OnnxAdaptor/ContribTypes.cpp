@@ -158,6 +158,79 @@ static void inferAttention(TenonAttentionOp op, SmallVectorImpl<Type> &types) {
          types);
 }
 
+/// present = [2, batch, heads, past + new, head size], stacked.
+static void inferPackedAttention(MsAttentionOp op,
+                                 SmallVectorImpl<Type> &types) {
+  TensorType input = tensorOf(op.getInput());
+  int64_t width = dimOf(tensorOf(op.getWeights()), 1), heads = op.getNumHeads();
+  int64_t hidden = width == kDynamic ? kDynamic : width / 3;
+  if (std::optional<ArrayRef<int64_t>> sizes = op.getQkvHiddenSizes())
+    if (sizes->size() == 3)
+      hidden = (*sizes)[2];
+  int64_t headSize = hidden == kDynamic || heads <= 0 ? kDynamic : hidden / heads;
+  append(op,
+         {withDim(input, -1, hidden),
+          RankedTensorType::get({2, dimOf(input, 0), heads, kDynamic, headSize},
+                                input.getElementType())},
+         types);
+}
+
+static void inferEmbedding(MsEmbedLayerNormalizationOp op,
+                           SmallVectorImpl<Type> &types) {
+  TensorType ids = tensorOf(op.getInputIds()), words = tensorOf(op.getWordEmbedding());
+  Type sum = RankedTensorType::get({dimOf(ids, 0), dimOf(ids, 1), dimOf(words, 1)},
+                                   words.getElementType());
+  Type mask = RankedTensorType::get({dimOf(ids, 0)},
+                                    IntegerType::get(op.getContext(), 32));
+  append(op, {sum, mask, sum}, types);
+}
+
+/// Where unpacked, [indices..., columns]; two 4-bit values may share a byte.
+static void inferGatherBlocks(MsGatherBlockQuantizedOp op,
+                              SmallVectorImpl<Type> &types) {
+  TensorType data = tensorOf(op.getData()), indices = tensorOf(op.getIndices());
+  Type element = tensorOf(op.getScales()).getElementType();
+  if (!data.hasRank() || !indices.hasRank() || op.getGatherAxis() != 0 ||
+      data.getRank() < 1) {
+    types.push_back(UnrankedTensorType::get(element));
+    return;
+  }
+  SmallVector<int64_t> shape(indices.getShape());
+  llvm::append_range(shape, data.getShape().drop_front());
+  bool packed = data.getElementType().isInteger(8) && op.getBits() < 8;
+  if (packed && data.getRank() > 1 && shape.back() != kDynamic)
+    shape.back() *= 8 / op.getBits();
+  types.push_back(RankedTensorType::get(shape, element));
+}
+
+/// Labels and scores of a classifier. ONNX's own function for the deprecated
+/// operator says nothing.
+static void inferTreeClassifier(MlTreeEnsembleClassifierOp op,
+                                SmallVectorImpl<Type> &types) {
+  int64_t rows = dimOf(tensorOf(op.getX()), 0), classes = kDynamic;
+  Type label = IntegerType::get(op.getContext(), 64);
+  if (auto strings = op.getClasslabelsStrings()) {
+    label = StringType::get(op.getContext());
+    classes = strings->size();
+  } else if (auto ints = op.getClasslabelsInt64s()) {
+    classes = ints->size();
+  }
+  append(op,
+         {RankedTensorType::get({rows}, label),
+          RankedTensorType::get({rows, classes},
+                                Float32Type::get(op.getContext()))},
+         types);
+}
+
+static void inferTreeRegressor(MlTreeEnsembleRegressorOp op,
+                               SmallVectorImpl<Type> &types) {
+  std::optional<int64_t> targets = op.getNTargets();
+  types.push_back(
+      RankedTensorType::get({dimOf(tensorOf(op.getX()), 0),
+                             targets.value_or(kDynamic)},
+                            Float32Type::get(op.getContext())));
+}
+
 bool tenon::inferContribTypes(Operation *op, SmallVectorImpl<Type> &types) {
   return llvm::TypeSwitch<Operation *, bool>(op)
       .Case<MsRotaryEmbeddingOp, MsFastGeluOp, MsBiasGeluOp, MsGeluOp,
@@ -187,6 +260,21 @@ bool tenon::inferContribTypes(Operation *op, SmallVectorImpl<Type> &types) {
       })
       .Case([&](TenonAttentionOp attention) {
         return inferAttention(attention, types), true;
+      })
+      .Case([&](MsAttentionOp attention) {
+        return inferPackedAttention(attention, types), true;
+      })
+      .Case([&](MsEmbedLayerNormalizationOp embedding) {
+        return inferEmbedding(embedding, types), true;
+      })
+      .Case([&](MsGatherBlockQuantizedOp gather) {
+        return inferGatherBlocks(gather, types), true;
+      })
+      .Case([&](MlTreeEnsembleClassifierOp trees) {
+        return inferTreeClassifier(trees, types), true;
+      })
+      .Case([&](MlTreeEnsembleRegressorOp trees) {
+        return inferTreeRegressor(trees, types), true;
       })
       .Default(false);
 }

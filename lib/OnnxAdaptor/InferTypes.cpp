@@ -11,6 +11,7 @@
 #include "onnx/defs/shape_inference.h"
 
 #include <map>
+#include <stdexcept>
 
 using namespace mlir;
 using namespace tenon;
@@ -44,8 +45,8 @@ private:
 
 class NodeContext : public ::onnx::InferenceContext {
 public:
-  explicit NodeContext(NodeInterface node) : node(node) {
-    for (Value input : node.getOnnxInputs()) {
+  NodeContext(NodeInterface node, ArrayRef<Value> onnxInputs) : node(node) {
+    for (Value input : onnxInputs) {
       inputs.push_back(input ? exportType(input.getType()) : TypeProto());
       values.push_back(input);
     }
@@ -116,6 +117,92 @@ public:
 
 } // namespace
 
+namespace {
+/// A com.microsoft operator whose shapes are those of a standard one on some of
+/// its inputs.
+struct Analogue {
+  StringRef name, standard;
+  SmallVector<unsigned> inputs;
+  /// The input whose element type the result has; of Y where it is absent: f32.
+  unsigned typeFrom;
+};
+} // namespace
+
+static const Analogue *findAnalogue(NodeInterface node) {
+  static const Analogue kAnalogues[] = {
+      {"FusedConv", "Conv", {0, 1, 2}, 0},
+      {"FusedGemm", "Gemm", {0, 1, 2}, 0},
+      {"DynamicQuantizeMatMul", "MatMul", {0, 1}, 0},
+      {"MatMulIntegerToFloat", "MatMul", {0, 1}, 2},
+      {"QuantizeLinear", "QuantizeLinear", {0, 1, 2}, 2},
+      {"DequantizeLinear", "DequantizeLinear", {0, 1, 2}, 1},
+      {"QGemm", "Gemm", {0, 3, 6}, 8},
+      {"QLinearAdd", "Add", {0, 3}, 0},
+      {"QLinearMul", "Mul", {0, 3}, 0},
+      {"QLinearSigmoid", "Sigmoid", {0}, 0},
+      {"QLinearLeakyRelu", "LeakyRelu", {0}, 0},
+      {"QLinearSoftmax", "Softmax", {0}, 0},
+      {"QLinearGlobalAveragePool", "GlobalAveragePool", {0}, 0},
+      {"QLinearAveragePool", "AveragePool", {0}, 0},
+  };
+  if (node.getOnnxDomain() != "com.microsoft")
+    return nullptr;
+  for (const Analogue &analogue : kAnalogues)
+    if (analogue.name == node.getOnnxName())
+      return &analogue;
+  return nullptr;
+}
+
+/// `type` with another element type.
+static Type withElement(Type type, Type element) {
+  auto tensor = dyn_cast_or_null<TensorType>(type);
+  if (!tensor)
+    return UnrankedTensorType::get(element);
+  return tensor.hasRank()
+             ? Type(RankedTensorType::get(tensor.getShape(), element))
+             : Type(UnrankedTensorType::get(element));
+}
+
+static void inferByAnalogue(NodeInterface node, const Analogue &analogue,
+                            SmallVectorImpl<Type> &types) {
+  SmallVector<Value> all = node.getOnnxInputs(), some;
+  for (unsigned index : analogue.inputs)
+    some.push_back(index < all.size() ? all[index] : Value());
+  while (!some.empty() && !some.back())
+    some.pop_back();
+  Type element = Float32Type::get(node.getContext());
+  if (analogue.name == "QuantizeLinear")
+    element = IntegerType::get(node.getContext(), 8, IntegerType::Unsigned);
+  if (analogue.typeFrom < all.size() && all[analogue.typeFrom])
+    element = cast<TensorType>(all[analogue.typeFrom].getType())
+                  .getElementType();
+  NodeContext context(node, some);
+  auto channelsLast = node->getAttrOfType<IntegerAttr>("channels_last");
+  if (!channelsLast || channelsLast.getInt() == 0)
+    ::onnx::OpSchemaRegistry::Schema(analogue.standard.str())
+        ->GetTypeAndShapeInferenceFunction()(context);
+  types.push_back(withElement(
+      importType(node.getContext(), context.outputs[0]), element));
+}
+
+/// QLinearConcat(y scale, y zero, [x, scale, zero]...) has the types of Concat(x...).
+static void inferQLinearConcat(NodeInterface node,
+                               SmallVectorImpl<Type> &types) {
+  SmallVector<Value> tensors;
+  SmallVector<Value> all = node.getOnnxInputs();
+  if (all.size() < 5 || all.size() % 3 != 2)
+    throw std::invalid_argument("expected triples of tensor, scale and zero "
+                                "point");
+  for (size_t i = 2; i < all.size(); i += 3)
+    tensors.push_back(all[i]);
+  NodeContext context(node, tensors);
+  ::onnx::OpSchemaRegistry::Schema("Concat")
+      ->GetTypeAndShapeInferenceFunction()(context);
+  types.push_back(
+      withElement(importType(node.getContext(), context.outputs[0]),
+                  cast<TensorType>(all[1].getType()).getElementType()));
+}
+
 /// The newest schema of a node; that of a deprecated operator is its last one.
 static const OpSchema *newestSchema(NodeInterface node) {
   return ::onnx::OpSchemaRegistry::Schema(node.getOnnxName().str(),
@@ -151,7 +238,7 @@ static LogicalResult inferBySchema(NodeInterface node,
     error = "expected a schema of '" + node.getOnnxName().str() + "', but got none";
     return failure();
   }
-  NodeContext context(node);
+  NodeContext context(node, node.getOnnxInputs());
   schema->GetTypeAndShapeInferenceFunction()(context);
   for (auto [index, there] : llvm::enumerate(context.present)) {
     if (!there)
@@ -182,9 +269,21 @@ LogicalResult tenon::inferResultTypes(Operation *op,
     error = "expected a node of the onnx dialect";
     return failure();
   }
+  bool standard = node.getOnnxDomain().empty() &&
+                  !isa<tenon::onnx::SimplifiedLayerNormalizationOp>(op);
+  bool tensors = llvm::all_of(op->getOperandTypes(),
+                              [](Type type) { return isa<TensorType>(type); });
+  if (!standard && !tensors) {
+    error = "expected tensors as operands";
+    return failure();
+  }
   if (inferContribTypes(op, types))
     return success();
   try {
+    if (const Analogue *analogue = findAnalogue(node))
+      return inferByAnalogue(node, *analogue, types), success();
+    if (isa<tenon::onnx::MsQLinearConcatOp>(op))
+      return inferQLinearConcat(node, types), success();
     return inferBySchema(node, types, error);
   } catch (const std::exception &exception) {
     error = StringRef(exception.what()).trim().str();

@@ -29,6 +29,19 @@ static std::string mnemonicOf(StringRef domain, StringRef op) {
   return prefix.empty() ? "" : (prefix + op).str();
 }
 
+/// Where inference knows no rank, that which the model declares; not the sizes,
+/// which are stale in files that were edited.
+static void useDeclaredRank(Value value, const ::onnx::ValueInfoProto &info) {
+  auto inferred = dyn_cast<UnrankedTensorType>(value.getType());
+  auto declared = dyn_cast_or_null<RankedTensorType>(
+      importType(value.getContext(), info.type()));
+  if (!inferred || !declared ||
+      inferred.getElementType() != declared.getElementType())
+    return;
+  SmallVector<int64_t> shape(declared.getRank(), ShapedType::kDynamic);
+  value.setType(RankedTensorType::get(shape, inferred.getElementType()));
+}
+
 LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
   StringRef domain = proto.domain();
   if (domain == "ai.onnx")
@@ -54,9 +67,15 @@ LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
   if (failed(readNode(proto, scope, node)) ||
       failed(buildOp(proto, node, scope, results)))
     return failure();
-  for (auto [output, value] : llvm::zip(proto.output(), results))
-    if (!output.empty() && failed(define(output, value, scope, node)))
+  for (auto [output, value] : llvm::zip(proto.output(), results)) {
+    if (output.empty() || !value)
+      continue;
+    auto info = scope.valueInfos.find(output);
+    if (info != scope.valueInfos.end())
+      useDeclaredRank(value, *info->second);
+    if (failed(define(output, value, scope, node)))
       return failure();
+  }
   return success();
 }
 
@@ -110,6 +129,19 @@ LogicalResult GraphImporter::readAttributes(const NodeProto &proto,
   return success();
 }
 
+/// No operator that has an upgrade takes sequences or strings.
+static LogicalResult checkTensors(const Node &node) {
+  bool scans = node.op == "Scan";
+  for (Value input : node.inputs) {
+    auto type = input ? dyn_cast<TensorType>(input.getType()) : nullptr;
+    bool number = type && !isa<tenon::onnx::StringType>(type.getElementType());
+    if (input && !number && !scans)
+      return node.emitError() << "expected tensors of numbers, but got "
+                              << input.getType();
+  }
+  return success();
+}
+
 LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
                                      Scope &scope, Values &results) {
   auto function =
@@ -124,7 +156,8 @@ LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
     auto upgrade = upgrades.find(node.op);
     NodeBuilder nodeBuilder(builder, node);
     if (upgrade != upgrades.end() &&
-        failed(upgrade->second(node, nodeBuilder, results)))
+        (failed(checkTensors(node)) ||
+         failed(upgrade->second(node, nodeBuilder, results))))
       return failure();
     if (!results.empty())
       return success();

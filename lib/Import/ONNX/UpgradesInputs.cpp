@@ -44,6 +44,9 @@ static LogicalResult upgradePad(Node &node, NodeBuilder &builder,
   if (node.version >= 11 || !node.input(0))
     return success();
   moveInts(node, builder, "pads", 1);
+  if (!elementTypeOf(node.input(0)).isIntOrFloat())
+    return node.emitError() << "expected integers or floats, but got "
+                            << node.input(0).getType();
   if (auto value = node.take<FloatAttr>("value"))
     node.setInput(2, builder.scalar(value.getValueAsDouble(),
                                     elementTypeOf(node.input(0))));
@@ -55,6 +58,9 @@ static LogicalResult upgradeClip(Node &node, NodeBuilder &builder,
                                  SmallVectorImpl<Value> &) {
   if (node.version >= 11 || !node.input(0))
     return success();
+  if (!elementTypeOf(node.input(0)).isIntOrFloat())
+    return node.emitError() << "expected integers or floats, but got "
+                            << node.input(0).getType();
   for (auto [index, name] : {std::pair(1u, "min"), std::pair(2u, "max")})
     if (auto bound = node.take<FloatAttr>(name))
       node.setInput(index, builder.scalar(bound.getValueAsDouble(),
