@@ -15,8 +15,15 @@ void KernelDialect::initialize() {
       >();
 }
 
+AffineMap tenon::kernel::overFunctionSymbols(AffineMap map,
+                                             AffineMap symbols) {
+  return map.replaceDimsAndSymbols({}, symbols.getResults(), /*numDims=*/0,
+                                   symbols.getNumSymbols());
+}
+
 AffineMap LaunchOp::getResultDims(unsigned index) {
-  return getArgumentDims(getInputs().size() + index).compose(getSymbols());
+  return overFunctionSymbols(getArgumentDims(getInputs().size() + index),
+                             getSymbols());
 }
 
 /// Whether `dims` describes a tensor of `type`: the rank, and each static size.

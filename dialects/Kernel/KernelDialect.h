@@ -18,4 +18,13 @@
 #define GET_OP_CLASSES
 #include "dialects/Kernel/KernelOps.h.inc"
 
+namespace tenon::kernel {
+
+/// `map`, over the kernel's own symbols, over the function's: each own symbol is
+/// replaced by its result of `symbols`. (AffineMap::compose replaces dims only.)
+mlir::AffineMap overFunctionSymbols(mlir::AffineMap map,
+                                    mlir::AffineMap symbols);
+
+} // namespace tenon::kernel
+
 #endif // TENON_DIALECTS_KERNEL_KERNELDIALECT_H

@@ -35,6 +35,25 @@ unsigned tenon::plan::getNumSymbols(func::FuncOp function) {
   return symbols ? symbols.size() : 0;
 }
 
+std::string tenon::plan::getSymbolName(func::FuncOp function, unsigned symbol) {
+  auto names = function->getAttrOfType<ArrayAttr>(kSymbolsAttr);
+  auto name = names && symbol < names.size()
+                  ? dyn_cast<StringAttr>(names[symbol])
+                  : StringAttr();
+  return name ? name.str() : "s" + std::to_string(symbol);
+}
+
+std::pair<int64_t, int64_t>
+tenon::plan::getSymbolRange(func::FuncOp function, unsigned symbol) {
+  auto ranges = function->getAttrOfType<DictionaryAttr>(kSymbolRangesAttr);
+  auto range = ranges ? ranges.getAs<DenseI64ArrayAttr>(
+                            getSymbolName(function, symbol))
+                      : DenseI64ArrayAttr();
+  if (!range || range.size() != 2)
+    return {0, INT64_MAX};
+  return {std::max<int64_t>(range[0], 0), range[1]};
+}
+
 static AffineMap getStaticDims(RankedTensorType type, unsigned numSymbols) {
   Builder builder(type.getContext());
   SmallVector<AffineExpr> dims = llvm::map_to_vector(

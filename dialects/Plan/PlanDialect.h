@@ -14,6 +14,9 @@
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include <string>
+#include <utility>
+
 #include "dialects/Plan/PlanDialect.h.inc"
 
 #define GET_ATTRDEF_CLASSES
@@ -27,14 +30,26 @@ namespace tenon::plan {
 /// Attribute of a function's argument or result: its dimensions over the
 /// function's symbols, an affine map.
 inline constexpr llvm::StringLiteral kDimsAttr = "tenon.dims";
-/// Attributes of a function: the names of its symbols, their ranges, and the
-/// arena's size in bytes (an affine map, set when memory is planned).
+/// Attribute of a function's argument or result of unsigned integers, which are
+/// signless in its type.
+inline constexpr llvm::StringLiteral kUnsignedAttr = "tenon.unsigned";
+/// Attributes of a function: the names of its symbols, the ranges of some (by name),
+/// the definitions of those that no input's dimension gives, and the arena's size in
+/// bytes (an affine map, set when memory is planned).
 inline constexpr llvm::StringLiteral kSymbolsAttr = "tenon.symbols";
 inline constexpr llvm::StringLiteral kSymbolRangesAttr = "tenon.symbol_ranges";
+inline constexpr llvm::StringLiteral kSymbolDefsAttr = "tenon.symbol_defs";
 inline constexpr llvm::StringLiteral kArenaSizeAttr = "plan.arena_size";
 
 /// The number of symbols that maps of `function` range over.
 unsigned getNumSymbols(mlir::func::FuncOp function);
+
+/// The name of a symbol.
+std::string getSymbolName(mlir::func::FuncOp function, unsigned symbol);
+
+/// The least and the greatest value of a symbol; INT64_MAX: no bound.
+std::pair<int64_t, int64_t> getSymbolRange(mlir::func::FuncOp function,
+                                           unsigned symbol);
 
 /// The dimensions of a plan-level value over its function's symbols; a null map
 /// if a function's argument of dynamic shape does not state them.

@@ -7,6 +7,7 @@
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
+#include "tenon/Transforms/Simplify/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -26,6 +27,7 @@ int main(int argc, char **argv) {
   tenon::registerKernelToPlanPasses();
   tenon::registerFusePasses();
   tenon::registerPlanPasses();
+  tenon::registerSimplifyPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "tenon optimizer\n", registry));
 }

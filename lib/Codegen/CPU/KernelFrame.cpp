@@ -114,6 +114,11 @@ Value KernelFrame::buffer(unsigned index) {
   return buffers[index];
 }
 
+Value KernelFrame::bufferAs(unsigned index, ArrayRef<AffineExpr> dims,
+                            Type element) {
+  return view(function.getArgument(index), constant(0), dims, element);
+}
+
 Value KernelFrame::begin() {
   return function.getArgument(numBuffers + numSymbols);
 }

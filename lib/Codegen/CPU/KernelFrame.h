@@ -26,6 +26,9 @@ public:
   mlir::Value constant(int64_t value);
   /// Buffer `index` (operands, then results), contiguous.
   mlir::Value buffer(unsigned index);
+  /// The same under other dimensions or another element type of its width.
+  mlir::Value bufferAs(unsigned index, llvm::ArrayRef<mlir::AffineExpr> dims,
+                       mlir::Type element);
   mlir::Value begin();
   mlir::Value end();
 

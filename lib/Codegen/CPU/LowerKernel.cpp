@@ -2,6 +2,7 @@
 
 #include "tenon/Codegen/CPU/LowerKernel.h"
 #include "LowerByBufferization.h"
+#include "RowSchedule.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -11,6 +12,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/AllInterfaces.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -44,8 +46,36 @@ void tenon::registerCPUCodegenDialects(DialectRegistry &registry) {
   registerLLVMDialectTranslation(registry);
 }
 
+/// The kernel with generic operations in place of named ones.
+static kernel::FuncOp generalize(kernel::FuncOp kernel, ModuleOp into) {
+  OpBuilder builder = OpBuilder::atBlockEnd(into.getBody());
+  auto copy = cast<kernel::FuncOp>(builder.clone(*kernel));
+  IRRewriter rewriter(kernel.getContext());
+  SmallVector<linalg::LinalgOp> named;
+  copy.walk([&](linalg::LinalgOp op) {
+    if (!isa<linalg::GenericOp, linalg::FillOp>(op))
+      named.push_back(op);
+  });
+  for (linalg::LinalgOp op : named) {
+    rewriter.setInsertionPoint(op);
+    // What stays named is not taken by rows.
+    if (failed(linalg::generalizeNamedOp(rewriter, op)))
+      continue;
+  }
+  return copy;
+}
+
 FailureOr<LoweredKernel> tenon::lowerKernel(kernel::FuncOp kernel,
                                             ModuleOp module,
                                             const CPUTarget &target) {
+  OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
+  kernel::FuncOp general = generalize(kernel, *scratch);
+  KernelFrame frame(general, module);
+  std::optional<KernelProgram> program = KernelProgram::read(general, frame);
+  if (program) {
+    RowSchedule schedule(*program);
+    return frame.finish(emitRows(schedule, frame));
+  }
+  frame.getFunction().erase();
   return lowerByBufferization(kernel, module);
 }

@@ -184,8 +184,7 @@ LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
     if (!schema && node.op == "LayerNormalization")
       schema = findSchema(node.domain, node.op, kNewestOpset);
     known = known || upgrades.count(node.op);
-    if (schema && schema->deprecated && !upgrades.count(node.op) &&
-        node.domain.empty())
+    if (schema && schema->deprecated && node.domain.empty())
       return node.emitError() << "expected an operator of this version, but got "
                                  "one that is no longer in it";
   }

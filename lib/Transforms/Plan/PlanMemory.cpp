@@ -198,15 +198,8 @@ struct PlanMemory final : tenon::impl::PlanMemoryPassBase<PlanMemory> {
 
   SmallVector<int64_t> getSymbolMinima() {
     SmallVector<int64_t> minima;
-    auto ranges =
-        getOperation()->getAttrOfType<ArrayAttr>(kSymbolRangesAttr);
-    for (Attribute range : ranges ? ranges.getValue() : ArrayRef<Attribute>()) {
-      auto bounds = dyn_cast<ArrayAttr>(range);
-      auto minimum = bounds && !bounds.empty()
-                         ? dyn_cast<IntegerAttr>(bounds[0])
-                         : IntegerAttr();
-      minima.push_back(minimum ? std::max<int64_t>(minimum.getInt(), 0) : 0);
-    }
+    for (unsigned symbol = 0; symbol < getNumSymbols(getOperation()); ++symbol)
+      minima.push_back(getSymbolRange(getOperation(), symbol).first);
     return minima;
   }
 };

@@ -87,7 +87,7 @@ kernel.func @wide inputs 1 dims [affine_map<()[s0, s1] -> (s0)>, affine_map<()[s
 // CHECK:         plan.launch @mn({{.*}} storage [#plan.arena<()[s0, s1] -> ({{.*}}floordiv
 // CHECK:         plan.launch @narrow({{.*}} storage [#plan.arena<()[s0, s1] -> (0)>]
 func.func @smaller_fits(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0 * s1)>}) -> tensor<?xf32>
-    attributes {tenon.symbols = ["n", "m"], tenon.symbol_ranges = [[0, 9], [1, 9]]} {
+    attributes {tenon.symbols = ["n", "m"], tenon.symbol_ranges = {n = array<i64: 0, 9>, m = array<i64: 1, 9>}} {
   %0 = plan.launch @mn(%x) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0 * s1)>] : (tensor<?xf32>) -> tensor<?xf32>
   %1 = plan.launch @mn(%0) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0 * s1)>] : (tensor<?xf32>) -> tensor<?xf32>
   %2 = plan.launch @narrow(%1) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0)>] : (tensor<?xf32>) -> tensor<?xf32>
@@ -99,7 +99,7 @@ func.func @smaller_fits(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] ->
 // CHECK-LABEL: func @smaller_may_not_fit
 // CHECK:         plan.launch @narrow({{.*}} storage [#plan.arena<()[s0, s1] -> ({{.*}} + {{.*}})>]
 func.func @smaller_may_not_fit(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0 * s1)>}) -> tensor<?xf32>
-    attributes {tenon.symbols = ["n", "m"], tenon.symbol_ranges = [[0, 9], [0, 9]]} {
+    attributes {tenon.symbols = ["n", "m"], tenon.symbol_ranges = {n = array<i64: 0, 9>, m = array<i64: 0, 9>}} {
   %0 = plan.launch @mn(%x) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0 * s1)>] : (tensor<?xf32>) -> tensor<?xf32>
   %1 = plan.launch @mn(%0) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0 * s1)>] : (tensor<?xf32>) -> tensor<?xf32>
   %2 = plan.launch @narrow(%1) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0)>] : (tensor<?xf32>) -> tensor<?xf32>
@@ -114,7 +114,7 @@ func.func @smaller_may_not_fit(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0,
 // CHECK:         plan.launch @wide({{.*}} storage [#plan.arena<()[s0, s1] -> (((s0 * 4 + 63) floordiv 64) * 64)>]
 // CHECK:         plan.launch @mn({{.*}} storage [#plan.output<0>]
 func.func @grows(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0 * s1)>}) -> tensor<?xf32>
-    attributes {tenon.symbols = ["n", "m"], tenon.symbol_ranges = [[1, 9], [1, 9]]} {
+    attributes {tenon.symbols = ["n", "m"], tenon.symbol_ranges = {n = array<i64: 1, 9>, m = array<i64: 1, 9>}} {
   %0 = plan.launch @narrow(%x) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0)>] : (tensor<?xf32>) -> tensor<?xf32>
   %1 = plan.launch @wide(%0) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0 * s1)>] : (tensor<?xf32>) -> tensor<?xf32>
   %2 = plan.launch @mn(%1) symbols affine_map<()[s0, s1] -> (s0, s1)> dims [affine_map<()[s0, s1] -> (s0 * s1)>] : (tensor<?xf32>) -> tensor<?xf32>

@@ -1,0 +1,50 @@
+#ifndef TENON_PIPELINES_COMPILE_H
+#define TENON_PIPELINES_COMPILE_H
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <string>
+#include <vector>
+
+namespace tenon {
+
+/// What a compile stops at; the artifact is past the last level.
+enum class Level { onnx, kernel, plan, artifact };
+
+/// --dim NAME=LOW..HIGH
+struct DimRange {
+  std::string name;
+  int64_t low, high;
+};
+
+struct CompileOptions {
+  /// "cpu", "cpu:host" or "cpu:ISA".
+  std::string target = "cpu";
+  Level emit = Level::artifact;
+  std::vector<DimRange> dims;
+  bool timing = false;
+  /// The build id of the compiler; goes into the artifact.
+  std::string producer;
+};
+
+/// Appends the passes that infer shapes, within `dims`, and simplify a model.
+void buildONNXPipeline(mlir::OpPassManager &passes,
+                       llvm::ArrayRef<DimRange> dims);
+
+/// Appends the passes from the onnx level to fused launches.
+void buildONNXToKernelPipeline(mlir::OpPassManager &passes);
+
+/// Appends the passes from the kernel level to the plan level.
+void buildKernelToPlanPipeline(mlir::OpPassManager &passes);
+
+/// Compiles the file `input`, an ONNX model or (*.mlir) a module at the kernel level,
+/// to the file `output`; IR of an earlier level goes to the standard output where
+/// `output` is "-". Errors are emitted as diagnostics of `context`.
+mlir::LogicalResult compileFile(mlir::MLIRContext &context,
+                                llvm::StringRef input, llvm::StringRef output,
+                                const CompileOptions &options);
+
+} // namespace tenon
+
+#endif // TENON_PIPELINES_COMPILE_H

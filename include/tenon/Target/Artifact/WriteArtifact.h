@@ -1,0 +1,27 @@
+#ifndef TENON_TARGET_ARTIFACT_WRITEARTIFACT_H
+#define TENON_TARGET_ARTIFACT_WRITEARTIFACT_H
+
+#include "tenon/Target/CPU/CompileKernels.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <string>
+
+namespace tenon {
+
+struct ArtifactOptions {
+  /// The build id of the compiler; goes into the manifest.
+  std::string producer;
+};
+
+/// Writes the plan-level functions of `module`, each an entry, with the code of
+/// their kernels and their weights to the file `path`. The file appears under its
+/// name when it is complete, and not at all on failure. Equal input gives equal
+/// bytes. Errors are emitted at the operation or the module.
+mlir::LogicalResult writeArtifact(mlir::ModuleOp module, const CPUCode &code,
+                                  llvm::StringRef path,
+                                  const ArtifactOptions &options);
+
+} // namespace tenon
+
+#endif // TENON_TARGET_ARTIFACT_WRITEARTIFACT_H

@@ -1,0 +1,69 @@
+#ifndef TENON_TRANSFORMS_SIMPLIFY_PASSES_TD
+#define TENON_TRANSFORMS_SIMPLIFY_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def InferShapesPass : Pass<"onnx-infer-shapes", "mlir::func::FuncOp"> {
+  let summary = "Writes shapes, as expressions over symbols, into types and attributes";
+  let description = [{
+    Runs the shape analysis and makes every result's type as precise as it can be.
+    The function gets `tenon.symbols`, its arguments and results `tenon.dims`:
+
+    ```mlir
+    func.func @main(%x: tensor<?x4xf32> {onnx.dims = ["n", ""]}) -> tensor<*xf32> {
+      %0 = onnx.Transpose(%x) : (tensor<?x4xf32>) -> tensor<*xf32>
+      return %0 : tensor<*xf32>
+    }
+    // becomes
+    func.func @main(%x: tensor<?x4xf32> {onnx.dims = ["n", ""], tenon.dims = affine_map<()[s0] -> (s0, 4)>})
+        -> (tensor<4x?xf32> {tenon.dims = affine_map<()[s0] -> (4, s0)>})
+        attributes {tenon.symbols = ["n"]} {
+      %0 = onnx.Transpose(%x) : (tensor<?x4xf32>) -> tensor<4x?xf32>
+      return %0 : tensor<4x?xf32>
+    }
+    ```
+
+    `tenon.symbols` lists the dimensions of arguments first. A symbol after them is
+    explained by its entry in `tenon.symbol_defs`: `{op = "min", operands = MAP}`,
+    or `{op = "data"}` for one that is read from a value. `tenon.symbol_equalities`
+    has a map of two results for each pair that must be equal in a run and that no
+    argument's dimensions already say. `tenon.symbol_ranges` has `NAME = [LO, HI]`
+    for a symbol that `dims` narrows.
+
+    Before: any function of `onnx` operations.
+    After:  as before; types and attributes say what is known of shapes. Shapes that
+            contradict are an error that names the node.
+    Numerics: bit-exact.
+  }];
+  let options = [
+    ListOption<"dims", "dims", "std::string",
+               "Ranges of symbols: NAME=N or NAME=LO..HI">,
+  ];
+}
+
+def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
+  let summary = "Removes what is known at compile time and what changes nothing";
+  let description = [{
+    Replaces by constants the values whose elements the shape analysis knows, removes
+    operations that give their input back, takes the branch of an `onnx.If` whose
+    condition is known, and removes what is then unused or computed twice. Shapes are
+    taken from the analysis by later passes, so the operations that compute them
+    vanish even where their values are not constant.
+
+    ```mlir
+    %0 = onnx.Shape(%x) : (tensor<?x4xf32>) -> tensor<2xi64>
+    %1 = onnx.Constant {value = dense<1> : tensor<i64>} : tensor<i64>
+    %2 = onnx.Gather(%0, %1) : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
+    // becomes
+    %2 = onnx.Constant {value = dense<4> : tensor<i64>} : tensor<i64>
+    ```
+
+    Before: any function of `onnx` operations.
+    After:  no operation has only constant integer results that the analysis knows;
+            no operation is an identity; symbols and `tenon.dims` are as
+            `onnx-infer-shapes` writes them.
+    Numerics: bit-exact.
+  }];
+}
+
+#endif // TENON_TRANSFORMS_SIMPLIFY_PASSES_TD

@@ -1,0 +1,119 @@
+// Attention and rotary embedding, in ONNX's form and in com.microsoft's.
+
+#include "Inference.h"
+
+using namespace mlir;
+
+namespace tenon {
+
+namespace {
+/// One operand of attention as batch, heads, length and head size.
+struct Heads {
+  AffineExpr batch, heads, length, size;
+};
+} // namespace
+
+/// [B, H, S, D], or [B, S, H * D] with the number of heads an attribute.
+static FailureOr<Heads> getHeads(Node &node, unsigned input,
+                                 StringRef attribute) {
+  const Dims &dims = *node.getDims(input);
+  if (dims.size() == 4)
+    return Heads{dims[0], dims[1], dims[2], dims[3]};
+  std::optional<int64_t> heads = node.getInt(attribute);
+  if (dims.size() != 3 || !heads || *heads < 1)
+    return node.error() << "expected input " << input
+                        << " of rank 4, or of rank 3 with " << attribute
+                        << ", but got rank " << dims.size();
+  return Heads{dims[0], node.constant(*heads), dims[1],
+               node.symbols.floorDiv(dims[2], node.constant(*heads))};
+}
+
+static LogicalResult inferAttention(Node &node) {
+  if (!node.getDims(0) || !node.getDims(1) || !node.getDims(2))
+    return success();
+  FailureOr<Heads> q = getHeads(node, 0, "q_num_heads");
+  FailureOr<Heads> k = getHeads(node, 1, "kv_num_heads");
+  FailureOr<Heads> v = getHeads(node, 2, "kv_num_heads");
+  if (failed(q) || failed(k) || failed(v))
+    return failure();
+  if (failed(node.merge(q->batch, k->batch, "batches")) ||
+      failed(node.merge(k->length, v->length, "lengths of K and V")) ||
+      failed(node.merge(q->size, k->size, "head sizes of Q and K")))
+    return failure();
+  AffineExpr total = k->length;
+  if (const Dims *past = node.getDims(4)) {
+    if (failed(node.expectRank(4, 4)))
+      return failure();
+    total = node.symbols.add((*past)[2], total);
+  }
+  // The mask's last dimension may be shorter than total: it is then padded.
+  if (const Dims *mask = node.getDims(3))
+    if (!mask->empty() && !isa<AffineConstantExpr>(mask->back()) &&
+        !isa<AffineConstantExpr>(total))
+      node.inference.unify(mask->back(), total);
+  total = node.symbols.normalize(total);
+  if (node.getDims(0)->size() == 4)
+    node.setDims(0, {q->batch, q->heads, q->length, v->size});
+  else
+    node.setDims(0, {q->batch, q->length, node.symbols.mul(q->heads, v->size)});
+  node.setDims(1, {q->batch, k->heads, total, k->size});
+  node.setDims(2, {q->batch, k->heads, total, v->size});
+  node.setDims(3, {q->batch, q->heads, q->length, total});
+  return success();
+}
+
+/// total_sequence_length, a scalar on the host.
+static AffineExpr getTotal(Node &node, unsigned input) {
+  const Elements *total = node.getElements(input);
+  return total && total->size() == 1 ? (*total)[0].value : AffineExpr();
+}
+
+static LogicalResult inferGroupQueryAttention(Node &node) {
+  const Dims *query = node.getDims(0);
+  if (!query)
+    return success();
+  if (failed(node.expectRank(0, 3)))
+    return failure();
+  int64_t heads = node.getInt("num_heads", 1);
+  int64_t kvHeads = node.getInt("kv_num_heads", 1);
+  bool packed = !node.hasInput(1);
+  SymbolTable &symbols = node.symbols;
+  AffineExpr width = symbols.floorDiv(
+      (*query)[2], node.constant(packed ? heads + 2 * kvHeads : heads));
+  node.setDims(0, {(*query)[0], (*query)[1],
+                   symbols.mul(width, node.constant(heads))});
+  AffineExpr length = (*query)[1];
+  AffineExpr past;
+  if (const Dims *dims = node.getDims(3)) {
+    if (failed(node.expectRank(3, 4)))
+      return failure();
+    past = (*dims)[2];
+  }
+  // A cache that is a buffer, longer than what is valid, keeps its length.
+  AffineExpr total = getTotal(node, 6);
+  AffineExpr present = past ? symbols.add(past, length) : length;
+  if (total && present && past && total != past)
+    node.inference.unify(total, present);
+  if (total && past && total == past)
+    present = past;
+  Dims cache{(*query)[0], node.constant(kvHeads), symbols.normalize(present),
+             width};
+  node.setDims(1, cache);
+  node.setDims(2, cache);
+  return success();
+}
+
+static LogicalResult inferRotary(Node &node) {
+  if (const Dims *dims = node.getDims(0))
+    node.setDims(0, *dims);
+  return success();
+}
+
+void addAttention(ShapeTable &table) {
+  table["Attention"] = inferAttention;
+  table["RotaryEmbedding"] = inferRotary;
+  table["ms.RotaryEmbedding"] = inferRotary;
+  table["ms.GroupQueryAttention"] = inferGroupQueryAttention;
+}
+
+} // namespace tenon

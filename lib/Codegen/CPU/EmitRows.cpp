@@ -1,0 +1,392 @@
+// Loops of a row schedule. Scalar code in the order and form that LLVM's loop
+// vectoriser takes: contiguous innermost loops, sums in registers.
+
+#include "RowSchedule.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace mlir;
+using namespace tenon;
+
+namespace {
+class RowEmitter {
+public:
+  RowEmitter(const RowSchedule &schedule, KernelFrame &frame)
+      : schedule(schedule), program(schedule.program), frame(frame),
+        loc(frame.loc()), memory(program.storages.size()) {}
+
+  AffineExpr emit();
+
+private:
+  using Group = RowSchedule::Group;
+
+  void placeStorages();
+  void enterItem(OpBuilder &builder, Value item);
+  std::pair<Value, Value> getBounds(int shared);
+  void emitGroup(OpBuilder &builder, const Group &group);
+  void clearSums(OpBuilder &builder, const Step &step);
+  SmallVector<Value> emitLevel(OpBuilder &builder, const Group &group,
+                               unsigned depth, SmallVector<Value> sums);
+  SmallVector<Value> emitSteps(OpBuilder &builder, const Group &group,
+                               SmallVector<Value> sums);
+  SmallVector<Value> emitBody(OpBuilder &builder, const Step &step,
+                              ArrayRef<Value> elements);
+  void resolve(Operation *op, const Step &step);
+
+  Value getIndex(OpBuilder &builder, AffineExpr expr, ArrayRef<Value> loops);
+  SmallVector<Value> getIndices(OpBuilder &builder, const Access &access,
+                                ArrayRef<Value> loops);
+  SmallVector<Value> getLoops(const Step &step) const;
+  Value load(OpBuilder &builder, const Access &access, ArrayRef<Value> loops);
+  void store(OpBuilder &builder, Value value, const Access &access,
+             ArrayRef<Value> loops);
+  Value getZero(OpBuilder &builder, Type type);
+  Value getInitial(OpBuilder &builder, const Step &step, unsigned index);
+
+  const RowSchedule &schedule;
+  KernelProgram &program;
+  KernelFrame &frame;
+  Location loc;
+  SmallVector<Value> memory;          // of each storage
+  llvm::DenseMap<int, Value> position; // of each class's loop
+  llvm::DenseMap<int, Value> computed; // storage -> element, in this iteration
+  Value chunkBegin, chunkEnd;
+};
+} // namespace
+
+/// Booleans are bytes in memory.
+static Type getStored(Type element) {
+  return element.isInteger(1) ? IntegerType::get(element.getContext(), 8)
+                              : element;
+}
+
+/// Scratch holds one row: dimensions of row classes are left out.
+void RowEmitter::placeStorages() {
+  for (auto [index, storage] : llvm::enumerate(program.storages)) {
+    Type stored = getStored(storage.element);
+    if (storage.buffer >= 0) {
+      memory[index] = frame.bufferAs(storage.buffer, storage.dims, stored);
+      continue;
+    }
+    if (schedule.isForwarded(index))
+      continue;
+    SmallVector<AffineExpr> dims;
+    for (auto [dim, shared] :
+         llvm::zip(storage.dims, program.storageClasses[index]))
+      if (shared < 0 || !schedule.isRow(shared))
+        dims.push_back(dim);
+    memory[index] = frame.allocate(dims, stored);
+  }
+}
+
+Value RowEmitter::getIndex(OpBuilder &builder, AffineExpr expr,
+                           ArrayRef<Value> loops) {
+  if (expr.isSymbolicOrConstant())
+    return frame.size(expr);
+  if (auto dim = dyn_cast<AffineDimExpr>(expr))
+    return loops[dim.getPosition()];
+  auto binary = cast<AffineBinaryOpExpr>(expr);
+  Value a = getIndex(builder, binary.getLHS(), loops);
+  Value b = getIndex(builder, binary.getRHS(), loops);
+  switch (expr.getKind()) {
+  case AffineExprKind::Add:
+    return arith::AddIOp::create(builder, loc, a, b);
+  case AffineExprKind::Mul:
+    return arith::MulIOp::create(builder, loc, a, b);
+  case AffineExprKind::Mod:
+    return arith::RemUIOp::create(builder, loc, a, b);
+  case AffineExprKind::FloorDiv:
+    return arith::DivUIOp::create(builder, loc, a, b);
+  default:
+    return arith::CeilDivUIOp::create(builder, loc, a, b);
+  }
+}
+
+SmallVector<Value> RowEmitter::getIndices(OpBuilder &builder,
+                                          const Access &access,
+                                          ArrayRef<Value> loops) {
+  SmallVector<Value> indices;
+  const Storage &storage = program.storages[access.storage];
+  for (auto [i, expr] : llvm::enumerate(access.index)) {
+    int shared = program.storageClasses[access.storage][i];
+    if (storage.buffer >= 0 || shared < 0 || !schedule.isRow(shared))
+      indices.push_back(getIndex(builder, expr, loops));
+  }
+  return indices;
+}
+
+SmallVector<Value> RowEmitter::getLoops(const Step &step) const {
+  return llvm::map_to_vector(step.classes, [&](int shared) {
+    return position.lookup(shared);
+  });
+}
+
+Value RowEmitter::load(OpBuilder &builder, const Access &access,
+                       ArrayRef<Value> loops) {
+  if (Value known = computed.lookup(access.storage))
+    return known;
+  Value value = memref::LoadOp::create(builder, loc, memory[access.storage],
+                                       getIndices(builder, access, loops));
+  if (!program.storages[access.storage].element.isInteger(1))
+    return value;
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, value,
+                               getZero(builder, value.getType()));
+}
+
+void RowEmitter::store(OpBuilder &builder, Value value, const Access &access,
+                       ArrayRef<Value> loops) {
+  if (value.getType().isInteger(1))
+    value = arith::ExtUIOp::create(builder, loc, builder.getI8Type(), value);
+  memref::StoreOp::create(builder, loc, value, memory[access.storage],
+                          getIndices(builder, access, loops));
+}
+
+Value RowEmitter::getZero(OpBuilder &builder, Type type) {
+  return arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
+}
+
+Value RowEmitter::getInitial(OpBuilder &builder, const Step &step,
+                             unsigned index) {
+  const Initial &initial = step.initials[index];
+  if (initial.scalar)
+    return initial.scalar;
+  if (initial.access.storage >= 0)
+    return load(builder, initial.access, getLoops(step));
+  int storage = step.writes[index].storage;
+  return getZero(builder, program.storages[storage].element);
+}
+
+/// Row indices from the number of an item, the last fastest.
+void RowEmitter::enterItem(OpBuilder &builder, Value item) {
+  auto take = [&](Value count) {
+    Value index = arith::RemUIOp::create(builder, loc, item, count);
+    item = arith::DivUIOp::create(builder, loc, item, count);
+    return index;
+  };
+  if (schedule.chunked >= 0) {
+    AffineExpr extent = program.extents[schedule.chunked];
+    Value chunk = take(frame.size(extent.ceilDiv(schedule.chunk)));
+    Value size = frame.constant(schedule.chunk);
+    chunkBegin = arith::MulIOp::create(builder, loc, chunk, size);
+    Value end = arith::AddIOp::create(builder, loc, chunkBegin, size);
+    chunkEnd =
+        arith::MinUIOp::create(builder, loc, end, frame.size(extent));
+  }
+  for (auto [number, shared] : llvm::enumerate(llvm::reverse(schedule.rows))) {
+    bool isFirst = number + 1 == schedule.rows.size();
+    position[shared] =
+        isFirst ? item : take(frame.size(program.extents[shared]));
+  }
+}
+
+std::pair<Value, Value> RowEmitter::getBounds(int shared) {
+  if (shared == schedule.chunked)
+    return {chunkBegin, chunkEnd};
+  return {frame.constant(0), frame.size(program.extents[shared])};
+}
+
+/// Sums in memory start from their initial values.
+void RowEmitter::clearSums(OpBuilder &builder, const Step &step) {
+  SmallVector<int> order;
+  for (auto [loop, shared] : llvm::enumerate(step.classes))
+    if (step.isParallel[loop] && !schedule.isRow(shared))
+      order.push_back(shared);
+  OpBuilder nested = builder;
+  for (int shared : order) {
+    auto [low, high] = getBounds(shared);
+    auto loop =
+        scf::ForOp::create(nested, loc, low, high, frame.constant(1));
+    position[shared] = loop.getInductionVar();
+    nested = OpBuilder::atBlockTerminator(loop.getBody());
+  }
+  for (unsigned i = 0; i < step.writes.size(); ++i)
+    store(nested, getInitial(nested, step, i), step.writes[i], getLoops(step));
+}
+
+void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
+  if (group.sumsInMemory)
+    for (unsigned index : group.steps)
+      clearSums(builder, program.steps[index]);
+  emitLevel(builder, group, 0, {});
+}
+
+/// The loops from `depth` inwards. `sums` are those begun outside.
+SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder,
+                                         const Group &group, unsigned depth,
+                                         SmallVector<Value> sums) {
+  unsigned outer = sums.size();
+  SmallVector<std::pair<const Step *, unsigned>> begun;
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    if (!step.isReduction() || group.sumsInMemory ||
+        schedule.getDepth(step, group) != depth)
+      continue;
+    for (unsigned i = 0; i < step.writes.size(); ++i) {
+      begun.push_back({&step, i});
+      sums.push_back(getInitial(builder, step, i));
+    }
+  }
+  if (depth == group.order.size()) {
+    sums = emitSteps(builder, group, sums);
+  } else {
+    int shared = group.order[depth];
+    auto [low, high] = getBounds(shared);
+    auto loop = scf::ForOp::create(builder, loc, low, high, frame.constant(1),
+                                   sums);
+    position[shared] = loop.getInductionVar();
+    OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
+    if (sums.empty())
+      nested.setInsertionPoint(loop.getBody()->getTerminator());
+    SmallVector<Value> results =
+        emitLevel(nested, group, depth + 1,
+                  SmallVector<Value>(loop.getRegionIterArgs()));
+    if (!sums.empty())
+      scf::YieldOp::create(nested, loc, results);
+    sums.assign(loop.getResults().begin(), loop.getResults().end());
+  }
+  for (auto [number, sum] : llvm::enumerate(begun))
+    store(builder, sums[outer + number], sum.first->writes[sum.second],
+          getLoops(*sum.first));
+  sums.truncate(outer);
+  return sums;
+}
+
+/// Sums may be added up in any order; LLVM then keeps several.
+static void allowReordering(Value sum) {
+  auto flags = arith::FastMathFlags::reassoc | arith::FastMathFlags::contract;
+  if (auto add = sum.getDefiningOp<arith::AddFOp>())
+    add.setFastmath(flags);
+  else if (auto multiply = sum.getDefiningOp<arith::MulFOp>())
+    multiply.setFastmath(flags);
+}
+
+/// One iteration. Returns the sums after it.
+SmallVector<Value> RowEmitter::emitSteps(OpBuilder &builder,
+                                         const Group &group,
+                                         SmallVector<Value> sums) {
+  computed.clear();
+  // Sums were begun by depth; find each step's place among them.
+  llvm::DenseMap<const Step *, unsigned> first;
+  unsigned next = 0;
+  for (unsigned depth = 0; depth <= group.order.size(); ++depth)
+    for (unsigned index : group.steps) {
+      const Step &step = program.steps[index];
+      if (step.isReduction() && !group.sumsInMemory &&
+          schedule.getDepth(step, group) == depth) {
+        first[&step] = next;
+        next += step.writes.size();
+      }
+    }
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    SmallVector<Value> loops = getLoops(step), elements;
+    for (const Access &read : step.reads)
+      elements.push_back(load(builder, read, loops));
+    bool inRegisters = first.contains(&step);
+    for (unsigned i = 0; i < step.initials.size(); ++i) {
+      if (inRegisters)
+        elements.push_back(sums[first[&step] + i]);
+      else if (step.isReduction())
+        elements.push_back(load(builder, step.writes[i], loops));
+      else
+        elements.push_back(getInitial(builder, step, i));
+    }
+    SmallVector<Value> values = emitBody(builder, step, elements);
+    for (auto [i, value] : llvm::enumerate(values)) {
+      int storage = step.writes[i].storage;
+      if (inRegisters) {
+        allowReordering(value);
+        sums[first[&step] + i] = value;
+        continue;
+      }
+      if (!schedule.isForwarded(storage))
+        store(builder, value, step.writes[i], loops);
+      if (!step.isReduction() && group.steps.size() > 1)
+        computed[storage] = value;
+    }
+  }
+  computed.clear();
+  return sums;
+}
+
+/// Replaces what only stands within linalg: indices, reads of tensors.
+void RowEmitter::resolve(Operation *op, const Step &step) {
+  OpBuilder builder(op);
+  if (auto index = dyn_cast<linalg::IndexOp>(op)) {
+    index.replaceAllUsesWith(position.lookup(step.classes[index.getDim()]));
+    index.erase();
+    return;
+  }
+  auto extract = dyn_cast<tensor::ExtractOp>(op);
+  if (!extract)
+    return;
+  const Access &view = program.views.find(extract.getTensor())->second;
+  SmallVector<Value> at(extract.getIndices());
+  extract.replaceAllUsesWith(load(builder, view, at));
+  extract.erase();
+}
+
+SmallVector<Value> RowEmitter::emitBody(OpBuilder &builder, const Step &step,
+                                        ArrayRef<Value> elements) {
+  if (step.constant)
+    return {step.constant};
+  if (!step.block)
+    return {elements[0]};
+  IRMapping mapping = program.scalars;
+  for (auto [argument, element] :
+       llvm::zip(step.block->getArguments(), elements))
+    mapping.map(argument, element);
+  for (Operation &op : step.block->without_terminator()) {
+    if (isa<tensor::DimOp>(op))
+      continue;
+    if (auto index = dyn_cast<linalg::IndexOp>(op)) {
+      mapping.map(index.getResult(),
+                  position.lookup(step.classes[index.getDim()]));
+      continue;
+    }
+    if (auto extract = dyn_cast<tensor::ExtractOp>(op)) {
+      SmallVector<Value> at;
+      for (Value index : extract.getIndices())
+        at.push_back(mapping.lookupOrDefault(index));
+      const Access &view = program.views.find(extract.getTensor())->second;
+      mapping.map(extract.getResult(), load(builder, view, at));
+      continue;
+    }
+    Operation *copy = builder.clone(op, mapping);
+    SmallVector<Operation *> inner;
+    for (Region &region : copy->getRegions())
+      region.walk([&](Operation *nested) { inner.push_back(nested); });
+    for (Operation *nested : inner)
+      resolve(nested, step);
+  }
+  SmallVector<Value> results;
+  for (Value value : step.block->getTerminator()->getOperands())
+    results.push_back(mapping.lookupOrDefault(value));
+  return results;
+}
+
+AffineExpr RowEmitter::emit() {
+  placeStorages();
+  AffineExpr grid =
+      getAffineConstantExpr(1, frame.getFunction().getContext());
+  for (int shared : schedule.rows)
+    grid = grid * program.extents[shared];
+  if (schedule.chunked >= 0)
+    grid = grid * program.extents[schedule.chunked].ceilDiv(schedule.chunk);
+  OpBuilder &builder = frame.builder();
+  auto items = scf::ForOp::create(builder, loc, frame.begin(), frame.end(),
+                                  frame.constant(1));
+  OpBuilder nested = OpBuilder::atBlockTerminator(items.getBody());
+  enterItem(nested, items.getInductionVar());
+  for (const Group &group : schedule.groups)
+    emitGroup(nested, group);
+  return grid;
+}
+
+AffineExpr tenon::emitRows(const RowSchedule &schedule, KernelFrame &frame) {
+  return RowEmitter(schedule, frame).emit();
+}

@@ -1,0 +1,54 @@
+// Runs a kernel row by row: the loops that all its steps share become the grid.
+
+#ifndef TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
+#define TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
+
+#include "KernelProgram.h"
+
+namespace tenon {
+
+/// Decisions about a program: what the grid runs over, which steps share a
+/// loop nest.
+struct RowSchedule {
+  explicit RowSchedule(KernelProgram &program);
+
+  /// A loop nest: steps over the same inner classes, outermost first. A
+  /// reduction that cannot keep its sum in a register keeps it in memory.
+  struct Group {
+    llvm::SmallVector<unsigned> steps;
+    llvm::SmallVector<int> order;
+    bool sumsInMemory = false;
+  };
+
+  bool isRow(int shared) const { return llvm::is_contained(rows, shared); }
+  /// The loops of a step that are not rows.
+  llvm::SmallVector<int> getInner(const Step &step) const;
+  /// Whether nothing outside of its group reads the storage.
+  bool isForwarded(int storage) const { return forwarded[storage]; }
+  /// Where in `order` a reduction's sum begins.
+  unsigned getDepth(const Step &step, const Group &group) const;
+
+  KernelProgram &program;
+  llvm::SmallVector<int> rows;
+  int chunked = -1;      // a class of which an item does `chunk` elements
+  int64_t chunk = 0;
+  llvm::SmallVector<Group> groups;
+
+private:
+  void flatten();
+  void chooseRows();
+  void chooseChunk();
+  void chooseGroups();
+  bool joins(const Step &step, const Group &group) const;
+  Group startGroup(unsigned index) const;
+  int getUnitClass(const Step &step, bool parallelOnly) const;
+
+  llvm::SmallVector<bool> forwarded;
+};
+
+/// Adds loops over items [begin, end) to the frame; returns the grid.
+mlir::AffineExpr emitRows(const RowSchedule &schedule, KernelFrame &frame);
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H

@@ -1,0 +1,148 @@
+// The one place that knows an order: from a model's file to an artifact's.
+
+#include "tenon/Pipelines/Compile.h"
+
+#include "Targets.h"
+
+#include "dialects/Kernel/KernelDialect.h"
+#include "tenon/Conversion/KernelToPlan/Passes.h"
+#include "tenon/Conversion/ONNXToKernel/Passes.h"
+#include "tenon/Import/ONNX/Import.h"
+#include "tenon/OnnxAdaptor/InferTypes.h"
+#include "tenon/Target/Artifact/WriteArtifact.h"
+#include "tenon/Target/CPU/CompileKernels.h"
+#include "tenon/Transforms/Fuse/Passes.h"
+#include "tenon/Transforms/Plan/Passes.h"
+#include "tenon/Transforms/Simplify/Passes.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+#include "mlir/Support/Timing.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace tenon;
+
+void tenon::buildONNXPipeline(OpPassManager &passes,
+                              ArrayRef<DimRange> dims) {
+  ShapeOptions shapes;
+  shapes.fallback = [](Operation *op, SmallVectorImpl<Type> &types) {
+    return inferResultTypes(op, types);
+  };
+  for (const DimRange &dim : dims)
+    shapes.ranges[dim.name] = {dim.low, dim.high};
+  passes.addNestedPass<func::FuncOp>(createInferShapesPass(shapes));
+}
+
+void tenon::buildONNXToKernelPipeline(OpPassManager &passes) {
+  passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass());
+  passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
+}
+
+void tenon::buildKernelToPlanPipeline(OpPassManager &passes) {
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addPass(createOutlineKernelsPass());
+  passes.addNestedPass<func::FuncOp>(createPlanMemoryPass());
+}
+
+namespace {
+
+class Compiler {
+public:
+  Compiler(MLIRContext &context, StringRef input, StringRef output,
+           const CompileOptions &options)
+      : context(context), input(input), output(output), options(options) {
+    timing.setEnabled(options.timing);
+    root = timing.getRootScope();
+  }
+
+  LogicalResult run() {
+    bool isONNX = !input.ends_with(".mlir");
+    if (failed(isONNX ? importModel() : parseModule()))
+      return failure();
+    if (isONNX && failed(runPasses("onnx", [&](OpPassManager &passes) {
+          buildONNXPipeline(passes, options.dims);
+        })))
+      return failure();
+    if (options.emit == Level::onnx)
+      return print();
+    if (isONNX && failed(runPasses("onnx to kernel", buildONNXToKernelPipeline)))
+      return failure();
+    if (options.emit == Level::kernel)
+      return print();
+    if (failed(runPasses("kernel to plan", buildKernelToPlanPipeline)))
+      return failure();
+    if (options.emit == Level::plan)
+      return print();
+    return writeCode();
+  }
+
+private:
+  Location getFileLoc() { return FileLineColLoc::get(&context, input, 0, 0); }
+
+  LogicalResult importModel() {
+    TimingScope scope = root.nest("import");
+    FailureOr<OwningOpRef<ModuleOp>> imported = importONNX(input, context);
+    if (failed(imported))
+      return failure();
+    module = std::move(*imported);
+    return success();
+  }
+
+  LogicalResult parseModule() {
+    TimingScope scope = root.nest("parse");
+    module = parseSourceFile<ModuleOp>(input, &context);
+    return success(bool(module));
+  }
+
+  LogicalResult runPasses(StringRef name,
+                          llvm::function_ref<void(OpPassManager &)> build) {
+    TimingScope scope = root.nest(name);
+    PassManager passes(&context);
+    passes.enableTiming(scope);
+    build(passes);
+    return passes.run(*module);
+  }
+
+  LogicalResult print() {
+    std::string message;
+    auto file = openOutputFile(output, &message);
+    if (!file)
+      return emitError(getFileLoc(), message);
+    module->print(file->os());
+    file->os() << '\n';
+    file->keep();
+    return success();
+  }
+
+  LogicalResult writeCode() {
+    FailureOr<SmallVector<CPUTarget>> targets =
+        selectCPUTargets(options.target, getFileLoc());
+    if (failed(targets))
+      return failure();
+    TimingScope codeScope = root.nest("code");
+    FailureOr<CPUCode> code = compileKernelsForCPU(*module, *targets);
+    codeScope.stop();
+    if (failed(code))
+      return failure();
+    TimingScope scope = root.nest("write");
+    return writeArtifact(*module, *code, output, {options.producer});
+  }
+
+  MLIRContext &context;
+  StringRef input, output;
+  const CompileOptions &options;
+  DefaultTimingManager timing;
+  TimingScope root;
+  OwningOpRef<ModuleOp> module;
+};
+
+} // namespace
+
+LogicalResult tenon::compileFile(MLIRContext &context, StringRef input,
+                                 StringRef output,
+                                 const CompileOptions &options) {
+  return Compiler(context, input, output, options).run();
+}

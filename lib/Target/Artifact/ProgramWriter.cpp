@@ -1,0 +1,222 @@
+// Prints a plan-level function as the artifact's program, one to one.
+
+#include "ProgramWriter.h"
+
+#include "ElementTypes.h"
+
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// The node names in a location, in order, once each.
+static void collectNames(Location loc, llvm::SetVector<StringRef> &names) {
+  if (auto named = dyn_cast<NameLoc>(loc)) {
+    names.insert(named.getName().getValue());
+  } else if (auto fused = dyn_cast<FusedLoc>(loc)) {
+    for (Location part : fused.getLocations())
+      collectNames(part, names);
+  } else if (auto call = dyn_cast<CallSiteLoc>(loc)) {
+    collectNames(call.getCallee(), names);
+  }
+}
+
+static std::string getNodeName(Location loc) {
+  llvm::SetVector<StringRef> names;
+  collectNames(loc, names);
+  return llvm::join(names, "+");
+}
+
+ProgramWriter::ProgramWriter(func::FuncOp function, const CPUCode &code,
+                             WeightTable &weights, KernelTable &kernels,
+                             flatbuffers::FlatBufferBuilder &builder)
+    : function(function), code(code), weights(weights), kernels(kernels),
+      builder(builder), symbols(function),
+      exprs([this](ExprPool &pool, unsigned symbol) {
+        return symbols.getNode(pool, symbol);
+      }) {}
+
+uint32_t ProgramWriter::addValue(Value value, format::Storage storage,
+                                 uint32_t place, uint32_t offset) {
+  std::vector<uint32_t> dims =
+      exprs.addAll(plan::getValueDims(value).getResults());
+  values.push_back(format::CreateValueDirect(
+      builder, "", getElementType(value.getType()), &dims, storage, place,
+      offset));
+  return values.size() - 1;
+}
+
+FailureOr<flatbuffers::Offset<format::Tensor>>
+ProgramWriter::addTensor(Value value, format::Storage storage, uint32_t place,
+                         DictionaryAttr attributes) {
+  bool isInput = storage == format::Storage::input;
+  auto named = attributes ? attributes.getAs<StringAttr>("onnx.name")
+                          : StringAttr();
+  std::string name =
+      named ? named.str()
+            : (isInput ? "input" : "output") + std::to_string(place);
+  bool isUnsigned = attributes && attributes.contains(plan::kUnsignedAttr);
+  format::ElementType type = getElementType(value.getType(), isUnsigned);
+  if (type == format::ElementType::undefined)
+    return function.emitOpError("expected a type that artifacts hold, but got '")
+           << name << "' of type " << value.getType();
+  std::vector<uint32_t> dims =
+      exprs.addAll(plan::getValueDims(value).getResults());
+  values.push_back(format::CreateValueDirect(builder, name.c_str(), type, &dims,
+                                             storage, place));
+  return format::CreateTensorDirect(builder, name.c_str(), type, &dims,
+                                    values.size() - 1);
+}
+
+LogicalResult ProgramWriter::addInputs() {
+  for (BlockArgument argument : function.getArguments()) {
+    unsigned index = argument.getArgNumber();
+    auto tensor = addTensor(argument, format::Storage::input, index,
+                            function.getArgAttrDict(index));
+    if (failed(tensor))
+      return failure();
+    indices[argument] = values.size() - 1;
+    inputs.push_back(*tensor);
+  }
+  return success();
+}
+
+/// An output is a value of its own also where it shows what another one holds.
+LogicalResult ProgramWriter::addOutputs(plan::ReturnOp end) {
+  for (OpOperand &operand : end->getOpOperands()) {
+    unsigned index = operand.getOperandNumber();
+    auto tensor = addTensor(operand.get(), format::Storage::output, index,
+                            function.getResultAttrDict(index));
+    if (failed(tensor))
+      return failure();
+    outputs.push_back(*tensor);
+  }
+  return success();
+}
+
+/// Gives each result of a step its value, at its planned place.
+LogicalResult ProgramWriter::addResults(Operation *op) {
+  auto storage = op->getAttrOfType<ArrayAttr>("storage");
+  if (!storage)
+    return op->emitOpError("expected planned memory, but got no 'storage'");
+  for (OpResult result : op->getResults()) {
+    if (getElementType(result.getType()) == format::ElementType::undefined)
+      return op->emitOpError("expected a type that artifacts hold, but got ")
+             << result.getType();
+    Attribute place = storage[result.getResultNumber()];
+    if (auto output = dyn_cast<plan::OutputAttr>(place)) {
+      indices[result] =
+          addValue(result, format::Storage::output, output.getIndex());
+      continue;
+    }
+    uint32_t offset =
+        exprs.add(cast<plan::ArenaAttr>(place).getOffset().getResult(0));
+    indices[result] = addValue(result, format::Storage::arena, 0, offset);
+  }
+  return success();
+}
+
+/// `map`, over the symbols of a kernel, as a node over those of the function.
+static AffineExpr substitute(AffineMap map, AffineMap symbols) {
+  return map.getResult(0).replaceSymbols(symbols.getResults());
+}
+
+LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
+  auto compiled = code.kernels.find(launch.getCallee());
+  if (compiled == code.kernels.end())
+    return launch.emitOpError("expected code of kernel '")
+           << launch.getCallee() << "', but got none";
+  if (failed(addResults(launch)))
+    return failure();
+  std::vector<uint32_t> buffers;
+  for (Value input : launch.getInputs())
+    buffers.push_back(indices.lookup(input));
+  for (Value result : launch.getResults())
+    buffers.push_back(indices.lookup(result));
+  AffineMap own = launch.getSymbols();
+  std::vector<uint32_t> arguments = exprs.addAll(own.getResults());
+  uint32_t grid = exprs.add(substitute(compiled->second.grid, own));
+  uint32_t workspace = exprs.add(substitute(compiled->second.workspace, own));
+
+  auto &use = kernels.uses
+                  .try_emplace(launch.getCalleeAttr().getAttr(),
+                               KernelTable::Use{uint32_t(kernels.uses.size()), 0})
+                  .first->second;
+  ++use.count;
+  addAction(format::Action::Launch,
+            format::CreateLaunchDirect(builder, use.index, &buffers, &arguments,
+                                       grid, workspace,
+                                       getNodeName(launch.getLoc()).c_str(),
+                                       launch.getNumResults()));
+  return success();
+}
+
+LogicalResult ProgramWriter::addStep(Operation *op) {
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](plan::LaunchOp launch) { return addLaunch(launch); })
+      .Case([&](plan::ViewOp view) {
+        indices[view.getResult()] =
+            addValue(view.getResult(), format::Storage::view,
+                     indices.lookup(view.getSource()));
+        return success();
+      })
+      .Case([&](plan::WeightOp weight) -> LogicalResult {
+        FailureOr<uint32_t> index = weights.add(weight);
+        if (failed(index))
+          return failure();
+        indices[weight.getResult()] =
+            addValue(weight.getResult(), format::Storage::weight, *index);
+        return success();
+      })
+      .Case([&](plan::HostTensorOp tensor) -> LogicalResult {
+        if (failed(addResults(tensor)))
+          return failure();
+        std::vector<uint32_t> elements =
+            exprs.addAll(tensor.getElements().getResults());
+        addAction(format::Action::HostTensor,
+                  format::CreateHostTensorDirect(
+                      builder, indices.lookup(tensor.getResult()), &elements));
+        return success();
+      })
+      .Case([&](plan::CopyOp copy) -> LogicalResult {
+        if (failed(addResults(copy)))
+          return failure();
+        addAction(format::Action::Copy,
+                  format::CreateCopy(builder, indices.lookup(copy.getSource()),
+                                     indices.lookup(copy.getResult())));
+        return success();
+      })
+      .Case([&](plan::ReadSymbolOp read) {
+        addAction(format::Action::ReadSymbol,
+                  format::CreateReadSymbol(
+                      builder, indices.lookup(read.getSource()),
+                      read.getElement(), symbols.getDataIndex(read.getSymbol())));
+        return success();
+      })
+      .Case([&](plan::ReturnOp end) { return addOutputs(end); })
+      .Default([](Operation *op) {
+        return op->emitOpError("expected a step of a straight-line plan, but got "
+                               "an operation that artifacts cannot hold yet");
+      });
+}
+
+FailureOr<flatbuffers::Offset<format::Program>> ProgramWriter::write() {
+  if (failed(addInputs()))
+    return failure();
+  for (Operation &op : function.getBody().front())
+    if (failed(addStep(&op)))
+      return failure();
+  auto arena = function->getAttrOfType<AffineMapAttr>(plan::kArenaSizeAttr);
+  if (!arena)
+    return function.emitOpError("expected planned memory, but got no '")
+           << plan::kArenaSizeAttr << "'";
+  uint32_t arenaSize = exprs.add(arena.getValue().getResult(0));
+  if (failed(symbols.checkBound()))
+    return failure();
+  auto symbolTable = symbols.write(builder);
+  return format::CreateProgramDirect(builder, /*variant=*/"", &symbolTable,
+                                     &exprs.getNodes(), &inputs, &outputs,
+                                     &values, arenaSize, &steps);
+}

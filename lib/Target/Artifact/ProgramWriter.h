@@ -1,0 +1,70 @@
+#ifndef TENON_LIB_TARGET_ARTIFACT_PROGRAMWRITER_H
+#define TENON_LIB_TARGET_ARTIFACT_PROGRAMWRITER_H
+
+#include "ExprPool.h"
+#include "ProgramSymbols.h"
+#include "WeightTable.h"
+
+#include "dialects/Plan/PlanDialect.h"
+#include "tenon/Target/CPU/CompileKernels.h"
+
+#include "llvm/ADT/MapVector.h"
+
+namespace tenon {
+
+/// The kernels of an artifact, in the order of their first launch.
+struct KernelTable {
+  struct Use {
+    uint32_t index;
+    uint32_t count;
+  };
+  llvm::MapVector<mlir::StringAttr, Use> uses;
+};
+
+/// Writes one plan-level function as a program.
+class ProgramWriter {
+public:
+  ProgramWriter(mlir::func::FuncOp function, const CPUCode &code,
+                WeightTable &weights, KernelTable &kernels,
+                flatbuffers::FlatBufferBuilder &builder);
+
+  mlir::FailureOr<flatbuffers::Offset<format::Program>> write();
+
+private:
+  using Steps = std::vector<flatbuffers::Offset<format::Step>>;
+  using Tensors = std::vector<flatbuffers::Offset<format::Tensor>>;
+
+  mlir::LogicalResult addInputs();
+  mlir::LogicalResult addOutputs(plan::ReturnOp end);
+  mlir::LogicalResult addStep(mlir::Operation *op);
+  mlir::LogicalResult addLaunch(plan::LaunchOp launch);
+  mlir::LogicalResult addResults(mlir::Operation *op);
+
+  /// Adds a value; `place` is its input, output, weight or viewed value.
+  uint32_t addValue(mlir::Value value, format::Storage storage, uint32_t place,
+                    uint32_t offset = 0);
+  /// Adds the value of input or output number `place`, and describes it.
+  mlir::FailureOr<flatbuffers::Offset<format::Tensor>>
+  addTensor(mlir::Value value, format::Storage storage, uint32_t place,
+            mlir::DictionaryAttr attributes);
+  template <typename T>
+  void addAction(format::Action kind, flatbuffers::Offset<T> action) {
+    steps.push_back(format::CreateStep(builder, kind, action.Union()));
+  }
+
+  mlir::func::FuncOp function;
+  const CPUCode &code;
+  WeightTable &weights;
+  KernelTable &kernels;
+  flatbuffers::FlatBufferBuilder &builder;
+  ProgramSymbols symbols;
+  ExprPool exprs;
+  std::vector<flatbuffers::Offset<format::Value>> values;
+  llvm::DenseMap<mlir::Value, uint32_t> indices;
+  Tensors inputs, outputs;
+  Steps steps;
+};
+
+} // namespace tenon
+
+#endif // TENON_LIB_TARGET_ARTIFACT_PROGRAMWRITER_H

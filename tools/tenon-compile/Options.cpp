@@ -1,0 +1,160 @@
+// The command line, parsed here and not by llvm::cl, which exits with 1 on wrong usage
+// and accepts the flags of every library that is linked in.
+
+#include "tools/tenon-compile/Options.h"
+
+#include "runtime/core/Version.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <optional>
+
+using llvm::StringRef;
+using namespace tenon;
+using namespace tenon::compile;
+
+static constexpr StringRef kHelp =
+    R"(usage: tenon-compile MODEL.onnx -o MODEL.tenon [options]
+
+Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
+
+  -o FILE                  the file to write; it appears when it is complete
+  --target=cpu[:ISA]       cpu: code for x86-64-v3 and -v4 (default); cpu:host: the
+                           best of them for this machine; cpu:x86-64-v3, cpu:x86-64-v4
+  --dim NAME=N             gives a symbolic dimension a fixed size
+  --dim NAME=LO..HI        promises that a dimension is within LO and HI
+  --kv=io                  caches stay inputs and outputs (default)
+  --emit=LEVEL             print IR instead of compiling: onnx-mlir, kernel, plan
+                           (to -o FILE, or to the standard output)
+  --timing                 print the time of each step to the standard error
+  --version, --help
+
+MODEL may also be a module at the kernel level (*.mlir).
+Exit codes: 0 done, 1 the model or the machine does not allow it, 2 wrong usage.
+)";
+
+static int usage(const llvm::Twine &message) {
+  llvm::errs() << "tenon-compile: " << message << "; see tenon-compile --help\n";
+  return 2;
+}
+
+/// "seq=8" or "seq=1..8".
+static std::optional<DimRange> parseDim(StringRef text) {
+  auto [name, range] = text.split('=');
+  auto [low, high] = range.split("..");
+  DimRange dim{name.str(), 0, 0};
+  bool isRange = range.contains("..");
+  if (name.empty() || low.getAsInteger(10, dim.low) || dim.low < 0)
+    return std::nullopt;
+  dim.high = dim.low;
+  if (isRange && (high.getAsInteger(10, dim.high) || dim.high < dim.low))
+    return std::nullopt;
+  return dim;
+}
+
+/// Sets the level; false if the name is none.
+static bool parseLevel(StringRef name, Level &level) {
+  if (name == "onnx-mlir")
+    level = Level::onnx;
+  else if (name == "kernel")
+    level = Level::kernel;
+  else if (name == "plan")
+    level = Level::plan;
+  else
+    return false;
+  return true;
+}
+
+/// Sets one option; -1 to go on, else the exit code.
+static int setOption(StringRef name, StringRef value, Options &options) {
+  static constexpr StringRef kLater[] = {"--variant", "--entry",  "--passes",
+                                         "--report",  "--ptxas", "--opset"};
+  if (llvm::is_contained(kLater, name))
+    return usage(name + " is not supported yet");
+  if (name == "-o") {
+    options.output = value.str();
+  } else if (name == "--target") {
+    if (value.starts_with("cuda") || value.contains(','))
+      return usage("--target=" + value + " is not supported yet");
+    options.compile.target = value.str();
+  } else if (name == "--kv") {
+    if (value == "session")
+      return usage("--kv=session is not supported yet");
+    if (value != "io")
+      return usage("expected --kv=io or --kv=session, but got '" + value + "'");
+  } else if (name == "--emit") {
+    if (value == "onnx")
+      return usage("--emit=onnx is not supported yet");
+    if (!parseLevel(value, options.compile.emit))
+      return usage("expected --emit of onnx-mlir, kernel or plan, but got '" +
+                   value + "'");
+  } else if (name == "--dim") {
+    std::optional<DimRange> dim = parseDim(value);
+    if (!dim)
+      return usage("expected --dim NAME=N or NAME=LO..HI, but got '" + value +
+                   "'");
+    options.compile.dims.push_back(*dim);
+  } else {
+    return usage("expected an option, but got '" + name + "'");
+  }
+  return -1;
+}
+
+/// An option without a value; -1 to go on, else the exit code; nothing if it is none.
+static std::optional<int> setFlag(StringRef name, Options &options) {
+  if (name == "--help" || name == "-h") {
+    llvm::outs() << kHelp;
+    return 0;
+  }
+  if (name == "--version") {
+    llvm::outs() << "tenon-compile " << rt::version() << '\n';
+    return 0;
+  }
+  if (name == "--explain" || name == "--no-baseline")
+    return usage(name + " is not supported yet");
+  if (name != "--timing")
+    return std::nullopt;
+  options.compile.timing = true;
+  return -1;
+}
+
+int compile::parseOptions(int argc, char **argv, Options &options) {
+  options.compile.producer = std::string("tenon ") + rt::version();
+  llvm::ArrayRef<char *> arguments(argv + 1, argc - 1);
+  while (!arguments.empty()) {
+    StringRef argument = arguments.front();
+    arguments = arguments.drop_front();
+    if (!argument.starts_with("-") || argument == "-") {
+      if (!options.input.empty())
+        return usage("expected one model, but got '" + options.input +
+                     "' and '" + argument + "'");
+      options.input = argument.str();
+      continue;
+    }
+    int code;
+    if (std::optional<int> flag = setFlag(argument, options)) {
+      code = *flag;
+    } else {
+      auto [name, value] = argument.split('=');
+      if (!argument.contains('=')) {
+        if (arguments.empty())
+          return usage("expected a value after '" + name + "', but got none");
+        value = arguments.front();
+        arguments = arguments.drop_front();
+      }
+      code = setOption(name, value, options);
+    }
+    if (code >= 0)
+      return code;
+  }
+  if (options.input.empty())
+    return usage("expected a model, but got none");
+  if (options.output.empty() && options.compile.emit == Level::artifact)
+    return usage("expected -o MODEL.tenon, but got none");
+  if (options.output.empty())
+    options.output = "-";
+  return -1;
+}
