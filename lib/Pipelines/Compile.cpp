@@ -32,7 +32,7 @@ void tenon::buildONNXPipeline(OpPassManager &passes,
   };
   for (const DimRange &dim : dims)
     shapes.ranges[dim.name] = {dim.low, dim.high};
-  passes.addNestedPass<func::FuncOp>(createInferShapesPass(shapes));
+  passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
 }
 
 void tenon::buildONNXToKernelPipeline(OpPassManager &passes) {

@@ -17,7 +17,9 @@ Dims Lowering::dims(Value value) const {
 }
 
 std::optional<Dims> Lowering::elements(Value value) const {
-  std::optional<ArrayRef<AffineExpr>> known = shapes.getElements(value);
+  Value original = originals.lookup(value);
+  std::optional<ArrayRef<AffineExpr>> known =
+      shapes.getElements(original ? original : value);
   if (!known)
     return std::nullopt;
   return Dims(known->begin(), known->end());
@@ -99,6 +101,7 @@ void Lowering::replace(Operation *op, ValueRange values) {
   for (auto [result, value] : llvm::zip(op->getResults(), values)) {
     if (unsignedValues.contains(result))
       unsignedValues.insert(value);
+    originals.try_emplace(value, result);
     result.replaceAllUsesWith(value);
   }
 }

@@ -60,6 +60,7 @@ public:
 private:
   const ShapeAnalysis &shapes;
   llvm::DenseMap<mlir::Value, Dims> newDims;
+  llvm::DenseMap<mlir::Value, mlir::Value> originals; // that a value replaced
   llvm::DenseSet<mlir::Value> unsignedValues;
   llvm::DenseMap<mlir::Value, mlir::Value> transposed;
 };

@@ -46,7 +46,8 @@ private:
       std::vector<Offset<flatbuffers::String>> features;
       for (const std::string &feature : image.features)
         features.push_back(builder.CreateString(feature));
-      codes.push_back(format::CreateCodeDirect(builder, image.target.c_str(),
+      std::string target = "cpu:" + image.target;
+      codes.push_back(format::CreateCodeDirect(builder, target.c_str(),
                                                &features, section));
     }
   }
