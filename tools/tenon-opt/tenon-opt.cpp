@@ -5,6 +5,7 @@
 #include "dialects/ONNX/ONNXDialect.h"
 #include "dialects/Plan/PlanDialect.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
+#include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
@@ -25,6 +26,7 @@ int main(int argc, char **argv) {
                   tenon::plan::PlanDialect>();
   mlir::registerTransformsPasses();
   tenon::registerKernelToPlanPasses();
+  tenon::registerONNXToKernelPasses();
   tenon::registerFusePasses();
   tenon::registerPlanPasses();
   tenon::registerSimplifyPasses();

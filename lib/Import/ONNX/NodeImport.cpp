@@ -184,7 +184,9 @@ LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
     if (!schema && node.op == "LayerNormalization")
       schema = findSchema(node.domain, node.op, kNewestOpset);
     known = known || upgrades.count(node.op);
-    if (schema && schema->deprecated && node.domain.empty())
+    // A deprecated form that a newer opset has under the same name is upgraded.
+    if (schema && schema->deprecated && node.domain.empty() &&
+        findSchema(node.domain, node.op, kNewestOpset)->deprecated)
       return node.emitError() << "expected an operator of this version, but got "
                                  "one that is no longer in it";
   }

@@ -1,7 +1,7 @@
 // RUN: tenon-opt %s -split-input-file -outline-kernels -verify-diagnostics | FileCheck %s
 
 // The dimensions of a result are over the function's symbols.
-// CHECK:       #[[ROWS:.+]] = affine_map<()[s0] -> (s0 * 2, 4)>
+// CHECK:       #[[$ROWS:.+]] = affine_map<()[s0] -> (s0 * 2, 4)>
 // Two layers whose launches read the same share one kernel; another shape does not.
 // CHECK:       kernel.func @add_f32_0 inputs 2
 // CHECK-NEXT:  ^bb0(%{{.+}}: tensor<?x4xf32>
@@ -9,7 +9,7 @@
 // CHECK-NEXT:  ^bb0(%{{.+}}: tensor<?x8xf32>
 // CHECK-NOT:   kernel.func
 // CHECK-LABEL: func @shared
-// CHECK:         %[[A:.+]] = plan.launch @add_f32_0(%arg0, %arg0) symbols #[[BATCH:.+]] dims [#[[ROWS]]]
+// CHECK:         %[[A:.+]] = plan.launch @add_f32_0(%arg0, %arg0) symbols #[[BATCH:.+]] dims [#[[$ROWS]]]
 // CHECK-SAME:      {node = "first"}
 // CHECK:         %[[V:.+]] = plan.view %[[A]]
 // CHECK:         plan.launch @add_f32_0(%[[A]], %[[A]]) symbols

@@ -1,0 +1,35 @@
+// RUN: tenon-opt %s -split-input-file -verify-diagnostics -pass-pipeline='builtin.module(func.func(onnx-infer-shapes))' | FileCheck %s
+// RUN: tenon-opt %s -split-input-file -verify-diagnostics -pass-pipeline='builtin.module(func.func(onnx-infer-shapes{dims=n=3}))' | FileCheck %s --check-prefix=FIXED
+
+// A dimension's name becomes a symbol; results are expressions over symbols.
+// CHECK: #[[$JOINED:.+]] = affine_map<()[s0] -> (s0 * 2, 4)>
+// CHECK-LABEL: func @concat
+// CHECK-SAME: -> (tensor<?x4xf32> {tenon.dims = #[[$JOINED]]}) attributes {{{.*}}tenon.symbols = ["n"]}
+// FIXED-LABEL: func @concat
+// FIXED: onnx.Concat{{.*}} -> tensor<6x4xf32>
+func.func @concat(%x: tensor<?x4xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<*xf32> {
+  %0 = onnx.Concat(%x, %x) {axis = 0 : i64} : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<*xf32>
+  return %0 : tensor<*xf32>
+}
+
+// -----
+
+// The past and what is new: the equality is kept, nothing is asked of the data.
+// CHECK-LABEL: func @past_and_new
+// CHECK: onnx.Add{{.*}} -> tensor<?xf32>
+func.func @past_and_new(%past: tensor<?xf32> {onnx.dims = ["past"], onnx.name = "p"},
+                        %new: tensor<?xf32> {onnx.dims = ["new"], onnx.name = "n"},
+                        %mask: tensor<?xf32> {onnx.dims = ["total"], onnx.name = "m"}) -> tensor<*xf32> {
+  %0 = onnx.Concat(%past, %new) {axis = 0 : i64} : (tensor<?xf32>, tensor<?xf32>) -> tensor<*xf32>
+  %1 = onnx.Add(%0, %mask) : (tensor<*xf32>, tensor<?xf32>) -> tensor<*xf32>
+  return %1 : tensor<*xf32>
+}
+
+// -----
+
+// Shapes that contradict name the node and both sizes.
+func.func @contradiction(%a: tensor<2x3xf32> {onnx.name = "a"}, %b: tensor<4x5xf32> {onnx.name = "b"}) -> tensor<*xf32> {
+  // expected-error @below {{expected}}
+  %0 = onnx.MatMul(%a, %b) : (tensor<2x3xf32>, tensor<4x5xf32>) -> tensor<*xf32>
+  return %0 : tensor<*xf32>
+}

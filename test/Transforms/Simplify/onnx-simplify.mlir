@@ -1,0 +1,40 @@
+// RUN: tenon-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(onnx-simplify))' | FileCheck %s
+
+// A static dimension of a dynamic shape is a constant, its reader too.
+// CHECK-LABEL: func @known_dimension
+// CHECK-NOT:   onnx.Shape
+// CHECK:       %[[FOUR:.+]] = onnx.Constant {value = dense<4> : tensor<i64>}
+// CHECK:       return %[[FOUR]]
+func.func @known_dimension(%x: tensor<?x4xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<i64> {
+  %0 = onnx.Shape(%x) {start = 0 : i64} : (tensor<?x4xf32>) -> tensor<2xi64>
+  %1 = onnx.Constant {value = dense<1> : tensor<i64>} : tensor<i64>
+  %2 = onnx.Gather(%0, %1) {axis = 0 : i64} : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
+  return %2 : tensor<i64>
+}
+
+// -----
+
+// An identity goes, equal values are computed once; different ones stay.
+// CHECK-LABEL: func @once
+// CHECK:       %[[N:.+]] = onnx.Neg(%arg0)
+// CHECK-NOT:   onnx.Neg
+// CHECK:       %[[E:.+]] = onnx.Exp(%arg0)
+// CHECK:       onnx.Add(%[[N]], %[[E]])
+func.func @once(%x: tensor<?xf32> {onnx.dims = ["n"], onnx.name = "x"}) -> (tensor<?xf32>, tensor<?xf32>) {
+  %0 = onnx.Identity(%x) : (tensor<?xf32>) -> tensor<?xf32>
+  %1 = onnx.Neg(%0) : (tensor<?xf32>) -> tensor<?xf32>
+  %2 = onnx.Neg(%x) : (tensor<?xf32>) -> tensor<?xf32>
+  %3 = onnx.Exp(%x) : (tensor<?xf32>) -> tensor<?xf32>
+  %4 = onnx.Add(%1, %3) : (tensor<?xf32>, tensor<?xf32>) -> tensor<?xf32>
+  return %4, %2 : tensor<?xf32>, tensor<?xf32>
+}
+
+// -----
+
+// A value computed from data stays.
+// CHECK-LABEL: func @data
+// CHECK:       onnx.Add(%arg0, %arg0)
+func.func @data(%x: tensor<2xi64> {onnx.name = "x"}) -> tensor<2xi64> {
+  %0 = onnx.Add(%x, %x) : (tensor<2xi64>, tensor<2xi64>) -> tensor<2xi64>
+  return %0 : tensor<2xi64>
+}
