@@ -239,6 +239,14 @@ static LogicalResult inferBySchema(NodeInterface node,
     return failure();
   }
   NodeContext context(node, node.getOnnxInputs());
+  // Some of ONNX's functions assert what they do not check.
+  int count = context.getNumInputs();
+  if (count < schema->min_input() || count > schema->max_input()) {
+    error = "expected " + std::to_string(schema->min_input()) + " to " +
+            std::to_string(schema->max_input()) + " inputs, but got " +
+            std::to_string(count);
+    return failure();
+  }
   schema->GetTypeAndShapeInferenceFunction()(context);
   for (auto [index, there] : llvm::enumerate(context.present)) {
     if (!there)

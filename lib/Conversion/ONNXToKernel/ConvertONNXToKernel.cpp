@@ -130,6 +130,10 @@ struct ConvertONNXToKernel final
     if (found == getLowerings().end())
       return op->emitOpError("expected an operator that Tenon compiles, but "
                              "this one has no lowering yet");
+    for (Value operand : op->getOperands())
+      if (isa<UnrankedTensorType>(operand.getType()))
+        return op->emitOpError("expected operands of known rank, but got ")
+               << operand.getType();
     for (Value result : op->getResults())
       if (!isa<RankedTensorType>(result.getType()) && !result.use_empty())
         return op->emitOpError("expected results of known rank, but got ")

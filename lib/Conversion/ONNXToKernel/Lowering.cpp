@@ -39,6 +39,16 @@ std::optional<SmallVector<int64_t>> Lowering::constants(Value value) const {
   return numbers;
 }
 
+FailureOr<int64_t> Lowering::axis(Operation *op, int64_t otherwise,
+                                  int64_t rank) const {
+  auto given = op->getAttrOfType<IntegerAttr>("axis");
+  int64_t axis = given ? given.getInt() : otherwise;
+  if (axis < -rank || axis >= rank)
+    return op->emitOpError("expected an axis of ")
+           << -rank << " to " << rank - 1 << ", but got " << axis;
+  return axis < 0 ? axis + rank : axis;
+}
+
 TypedAttr Lowering::scalar(Value value) const {
   DenseElementsAttr elements;
   if (auto constant = value.getDefiningOp<onnx::ConstantOp>())

@@ -24,6 +24,9 @@ public:
   std::optional<Dims> elements(mlir::Value value) const;
   /// The same, where each is a constant.
   std::optional<llvm::SmallVector<int64_t>> constants(mlir::Value value) const;
+  /// Attribute `axis` of an operator, `otherwise` where it is absent, counted from 0.
+  mlir::FailureOr<int64_t> axis(mlir::Operation *op, int64_t otherwise,
+                                int64_t rank) const;
   /// The only element of a constant with one element, as an attribute.
   mlir::TypedAttr scalar(mlir::Value value) const;
   Operand operand(mlir::Value value) const { return {value, dims(value)}; }

@@ -130,10 +130,10 @@ static LogicalResult lowerSoftmax(Operation *op, Lowering &lowering) {
   bool isLog = op->getName().stripDialect() == "LogSoftmax";
   Value input = op->getOperand(0);
   Dims dims = lowering.dims(input);
-  auto axisAttr = op->getAttrOfType<IntegerAttr>("axis");
-  int64_t axis = axisAttr ? axisAttr.getInt() : -1;
-  axis += axis < 0 ? int64_t(dims.size()) : 0;
-  RowSpace rows(lowering, op, dims, {axis});
+  FailureOr<int64_t> axis = lowering.axis(op, -1, dims.size());
+  if (failed(axis))
+    return failure();
+  RowSpace rows(lowering, op, dims, {*axis});
   LaunchBuilder launch = lowering.launch(op->getLoc(), input,
                                          Result{lowering.element(input), dims});
   rows.enter(launch, lowering.element(input), lowering.kind(input));
