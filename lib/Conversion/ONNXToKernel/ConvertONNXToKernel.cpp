@@ -26,6 +26,7 @@ static const LoweringTable &getLowerings() {
     addContractionLowerings(all);
     addConvolutionLowerings(all);
     addElementwiseLowerings(all);
+    addGeneratorLowerings(all);
     addIndexingLowerings(all);
     addMovementLowerings(all);
     addNormalizationLowerings(all);
@@ -98,6 +99,28 @@ static bool lowerToHostTensor(Operation *op, Lowering &lowering) {
   return true;
 }
 
+/// Types that kernels calculate in. DequantizeLinear reads packed weights.
+static LogicalResult checkElementTypes(Operation *op) {
+  if (isa<onnx::ConstantOp, onnx::DequantizeLinearOp>(op))
+    return success();
+  auto isKnown = [](Type type) {
+    Type element = getElementTypeOrSelf(type);
+    if (isa<IntegerType>(element))
+      return llvm::is_contained({1, 8, 16, 32, 64},
+                                int(element.getIntOrFloatBitWidth()));
+    return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, NoneType>(
+        element);
+  };
+  for (TypeRange types : {TypeRange(op->getOperandTypes()),
+                          TypeRange(op->getResultTypes())})
+    for (Type type : types)
+      if (isa<TensorType>(type) && !isKnown(type))
+        return op->emitOpError("expected elements of 8 to 64 bits in a type "
+                               "that kernels calculate in, but got ")
+               << type;
+  return success();
+}
+
 namespace {
 struct ConvertONNXToKernel final
     : tenon::impl::ConvertONNXToKernelPassBase<ConvertONNXToKernel> {
@@ -134,6 +157,8 @@ struct ConvertONNXToKernel final
       if (isa<UnrankedTensorType>(operand.getType()))
         return op->emitOpError("expected operands of known rank, but got ")
                << operand.getType();
+    if (failed(checkElementTypes(op)))
+      return failure();
     for (Value result : op->getResults())
       if (!isa<RankedTensorType>(result.getType()) && !result.use_empty())
         return op->emitOpError("expected results of known rank, but got ")

@@ -101,6 +101,26 @@ static LogicalResult lowerElementwise(Operation *op, Lowering &lowering) {
   return success();
 }
 
+/// Pow's operands have types of their own: the exponent becomes one of the base's
+/// type or, for an integer base, an i64 or an f64.
+static LogicalResult lowerPow(Operation *op, Lowering &lowering) {
+  ElementKind kind = lowering.kind(op->getOperand(0));
+  ElementKind power = lowering.kind(op->getOperand(1));
+  auto emit = [&](OpBuilder &builder, Location loc, ValueRange v) {
+    ScalarContext c{builder, loc, op, kind, kind, v[0].getType()};
+    Type type = kind == ElementKind::Float    ? v[0].getType()
+                : power == ElementKind::Float ? Type(builder.getF64Type())
+                                              : builder.getI64Type();
+    ElementKind to = isa<FloatType>(type) ? ElementKind::Float
+                                          : ElementKind::Signed;
+    Value exponent = emitCast(c, v[1], power, type, to);
+    return findScalarEmitter("Pow")(c, {v[0], exponent});
+  };
+  lowering.replace(
+      op, lowerGeneric(op, op->getOperands(), lowering, false, emit));
+  return success();
+}
+
 /// Clip is max with the low bound, then min with the high one; each optional.
 static LogicalResult lowerClip(Operation *op, Lowering &lowering) {
   auto clip = cast<onnx::ClipOp>(op);
@@ -127,4 +147,5 @@ void tenon::addElementwiseLowerings(LoweringTable &table) {
   for (StringRef name : getScalarEmitterNames())
     table[("onnx." + name).str()] = lowerElementwise;
   table["onnx.Clip"] = lowerClip;
+  table["onnx.Pow"] = lowerPow;
 }

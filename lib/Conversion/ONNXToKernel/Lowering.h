@@ -88,6 +88,7 @@ using LoweringFunction = mlir::LogicalResult (*)(mlir::Operation *, Lowering &);
 using LoweringTable = llvm::StringMap<LoweringFunction>;
 
 void addConvolutionLowerings(LoweringTable &table);
+void addGeneratorLowerings(LoweringTable &table);
 void addElementwiseLowerings(LoweringTable &table);
 void addContractionLowerings(LoweringTable &table);
 void addNormalizationLowerings(LoweringTable &table);

@@ -88,7 +88,9 @@ static Value slice(Operation *op, Value input, ArrayRef<AffineExpr> dims,
   OpBuilder &builder = launch.builder();
   bool forward = llvm::all_of(steps, [](int64_t step) { return step > 0; });
   Value result;
-  if (forward) {
+  if (llvm::is_contained(dims, lowering.constant(0))) {
+    result = launch.destination(); // no element to move
+  } else if (forward) {
     SmallVector<OpFoldResult> starts, sizes, strides;
     for (auto [dim, offset, step] : llvm::zip(dims, offsets, steps)) {
       starts.push_back(launch.size(offset));
@@ -205,7 +207,7 @@ static LogicalResult lowerSplit(Operation *op, Lowering &lowering) {
 
 void tenon::addMovementLowerings(LoweringTable &table) {
   for (StringRef name :
-       {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"})
+       {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
     table[("onnx." + name).str()] = lowerView;
   table["onnx.Transpose"] = lowerTranspose;
   table["onnx.Concat"] = lowerConcat;

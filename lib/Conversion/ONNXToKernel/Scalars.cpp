@@ -99,19 +99,33 @@ static Value emitDiv(const ScalarContext &c, ValueRange v) {
   return emitBySign<arith::DivFOp, arith::DivSIOp, arith::DivUIOp>(c, operands);
 }
 
+/// a - floor(a / b) * b from the remainder of the sign of a: b is added where the
+/// signs differ; a zero has the sign of b.
+static Value emitFloorRemainder(const ScalarContext &c, Value remainder,
+                                Value divisor) {
+  Value zero = c.like(divisor, 0);
+  auto isNegative = [&](Value x) -> Value {
+    return arith::CmpFOp::create(c.builder, c.loc, arith::CmpFPredicate::OLT, x,
+                                 zero);
+  };
+  Value differs = arith::XOrIOp::create(c.builder, c.loc, isNegative(remainder),
+                                        isNegative(divisor));
+  Value moved = arith::AddFOp::create(c.builder, c.loc, remainder, divisor);
+  Value signedZero = math::CopySignOp::create(c.builder, c.loc, zero, divisor);
+  Value wanted = select(c, differs, moved, remainder);
+  return select(c, isEqual(c, remainder, zero), signedZero, wanted);
+}
+
 /// fmod = 1: the sign of the dividend (C); else of the divisor (Python).
 static Value emitMod(const ScalarContext &c, ValueRange v) {
   bool isC = c.integer("fmod", 0) != 0;
-  Value zero = c.like(v[0], 0);
-  Value remainder;
   if (isa<FloatType>(v[0].getType())) {
-    Value quotient = arith::DivFOp::create(c.builder, c.loc, v[0], v[1]);
-    Value whole = math::TruncOp::create(c.builder, c.loc, quotient);
-    Value negated = arith::NegFOp::create(c.builder, c.loc, whole);
-    return math::FmaOp::create(c.builder, c.loc, negated, v[1], v[0]);
+    Value remainder = arith::RemFOp::create(c.builder, c.loc, v[0], v[1]);
+    return isC ? remainder : emitFloorRemainder(c, remainder, v[1]);
   }
+  Value zero = c.like(v[0], 0);
   SmallVector<Value, 2> operands = {v[0], makeDivisorSafe(c, v[0], v[1])};
-  remainder =
+  Value remainder =
       emitBySign<arith::RemFOp, arith::RemSIOp, arith::RemUIOp>(c, operands);
   if (isC || c.kind == ElementKind::Unsigned)
     return remainder;
@@ -183,6 +197,30 @@ static std::optional<double> matchFloat(Value value) {
   return std::nullopt;
 }
 
+/// base to a power of i64 in the base's own wrapping arithmetic, by squaring; a
+/// negative power of anything but 1 and -1 is 0.
+static Value emitIntegerPow(const ScalarContext &c, Value base, Value power) {
+  Value zero = c.like(power, 0), one = c.like(base, 1), none = c.like(base, 0);
+  Value result = one, square = base;
+  for (unsigned bit = 0; bit < 63; ++bit) {
+    Value mask = arith::ConstantOp::create(
+        c.builder, c.loc, c.builder.getI64IntegerAttr(int64_t(1) << bit));
+    Value set = arith::AndIOp::create(c.builder, c.loc, power, mask);
+    Value taken = arith::MulIOp::create(c.builder, c.loc, result, square);
+    result = select(c, isEqual(c, set, zero), result, taken);
+    square = arith::MulIOp::create(c.builder, c.loc, square, square);
+  }
+  Value isNegative = arith::CmpIOp::create(
+      c.builder, c.loc, arith::CmpIPredicate::slt, power, zero);
+  Value isUnit = isEqual(c, base, one);
+  if (c.kind == ElementKind::Signed)
+    isUnit = arith::OrIOp::create(c.builder, c.loc, isUnit,
+                                  isEqual(c, base, c.like(base, -1)));
+  // The squares of 1 and -1 are 1: the low bit alone decides, whatever the sign.
+  return select(c, isNegative, select(c, isUnit, result, none), result);
+}
+
+/// An exponent is of the base's type where that is a float, else i64 or f64.
 static Value emitPow(const ScalarContext &c, ValueRange v) {
   std::optional<double> exponent = matchFloat(v[1]);
   SmallVector<Value, 2> square = {v[0], v[0]};
@@ -194,16 +232,21 @@ static Value emitPow(const ScalarContext &c, ValueRange v) {
   }
   if (exponent == 1.0)
     return v[0];
-  Type type = v[0].getType();
-  Type wide = isa<FloatType>(type) ? type : c.builder.getF64Type();
-  auto widen = [&](Value x) {
-    bool isFloat = isa<FloatType>(x.getType());
-    return emitCast(c, x, isFloat ? ElementKind::Float : ElementKind::Signed,
-                    wide, ElementKind::Float);
-  };
-  Value power =
-      math::PowFOp::create(c.builder, c.loc, widen(v[0]), widen(v[1]));
-  return emitCast(c, power, ElementKind::Float, type, c.kind);
+  Type type = v[0].getType(), i64 = c.builder.getI64Type();
+  if (isa<FloatType>(type))
+    return math::PowFOp::create(c.builder, c.loc, v[0], v[1]);
+  if (v[1].getType() == i64)
+    return emitIntegerPow(c, v[0], v[1]);
+  // A whole exponent gives the exact power, any other one the truncated.
+  Value wide = emitCast(c, v[0], c.kind, v[1].getType(), ElementKind::Float);
+  Value power = emitCast(
+      c, math::PowFOp::create(c.builder, c.loc, wide, v[1]).getResult(),
+      ElementKind::Float, type, c.kind);
+  Value whole = arith::FPToSIOp::create(c.builder, c.loc, i64, v[1]);
+  Value back =
+      arith::SIToFPOp::create(c.builder, c.loc, v[1].getType(), whole);
+  return select(c, isEqual(c, back, v[1]), emitIntegerPow(c, v[0], whole),
+                power);
 }
 
 /// NaN of either operand is the result, as in NumPy.
@@ -243,15 +286,21 @@ static Value emitReciprocal(const ScalarContext &c, ValueRange v) {
   return arith::DivFOp::create(c.builder, c.loc, c.like(v[0], 1), v[0]);
 }
 
+/// A distance outside the type leaves what the sign extends to.
 static Value emitShift(const ScalarContext &c, ValueRange v) {
-  Value shifted =
-      c.string("direction", "LEFT") == "RIGHT"
-          ? Value(arith::ShRUIOp::create(c.builder, c.loc, v[0], v[1]))
-          : Value(arith::ShLIOp::create(c.builder, c.loc, v[0], v[1]));
-  Value tooFar = arith::CmpIOp::create(
-      c.builder, c.loc, arith::CmpIPredicate::uge, v[1],
-      c.like(v[1], v[1].getType().getIntOrFloatBitWidth()));
-  return select(c, tooFar, c.like(v[0], 0), shifted);
+  unsigned width = v[1].getType().getIntOrFloatBitWidth();
+  Value tooFar =
+      arith::CmpIOp::create(c.builder, c.loc, arith::CmpIPredicate::uge, v[1],
+                            c.like(v[1], width));
+  Value zero = c.like(v[0], 0);
+  if (c.string("direction", "LEFT") != "RIGHT")
+    return select(c, tooFar, zero,
+                  arith::ShLIOp::create(c.builder, c.loc, v[0], v[1]));
+  if (c.kind == ElementKind::Unsigned)
+    return select(c, tooFar, zero,
+                  arith::ShRUIOp::create(c.builder, c.loc, v[0], v[1]));
+  Value distance = select(c, tooFar, c.like(v[1], width - 1), v[1]);
+  return arith::ShRSIOp::create(c.builder, c.loc, v[0], distance);
 }
 
 static Value emitIdentity(const ScalarContext &c, ValueRange v) { return v[0]; }

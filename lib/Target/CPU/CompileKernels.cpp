@@ -62,6 +62,13 @@ tenon::compileKernelsForCPU(ModuleOp module, ArrayRef<CPUTarget> targets) {
         return failure();
       objects.push_back(std::move(*object));
     }
+    if (objects.empty()) { // only views and constants: an image without kernels
+      OwningOpRef<ModuleOp> none = ModuleOp::create(module.getLoc());
+      auto object = emitObject(*none, {}, target);
+      if (failed(object))
+        return failure();
+      objects.push_back(std::move(*object));
+    }
     FailureOr<std::vector<char>> elf =
         linkSharedObject(objects, module.getLoc());
     if (failed(elf))

@@ -60,7 +60,8 @@ static bool linkLibrary(llvm::Module &module) {
 
 static bool isRuntimeFunction(StringRef name) {
   return name == "memcpy" || name == "memmove" || name == "memset" ||
-         name == "__truncdfhf2";
+         name == "__truncdfhf2" || name == "__truncsfbf2" ||
+         name == "__truncdfbf2";
 }
 
 /// The functions that the code generator may call of itself, so that the
@@ -73,8 +74,13 @@ static void declareRuntimeFunctions(llvm::Module &module) {
   module.getOrInsertFunction("memcpy", pointer, pointer, pointer, size);
   module.getOrInsertFunction("memmove", pointer, pointer, pointer, size);
   module.getOrInsertFunction("memset", pointer, pointer, byte, size);
+  auto *f64 = llvm::Type::getDoubleTy(context);
+  auto *bf16 = llvm::Type::getBFloatTy(context);
   module.getOrInsertFunction("__truncdfhf2", llvm::Type::getHalfTy(context),
-                             llvm::Type::getDoubleTy(context));
+                             f64);
+  module.getOrInsertFunction("__truncdfbf2", bf16, f64);
+  module.getOrInsertFunction("__truncsfbf2", bf16,
+                             llvm::Type::getFloatTy(context));
 }
 
 /// void NAME(void *const *buffers, const int64_t *symbols, int64_t begin,

@@ -28,8 +28,9 @@ HIDDEN void *memmove(void *to, const void *from, size_t n) {
   return to;
 }
 
-/// Rounds once: to f32 with the last bit odd if inexact, then to f16.
-HIDDEN _Float16 __truncdfhf2(double x) {
+/// To f32 with the last bit odd if inexact, so that the next rounding is the only
+/// one that counts.
+static float roundToOdd(double x) {
   float near = (float)x;
   double back = near;
   unsigned bits;
@@ -37,5 +38,20 @@ HIDDEN _Float16 __truncdfhf2(double x) {
   if (back != x && x == x && !(bits & 1))
     bits += __builtin_fabs(back) > __builtin_fabs(x) ? -1u : 1u;
   __builtin_memcpy(&near, &bits, 4);
-  return (_Float16)near;
+  return near;
 }
+
+HIDDEN _Float16 __truncdfhf2(double x) { return (_Float16)roundToOdd(x); }
+
+/// Rounds to the nearest, ties to even; what is no number stays none.
+HIDDEN __bf16 __truncsfbf2(float x) {
+  unsigned bits;
+  __builtin_memcpy(&bits, &x, 4);
+  bits = x == x ? bits + 0x7fff + (bits >> 16 & 1) : bits | 1u << 22;
+  unsigned short high = bits >> 16;
+  __bf16 result;
+  __builtin_memcpy(&result, &high, 2);
+  return result;
+}
+
+HIDDEN __bf16 __truncdfbf2(double x) { return __truncsfbf2(roundToOdd(x)); }
