@@ -33,6 +33,9 @@ inline constexpr llvm::StringLiteral kDimsAttr = "tenon.dims";
 /// Attribute of a function's argument or result of unsigned integers, which are
 /// signless in its type.
 inline constexpr llvm::StringLiteral kUnsignedAttr = "tenon.unsigned";
+/// Attributes of a function: the entry it is a program of, and which variant.
+inline constexpr llvm::StringLiteral kEntryAttr = "tenon.entry";
+inline constexpr llvm::StringLiteral kVariantAttr = "tenon.variant";
 /// Attributes of a function: the names of its symbols, the ranges of some (by name),
 /// the definitions of those that no input's dimension gives, and the arena's size in
 /// bytes (an affine map, set when memory is planned).

@@ -2,12 +2,12 @@
 
 #include "tenon/Pipelines/Compile.h"
 
+#include "Entries.h"
 #include "Targets.h"
 
 #include "dialects/Kernel/KernelDialect.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
-#include "tenon/Import/ONNX/Import.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
@@ -24,14 +24,11 @@
 using namespace mlir;
 using namespace tenon;
 
-void tenon::buildONNXPipeline(OpPassManager &passes,
-                              ArrayRef<DimRange> dims) {
+void tenon::buildONNXPipeline(OpPassManager &passes) {
   ShapeOptions shapes;
   shapes.fallback = [](Operation *op, SmallVectorImpl<Type> &types) {
     return inferResultTypes(op, types);
   };
-  for (const DimRange &dim : dims)
-    shapes.ranges[dim.name] = {dim.low, dim.high};
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
 }
 
@@ -62,9 +59,7 @@ public:
     bool isONNX = !input.ends_with(".mlir");
     if (failed(isONNX ? importModel() : parseModule()))
       return failure();
-    if (isONNX && failed(runPasses("onnx", [&](OpPassManager &passes) {
-          buildONNXPipeline(passes, options.dims);
-        })))
+    if (isONNX && failed(runPasses("onnx", buildONNXPipeline)))
       return failure();
     if (options.emit == Level::onnx)
       return print();
@@ -84,11 +79,12 @@ private:
 
   LogicalResult importModel() {
     TimingScope scope = root.nest("import");
-    FailureOr<OwningOpRef<ModuleOp>> imported = importONNX(input, context);
+    FailureOr<OwningOpRef<ModuleOp>> imported =
+        importEntries(context, input, options);
     if (failed(imported))
       return failure();
     module = std::move(*imported);
-    return success();
+    return makeVariants(*module, options);
   }
 
   LogicalResult parseModule() {

@@ -26,6 +26,10 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            best of them for this machine; cpu:x86-64-v3, cpu:x86-64-v4
   --dim NAME=N             gives a symbolic dimension a fixed size
   --dim NAME=LO..HI        promises that a dimension is within LO and HI
+  --variant NAME:DIM=RANGE,...
+                           code for these sizes alone, tried in the order given;
+                           RANGE is N, LO..HI or LO..; `NAME:` takes all other sizes
+  --entry NAME=FILE.onnx   one more graph; equal weights are stored once
   --kv=io                  caches stay inputs and outputs (default)
   --emit=LEVEL             print IR instead of compiling: onnx-mlir, kernel, plan
                            (to -o FILE, or to the standard output)
@@ -41,7 +45,7 @@ static int usage(const llvm::Twine &message) {
   return 2;
 }
 
-/// "seq=8" or "seq=1..8".
+/// "seq=8", "seq=1..8" or "seq=9..".
 static std::optional<DimRange> parseDim(StringRef text) {
   auto [name, range] = text.split('=');
   auto [low, high] = range.split("..");
@@ -50,9 +54,28 @@ static std::optional<DimRange> parseDim(StringRef text) {
   if (name.empty() || low.getAsInteger(10, dim.low) || dim.low < 0)
     return std::nullopt;
   dim.high = dim.low;
-  if (isRange && (high.getAsInteger(10, dim.high) || dim.high < dim.low))
+  if (isRange && high.empty())
+    dim.high = INT64_MAX;
+  else if (isRange && (high.getAsInteger(10, dim.high) || dim.high < dim.low))
     return std::nullopt;
   return dim;
+}
+
+/// "decode:seq=1,batch=1..4"
+static std::optional<Variant> parseVariant(StringRef text) {
+  auto [name, ranges] = text.split(':');
+  if (name.empty() || !text.contains(':'))
+    return std::nullopt;
+  Variant variant{name.str(), {}};
+  llvm::SmallVector<StringRef> parts;
+  ranges.split(parts, ',', -1, /*KeepEmpty=*/false);
+  for (StringRef part : parts) {
+    std::optional<DimRange> dim = parseDim(part);
+    if (!dim)
+      return std::nullopt;
+    variant.dims.push_back(*dim);
+  }
+  return variant;
 }
 
 /// Sets the level; false if the name is none.
@@ -70,8 +93,8 @@ static bool parseLevel(StringRef name, Level &level) {
 
 /// Sets one option; -1 to go on, else the exit code.
 static int setOption(StringRef name, StringRef value, Options &options) {
-  static constexpr StringRef kLater[] = {"--variant", "--entry",  "--passes",
-                                         "--report",  "--ptxas", "--opset"};
+  static constexpr StringRef kLater[] = {"--passes", "--report", "--ptxas",
+                                         "--opset"};
   if (llvm::is_contained(kLater, name))
     return usage(name + " is not supported yet");
   if (name == "-o") {
@@ -91,6 +114,17 @@ static int setOption(StringRef name, StringRef value, Options &options) {
     if (!parseLevel(value, options.compile.emit))
       return usage("expected --emit of onnx-mlir, kernel or plan, but got '" +
                    value + "'");
+  } else if (name == "--variant") {
+    std::optional<Variant> variant = parseVariant(value);
+    if (!variant)
+      return usage("expected --variant NAME:DIM=RANGE,..., but got '" + value +
+                   "'");
+    options.compile.variants.push_back(*variant);
+  } else if (name == "--entry") {
+    auto [entry, file] = value.split('=');
+    if (entry.empty() || file.empty())
+      return usage("expected --entry NAME=FILE.onnx, but got '" + value + "'");
+    options.compile.entries.push_back({entry.str(), file.str()});
   } else if (name == "--dim") {
     std::optional<DimRange> dim = parseDim(value);
     if (!dim)
@@ -150,7 +184,7 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
     if (code >= 0)
       return code;
   }
-  if (options.input.empty())
+  if (options.input.empty() && options.compile.entries.empty())
     return usage("expected a model, but got none");
   if (options.output.empty() && options.compile.emit == Level::artifact)
     return usage("expected -o MODEL.tenon, but got none");

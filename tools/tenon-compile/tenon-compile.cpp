@@ -56,6 +56,8 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   tenon::registerAllDialects(registry);
   MLIRContext context(registry);
+  // Users know nodes by their names, not by operations.
+  context.printOpOnDiagnostic(false);
   context.getDiagEngine().registerHandler(report);
   return failed(tenon::compileFile(context, options.input, options.output,
                                    options.compile));

@@ -12,10 +12,22 @@ namespace tenon {
 /// What a compile stops at; the artifact is past the last level.
 enum class Level { onnx, kernel, plan, artifact };
 
-/// --dim NAME=LOW..HIGH
+/// NAME=LOW..HIGH; no upper bound is INT64_MAX.
 struct DimRange {
   std::string name;
   int64_t low, high;
+};
+
+/// --entry NAME=FILE
+struct EntryFile {
+  std::string name, path;
+};
+
+/// --variant NAME:DIM=RANGE,...: code for these sizes alone. Without ranges it takes
+/// all sizes.
+struct Variant {
+  std::string name;
+  std::vector<DimRange> dims;
 };
 
 struct CompileOptions {
@@ -23,14 +35,17 @@ struct CompileOptions {
   std::string target = "cpu";
   Level emit = Level::artifact;
   std::vector<DimRange> dims;
+  /// Further entries, beside the model, which is entry "main".
+  std::vector<EntryFile> entries;
+  /// In the order in which they are tried; none: one program for all sizes.
+  std::vector<Variant> variants;
   bool timing = false;
   /// The build id of the compiler; goes into the artifact.
   std::string producer;
 };
 
-/// Appends the passes that infer shapes, within `dims`, and simplify a model.
-void buildONNXPipeline(mlir::OpPassManager &passes,
-                       llvm::ArrayRef<DimRange> dims);
+/// Appends the passes that infer shapes and simplify a model.
+void buildONNXPipeline(mlir::OpPassManager &passes);
 
 /// Appends the passes from the onnx level to fused launches.
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes);
@@ -38,7 +53,8 @@ void buildONNXToKernelPipeline(mlir::OpPassManager &passes);
 /// Appends the passes from the kernel level to the plan level.
 void buildKernelToPlanPipeline(mlir::OpPassManager &passes);
 
-/// Compiles the file `input`, an ONNX model or (*.mlir) a module at the kernel level,
+/// Compiles the file `input`, an ONNX model (none: `options.entries`
+/// alone) or (*.mlir) a module at the kernel level,
 /// to the file `output`; IR of an earlier level goes to the standard output where
 /// `output` is "-". Errors are emitted as diagnostics of `context`.
 mlir::LogicalResult compileFile(mlir::MLIRContext &context,

@@ -216,7 +216,10 @@ FailureOr<flatbuffers::Offset<format::Program>> ProgramWriter::write() {
   if (failed(symbols.checkBound()))
     return failure();
   auto symbolTable = symbols.write(builder);
-  return format::CreateProgramDirect(builder, /*variant=*/"", &symbolTable,
+  auto variant = function->getAttrOfType<StringAttr>(plan::kVariantAttr);
+  return format::CreateProgramDirect(builder,
+                                     variant ? variant.str().c_str() : "",
+                                     &symbolTable,
                                      &exprs.getNodes(), &inputs, &outputs,
                                      &values, arenaSize, &steps);
 }

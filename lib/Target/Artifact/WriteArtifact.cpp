@@ -53,6 +53,7 @@ private:
   }
 
   LogicalResult writeEntries() {
+    llvm::MapVector<StringRef, std::vector<Offset<format::Program>>> programs;
     for (auto function : module.getOps<func::FuncOp>()) {
       if (function.isExternal())
         continue;
@@ -60,10 +61,13 @@ private:
           ProgramWriter(function, code, weights, kernels, builder).write();
       if (failed(program))
         return failure();
-      std::vector<Offset<format::Program>> programs{*program};
-      entries.push_back(format::CreateEntryDirect(
-          builder, function.getSymName().str().c_str(), &programs));
+      auto entry = function->getAttrOfType<StringAttr>(plan::kEntryAttr);
+      programs[entry ? entry.getValue() : function.getSymName()].push_back(
+          *program);
     }
+    for (auto &[name, variants] : programs)
+      entries.push_back(format::CreateEntryDirect(builder, name.str().c_str(),
+                                                  &variants));
     if (entries.empty())
       return module.emitError("expected a function to make an entry of, but got "
                               "none");
