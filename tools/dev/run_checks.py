@@ -141,6 +141,7 @@ PARTS = {
     "conformance": script("test/conformance/run.py", 600, "--full"),
     "model": script("test/EndToEnd/smollm2.py", 400, "--forms",
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
+    "install": script("test/EndToEnd/install.py", 200),
     "entries": script("test/EndToEnd/entries.py", 200),
     "fuzz": script("tools/dev/fuzz.py", 200, "--count", "10000"),
     "corpus": script("test/EndToEnd/corpus.py", 300, "--all"),

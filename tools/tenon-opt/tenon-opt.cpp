@@ -10,12 +10,15 @@
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
 
+#include "runtime/core/Version.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#include "llvm/Support/CommandLine.h"
 #include "mlir/Transforms/Passes.h"
 
 int main(int argc, char **argv) {
@@ -30,6 +33,9 @@ int main(int argc, char **argv) {
   tenon::registerFusePasses();
   tenon::registerPlanPasses();
   tenon::registerSimplifyPasses();
+  llvm::cl::AddExtraVersionPrinter([](llvm::raw_ostream &os) {
+    os << "tenon-opt " << tenon::rt::version() << '\n';
+  });
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "tenon optimizer\n", registry));
 }
