@@ -1,7 +1,7 @@
 // Loops of a row schedule. Scalar code in the order and form that LLVM's loop
 // vectoriser takes: contiguous innermost loops, sums in registers.
 
-#include "RowSchedule.h"
+#include "RowEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -12,59 +12,16 @@
 using namespace mlir;
 using namespace tenon;
 
-namespace {
-class RowEmitter {
-public:
-  RowEmitter(const RowSchedule &schedule, KernelFrame &frame)
-      : schedule(schedule), program(schedule.program), frame(frame),
-        loc(frame.loc()), memory(program.storages.size()) {}
-
-  AffineExpr emit();
-
-private:
-  using Group = RowSchedule::Group;
-
-  void placeStorages();
-  void enterItem(OpBuilder &builder, Value item);
-  std::pair<Value, Value> getBounds(int shared);
-  void emitGroup(OpBuilder &builder, const Group &group);
-  void clearSums(OpBuilder &builder, const Step &step);
-  SmallVector<Value> emitLevel(OpBuilder &builder, const Group &group,
-                               unsigned depth, SmallVector<Value> sums);
-  SmallVector<Value> emitSteps(OpBuilder &builder, const Group &group,
-                               SmallVector<Value> sums);
-  SmallVector<Value> emitBody(OpBuilder &builder, const Step &step,
-                              ArrayRef<Value> elements);
-  void resolve(Operation *op, const Step &step);
-
-  Value getIndex(OpBuilder &builder, AffineExpr expr, ArrayRef<Value> loops);
-  SmallVector<Value> getIndices(OpBuilder &builder, const Access &access,
-                                ArrayRef<Value> loops);
-  SmallVector<Value> getLoops(const Step &step) const;
-  Value load(OpBuilder &builder, const Access &access, ArrayRef<Value> loops);
-  void store(OpBuilder &builder, Value value, const Access &access,
-             ArrayRef<Value> loops);
-  Value getZero(OpBuilder &builder, Type type);
-  Value getInitial(OpBuilder &builder, const Step &step, unsigned index);
-
-  const RowSchedule &schedule;
-  KernelProgram &program;
-  KernelFrame &frame;
-  Location loc;
-  SmallVector<Value> memory;          // of each storage
-  llvm::DenseMap<int, Value> position; // of each class's loop
-  llvm::DenseMap<int, Value> computed; // storage -> element, in this iteration
-  Value chunkBegin, chunkEnd;
-};
-} // namespace
-
 /// Booleans are bytes in memory.
 static Type getStored(Type element) {
   return element.isInteger(1) ? IntegerType::get(element.getContext(), 8)
                               : element;
 }
 
-/// Scratch holds one row: dimensions of row classes are left out.
+RowEmitter::RowEmitter(const RowSchedule &schedule, KernelFrame &frame)
+    : schedule(schedule), program(schedule.program), frame(frame),
+      loc(frame.loc()), memory(program.storages.size()) {}
+
 void RowEmitter::placeStorages() {
   for (auto [index, storage] : llvm::enumerate(program.storages)) {
     Type stored = getStored(storage.element);
@@ -76,9 +33,12 @@ void RowEmitter::placeStorages() {
       continue;
     SmallVector<AffineExpr> dims;
     for (auto [dim, shared] :
-         llvm::zip(storage.dims, program.storageClasses[index]))
-      if (shared < 0 || !schedule.isRow(shared))
+         llvm::zip(storage.dims, program.storageClasses[index])) {
+      if (const ItemBlock *block = schedule.getBlock(shared))
+        dims.push_back(getAffineConstantExpr(block->size, dim.getContext()));
+      else if (shared < 0 || !schedule.isRow(shared))
         dims.push_back(dim);
+    }
     memory[index] = frame.allocate(dims, stored);
   }
 }
@@ -113,8 +73,13 @@ SmallVector<Value> RowEmitter::getIndices(OpBuilder &builder,
   const Storage &storage = program.storages[access.storage];
   for (auto [i, expr] : llvm::enumerate(access.index)) {
     int shared = program.storageClasses[access.storage][i];
-    if (storage.buffer >= 0 || shared < 0 || !schedule.isRow(shared))
-      indices.push_back(getIndex(builder, expr, loops));
+    bool isScratch = storage.buffer < 0;
+    if (isScratch && shared >= 0 && schedule.isRow(shared))
+      continue;
+    indices.push_back(getIndex(builder, expr, loops));
+    if (isScratch && schedule.getBlock(shared))
+      indices.back() = arith::SubIOp::create(builder, loc, indices.back(),
+                                             getBounds(shared).first);
   }
   return indices;
 }
@@ -167,14 +132,15 @@ void RowEmitter::enterItem(OpBuilder &builder, Value item) {
     item = arith::DivUIOp::create(builder, loc, item, count);
     return index;
   };
-  if (schedule.chunked >= 0) {
-    AffineExpr extent = program.extents[schedule.chunked];
-    Value chunk = take(frame.size(extent.ceilDiv(schedule.chunk)));
-    Value size = frame.constant(schedule.chunk);
-    chunkBegin = arith::MulIOp::create(builder, loc, chunk, size);
-    Value end = arith::AddIOp::create(builder, loc, chunkBegin, size);
-    chunkEnd =
+  for (const ItemBlock &block : llvm::reverse(schedule.blocks)) {
+    AffineExpr extent = program.extents[block.shared];
+    Value number = take(frame.size(extent.ceilDiv(block.size)));
+    Value size = frame.constant(block.size);
+    Value low = arith::MulIOp::create(builder, loc, number, size);
+    Value end = arith::AddIOp::create(builder, loc, low, size);
+    Value high =
         arith::MinUIOp::create(builder, loc, end, frame.size(extent));
+    bounds[block.shared] = {low, high};
   }
   for (auto [number, shared] : llvm::enumerate(llvm::reverse(schedule.rows))) {
     bool isFirst = number + 1 == schedule.rows.size();
@@ -184,13 +150,13 @@ void RowEmitter::enterItem(OpBuilder &builder, Value item) {
 }
 
 std::pair<Value, Value> RowEmitter::getBounds(int shared) {
-  if (shared == schedule.chunked)
-    return {chunkBegin, chunkEnd};
+  auto block = bounds.find(shared);
+  if (block != bounds.end())
+    return block->second;
   return {frame.constant(0), frame.size(program.extents[shared])};
 }
 
-/// Sums in memory start from their initial values.
-void RowEmitter::clearSums(OpBuilder &builder, const Step &step) {
+void RowEmitter::storeInitials(OpBuilder &builder, const Step &step) {
   SmallVector<int> order;
   for (auto [loop, shared] : llvm::enumerate(step.classes))
     if (step.isParallel[loop] && !schedule.isRow(shared))
@@ -208,9 +174,11 @@ void RowEmitter::clearSums(OpBuilder &builder, const Step &step) {
 }
 
 void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
+  if (group.isContraction)
+    return emitContraction(*this, builder);
   if (group.sumsInMemory)
     for (unsigned index : group.steps)
-      clearSums(builder, program.steps[index]);
+      storeInitials(builder, program.steps[index]);
   emitLevel(builder, group, 0, {});
 }
 
@@ -375,8 +343,8 @@ AffineExpr RowEmitter::emit() {
       getAffineConstantExpr(1, frame.getFunction().getContext());
   for (int shared : schedule.rows)
     grid = grid * program.extents[shared];
-  if (schedule.chunked >= 0)
-    grid = grid * program.extents[schedule.chunked].ceilDiv(schedule.chunk);
+  for (const ItemBlock &block : schedule.blocks)
+    grid = grid * program.extents[block.shared].ceilDiv(block.size);
   OpBuilder &builder = frame.builder();
   auto items = scf::ForOp::create(builder, loc, frame.begin(), frame.end(),
                                   frame.constant(1));

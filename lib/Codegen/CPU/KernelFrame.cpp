@@ -37,8 +37,9 @@ static func::FuncOp createFunction(kernel::FuncOp kernel, ModuleOp module,
   return function;
 }
 
-KernelFrame::KernelFrame(kernel::FuncOp kernel, ModuleOp module)
-    : kernel(kernel), entry(kernel.getContext()), body(kernel.getContext()),
+KernelFrame::KernelFrame(kernel::FuncOp kernel, ModuleOp module,
+                         const CPUTarget &target)
+    : kernel(kernel), target(target), entry(kernel.getContext()), body(kernel.getContext()),
       numBuffers(kernel.getBody().getNumArguments()),
       numSymbols(kernel.getNumKernelSymbols()), buffers(numBuffers) {
   function = createFunction(kernel, module, numBuffers, numSymbols);

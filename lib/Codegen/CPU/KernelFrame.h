@@ -13,9 +13,11 @@ namespace tenon {
 
 class KernelFrame {
 public:
-  KernelFrame(kernel::FuncOp kernel, mlir::ModuleOp module);
+  KernelFrame(kernel::FuncOp kernel, mlir::ModuleOp module,
+              const CPUTarget &target);
 
   mlir::func::FuncOp getFunction() { return function; }
+  const CPUTarget &getTarget() const { return target; }
   /// Inserts before the function's end; schedules use it for their code.
   mlir::OpBuilder &builder() { return body; }
   mlir::Location loc() { return function.getLoc(); }
@@ -49,6 +51,7 @@ private:
   mlir::AffineExpr getBinaryExpr(mlir::Operation *op);
 
   kernel::FuncOp kernel;
+  const CPUTarget &target;
   mlir::func::FuncOp function;
   mlir::OpBuilder entry, body;
   unsigned numBuffers, numSymbols;

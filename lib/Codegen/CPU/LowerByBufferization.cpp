@@ -141,8 +141,9 @@ static LogicalResult lowerToLoops(func::FuncOp function) {
 }
 
 FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
-                                                     ModuleOp module) {
-  KernelFrame frame(kernel, module);
+                                                     ModuleOp module,
+                                                     const CPUTarget &target) {
+  KernelFrame frame(kernel, module, target);
   copyBody(kernel, frame);
   func::FuncOp function = frame.getFunction();
   auto fail = [&](StringRef what) -> LogicalResult {

@@ -9,7 +9,8 @@ namespace tenon {
 
 /// One-shot bufferization and linalg to loops; the grid is 1.
 mlir::FailureOr<LoweredKernel> lowerByBufferization(kernel::FuncOp kernel,
-                                                    mlir::ModuleOp module);
+                                                    mlir::ModuleOp module,
+                                                    const CPUTarget &target);
 
 } // namespace tenon
 

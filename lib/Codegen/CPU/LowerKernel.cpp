@@ -70,12 +70,17 @@ FailureOr<LoweredKernel> tenon::lowerKernel(kernel::FuncOp kernel,
                                             const CPUTarget &target) {
   OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
   kernel::FuncOp general = generalize(kernel, *scratch);
-  KernelFrame frame(general, module);
+  KernelFrame frame(general, module, target);
   std::optional<KernelProgram> program = KernelProgram::read(general, frame);
   if (program) {
+    KernelProgram merged = *program;
+    if (auto contraction = Contraction::find(merged)) {
+      RowSchedule schedule(merged, *contraction);
+      return frame.finish(emitRows(schedule, frame));
+    }
     RowSchedule schedule(*program);
     return frame.finish(emitRows(schedule, frame));
   }
   frame.getFunction().erase();
-  return lowerByBufferization(kernel, module);
+  return lowerByBufferization(kernel, module, target);
 }

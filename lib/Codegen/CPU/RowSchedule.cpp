@@ -15,6 +15,27 @@ RowSchedule::RowSchedule(KernelProgram &program) : program(program) {
   chooseGroups();
 }
 
+RowSchedule::RowSchedule(KernelProgram &program, const Contraction &contraction)
+    : program(program), contraction(contraction) {
+  const Step &step = program.steps[contraction.step];
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop) {
+    if (!step.isParallel[loop])
+      continue;
+    if (int(loop) == contraction.m)
+      blocks.push_back({step.classes[loop], Contraction::kBlockRows});
+    else if (loop != contraction.n)
+      rows.push_back(step.classes[loop]);
+  }
+  blocks.push_back({step.classes[contraction.n], Contraction::kBlockColumns});
+  chooseGroups();
+}
+
+const ItemBlock *RowSchedule::getBlock(int shared) const {
+  auto *found = llvm::find_if(
+      blocks, [&](const ItemBlock &block) { return block.shared == shared; });
+  return found == blocks.end() ? nullptr : found;
+}
+
 SmallVector<int> RowSchedule::getInner(const Step &step) const {
   SmallVector<int> inner;
   for (int shared : step.classes)
@@ -191,11 +212,11 @@ void RowSchedule::chooseChunk() {
         });
     if (!isShared)
       continue;
-    chunk = reduces ? kReductionChunk : kElementwiseChunk;
+    int64_t chunk = reduces ? kReductionChunk : kElementwiseChunk;
     auto size = dyn_cast<AffineConstantExpr>(program.extents[shared]);
     if (size && size.getValue() <= chunk + chunk / 2)
       continue;
-    chunked = shared;
+    blocks.push_back({shared, chunk});
     return;
   }
 }
@@ -233,7 +254,7 @@ bool RowSchedule::joins(const Step &step, const Group &group) const {
   SmallVector<int> inner = getInner(step), order(group.order);
   llvm::sort(inner);
   llvm::sort(order);
-  if (inner != order || group.sumsInMemory)
+  if (inner != order || group.sumsInMemory || group.isContraction)
     return false;
   if (step.isReduction()) {
     // The parallel loops must be the outermost ones.
@@ -284,7 +305,9 @@ void RowSchedule::chooseGroups() {
   for (unsigned index = 0; index < program.steps.size(); ++index) {
     Step &step = program.steps[index];
     Group fresh = startGroup(index);
-    if (!groups.empty() && !fresh.sumsInMemory && joins(step, groups.back()))
+    fresh.isContraction = contraction && contraction->step == index;
+    if (!groups.empty() && !fresh.isContraction && !fresh.sumsInMemory &&
+        joins(step, groups.back()))
       groups.back().steps.push_back(index);
     else
       groups.push_back(fresh);

@@ -3,14 +3,22 @@
 #ifndef TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
 #define TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
 
-#include "KernelProgram.h"
+#include "Contraction.h"
 
 namespace tenon {
+
+/// A class of which an item does `size` elements: all its steps share it.
+struct ItemBlock {
+  int shared;
+  int64_t size;
+};
 
 /// Decisions about a program: what the grid runs over, which steps share a
 /// loop nest.
 struct RowSchedule {
   explicit RowSchedule(KernelProgram &program);
+  /// The schedule of a kernel around a contraction: an item is a block of it.
+  RowSchedule(KernelProgram &program, const Contraction &contraction);
 
   /// A loop nest: steps over the same inner classes, outermost first. A
   /// reduction that cannot keep its sum in a register keeps it in memory.
@@ -18,6 +26,7 @@ struct RowSchedule {
     llvm::SmallVector<unsigned> steps;
     llvm::SmallVector<int> order;
     bool sumsInMemory = false;
+    bool isContraction = false;
   };
 
   bool isRow(int shared) const { return llvm::is_contained(rows, shared); }
@@ -30,9 +39,11 @@ struct RowSchedule {
 
   KernelProgram &program;
   llvm::SmallVector<int> rows;
-  int chunked = -1;      // a class of which an item does `chunk` elements
-  int64_t chunk = 0;
+  llvm::SmallVector<ItemBlock> blocks;
+  std::optional<Contraction> contraction;
   llvm::SmallVector<Group> groups;
+
+  const ItemBlock *getBlock(int shared) const;
 
 private:
   void flatten();

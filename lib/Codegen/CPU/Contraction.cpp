@@ -1,0 +1,372 @@
+#include "Contraction.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// Fewer columns are better summed along k.
+static constexpr int64_t kFewestColumns = 4;
+
+int64_t Contraction::getPanel(const KernelProgram &program) const {
+  const Access &c = program.steps[step].writes[0];
+  return kPanelBytes * 8 /
+         program.storages[c.storage].element.getIntOrFloatBitWidth();
+}
+
+/// Adds the summands of `expr` to `terms`.
+static void split(AffineExpr expr, SmallVectorImpl<AffineExpr> &terms) {
+  if (expr.getKind() != AffineExprKind::Add) {
+    terms.push_back(expr);
+    return;
+  }
+  auto sum = cast<AffineBinaryOpExpr>(expr);
+  split(sum.getLHS(), terms);
+  split(sum.getRHS(), terms);
+}
+
+std::optional<LinearAccess> LinearAccess::get(const KernelProgram &program,
+                                              const Access &access) {
+  constexpr int mostLoops = 32;
+  const Storage &storage = program.storages[access.storage];
+  LinearAccess result;
+  for (unsigned i = 0; i < access.index.size(); ++i) {
+    AffineExpr stride =
+        getAffineConstantExpr(1, access.index[i].getContext());
+    for (AffineExpr dim : ArrayRef(storage.dims).drop_front(i + 1))
+      stride = stride * dim;
+    SmallVector<AffineExpr> parts;
+    split(access.index[i], parts);
+    for (AffineExpr part : parts) {
+      Term term{-1, part, stride};
+      for (int loop = 0; loop < mostLoops; ++loop) {
+        if (!part.isFunctionOfDim(loop))
+          continue;
+        if (term.loop >= 0)
+          return std::nullopt;
+        term.loop = loop;
+      }
+      result.terms.push_back(term);
+    }
+  }
+  return result;
+}
+
+AffineExpr LinearAccess::getStride(unsigned loop) const {
+  AffineExpr total = getAffineConstantExpr(0, terms[0].expr.getContext());
+  for (const Term &term : terms) {
+    if (term.loop != int(loop))
+      continue;
+    AffineExpr factor = getAffineConstantExpr(1, term.expr.getContext());
+    AffineExpr rest = term.expr;
+    if (rest.getKind() == AffineExprKind::Mul) {
+      auto product = cast<AffineBinaryOpExpr>(rest);
+      rest = product.getLHS();
+      factor = product.getRHS();
+    }
+    if (!isa<AffineDimExpr>(rest) || !factor.isSymbolicOrConstant())
+      return nullptr;
+    total = total + factor * term.stride;
+  }
+  return total;
+}
+
+/// sum + extend(x) * extend(y)
+static bool isMultiplyAdd(Block &block) {
+  auto strip = [](Value value) {
+    auto extend = value.getDefiningOp<arith::ExtFOp>();
+    return extend ? extend.getIn() : value;
+  };
+  if (block.getNumArguments() != 3)
+    return false;
+  Value sum = block.getArgument(2);
+  auto add =
+      block.getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
+  if (!add || (add.getLhs() != sum && add.getRhs() != sum))
+    return false;
+  Value product = add.getLhs() == sum ? add.getRhs() : add.getLhs();
+  auto multiply = product.getDefiningOp<arith::MulFOp>();
+  if (!multiply)
+    return false;
+  Value x = strip(multiply.getLhs()), y = strip(multiply.getRhs());
+  Value first = block.getArgument(0), second = block.getArgument(1);
+  return (x == first && y == second) || (x == second && y == first);
+}
+
+static bool isMultiplyAdd(const Step &step) {
+  return step.isReduction() && step.block && step.reads.size() == 2 &&
+         step.writes.size() == 1 && isMultiplyAdd(*step.block);
+}
+
+static bool readsByPosition(const Step &step) {
+  bool found = false;
+  if (step.block)
+    step.block->walk([&](Operation *op) {
+      StringRef name = op->getName().getStringRef();
+      found |= name == "linalg.index" || name == "tensor.extract";
+    });
+  return found;
+}
+
+static bool uses(const Access &access, unsigned loop) {
+  return llvm::any_of(access.index, [&](AffineExpr index) {
+    return index.isFunctionOfDim(loop);
+  });
+}
+
+namespace {
+/// Makes one loop of two neighbours, in all steps.
+class LoopMerger {
+public:
+  LoopMerger(KernelProgram &program, Step &step)
+      : program(program), step(step) {}
+
+  void run() {
+    for (int loop = int(step.classes.size()) - 2; loop >= 0; --loop)
+      if (canMerge(loop))
+        merge(loop);
+  }
+
+private:
+  using Visit = llvm::function_ref<void(Step &, Access &)>;
+  void forAccesses(Visit visit);
+  /// The first of the two loops within a step, or -1.
+  int find(const Step &in, unsigned loop) const;
+  /// The dimension of the storage that is the first of two loops that run over
+  /// neighbouring whole dimensions, or -1.
+  int getPlace(const Step &in, const Access &access, unsigned first) const;
+  bool canMerge(unsigned loop);
+  void merge(unsigned loop);
+
+  KernelProgram &program;
+  Step &step;
+  /// Dimension at which each storage's dimensions merge; the others' indices
+  /// become quotient and remainder.
+  llvm::DenseMap<int, int> places;
+};
+} // namespace
+
+void LoopMerger::forAccesses(Visit visit) {
+  for (Step &each : program.steps) {
+    for (Access &read : each.reads)
+      visit(each, read);
+    for (Access &write : each.writes)
+      visit(each, write);
+    for (Initial &initial : each.initials)
+      if (initial.access.storage >= 0)
+        visit(each, initial.access);
+  }
+}
+
+int LoopMerger::find(const Step &in, unsigned loop) const {
+  auto *first = llvm::find(in.classes, step.classes[loop]);
+  auto *second = llvm::find(in.classes, step.classes[loop + 1]);
+  if (first == in.classes.end() || second != first + 1)
+    return -1;
+  return first - in.classes.begin();
+}
+
+int LoopMerger::getPlace(const Step &in, const Access &access,
+                         unsigned first) const {
+  const Storage &storage = program.storages[access.storage];
+  for (int i = 0; i + 1 < int(access.index.size()); ++i) {
+    auto left = dyn_cast<AffineDimExpr>(access.index[i]);
+    auto right = dyn_cast<AffineDimExpr>(access.index[i + 1]);
+    if (left && right && left.getPosition() == first &&
+        right.getPosition() == first + 1 &&
+        storage.dims[i] == in.extents[first] &&
+        storage.dims[i + 1] == in.extents[first + 1])
+      return i;
+  }
+  return -1;
+}
+
+bool LoopMerger::canMerge(unsigned loop) {
+  if (step.isParallel[loop] != step.isParallel[loop + 1])
+    return false;
+  for (const Access &read : step.reads)
+    if (uses(read, loop) != uses(read, loop + 1))
+      return false;
+  places.clear();
+  bool ok = true;
+  for (const Step &each : program.steps)
+    if (&each != &step)
+      ok &= !step.isParallel[loop] ||
+            (find(each, loop) >= 0 && !readsByPosition(each));
+  if (!ok)
+    return false;
+  llvm::DenseMap<int, bool> isSplit;
+  forAccesses([&](Step &each, Access &access) {
+    int first = find(each, loop);
+    int place = first < 0 ? -1 : getPlace(each, access, first);
+    auto [known, isNew] = places.try_emplace(access.storage, place);
+    isSplit[access.storage] |= known->second != place || place < 0;
+    bool isUsed =
+        first >= 0 && (uses(access, first) || uses(access, first + 1));
+    bool isOperand = llvm::is_contained(ArrayRef<const Access *>{&step.reads[0],
+                                                                 &step.reads[1]},
+                                        &access);
+    if (isUsed && place < 0)
+      ok &= isOperand; // quotients elsewhere would not be vector code
+  });
+  forAccesses([&](Step &each, Access &access) {
+    if (!isSplit[access.storage])
+      return;
+    places[access.storage] = -1;
+    int first = find(each, loop);
+    bool isUsed =
+        first >= 0 && (uses(access, first) || uses(access, first + 1));
+    bool isOperand = &access == &step.reads[0] || &access == &step.reads[1];
+    ok &= !isUsed || isOperand;
+  });
+  return ok;
+}
+
+void LoopMerger::merge(unsigned loop) {
+  AffineExpr inner = step.extents[loop + 1];
+  AffineExpr product = step.extents[loop] * inner;
+  MLIRContext *context = product.getContext();
+  int kept = step.classes[loop], gone = step.classes[loop + 1];
+  forAccesses([&](Step &each, Access &access) {
+    int first = find(each, loop), place = places[access.storage];
+    if (place >= 0)
+      access.index.erase(access.index.begin() + place + 1);
+    if (first < 0)
+      return;
+    SmallVector<AffineExpr> dims;
+    for (int i = 0; i < int(each.classes.size()); ++i)
+      dims.push_back(getAffineDimExpr(i <= first ? i : i - 1, context));
+    if (place < 0) {
+      dims[first + 1] = dims[first] % inner;
+      dims[first] = dims[first].floorDiv(inner);
+    }
+    for (AffineExpr &index : access.index)
+      index = simplify(index.replaceDims(dims), 64);
+  });
+  for (auto [number, place] : places) {
+    if (place < 0)
+      continue;
+    Storage &storage = program.storages[number];
+    storage.dims[place] = storage.dims[place] * storage.dims[place + 1];
+    storage.dims.erase(storage.dims.begin() + place + 1);
+    auto &classes = program.storageClasses[number];
+    classes.erase(classes.begin() + place + 1);
+  }
+  SmallVector<int> firsts;
+  for (const Step &each : program.steps)
+    firsts.push_back(find(each, loop));
+  for (auto [each, first] : llvm::zip(program.steps, firsts)) {
+    if (first < 0)
+      continue;
+    each.extents[first] = product;
+    each.extents.erase(each.extents.begin() + first + 1);
+    each.isParallel.erase(each.isParallel.begin() + first + 1);
+    each.classes.erase(each.classes.begin() + first + 1);
+  }
+  program.extents[kept] = product;
+  program.isWhole[kept] = program.isWhole[kept] || program.isWhole[gone];
+}
+
+/// Whether the other steps compute the same elements, one by one.
+static bool areOthersElementwise(const KernelProgram &program,
+                                 const Step &step) {
+  SmallVector<int> parallel;
+  for (auto [loop, shared] : llvm::enumerate(step.classes)) {
+    if (!step.isParallel[loop])
+      continue;
+    parallel.push_back(shared);
+    if (program.isWhole[shared])
+      return false;
+  }
+  llvm::sort(parallel);
+  return llvm::all_of(program.steps, [&](const Step &other) {
+    SmallVector<int> classes(other.classes);
+    llvm::sort(classes);
+    return &other == &step || (!other.isReduction() && classes == parallel);
+  });
+}
+
+static bool isPackedAccess(const Storage &storage, const Access &access,
+                           unsigned n, unsigned k, int64_t panel) {
+  if (access.index.size() < 3)
+    return false;
+  MLIRContext *context = access.index[0].getContext();
+  AffineExpr column = getAffineDimExpr(n, context);
+  auto last = ArrayRef(access.index).take_back(3);
+  return storage.dims.back() == getAffineConstantExpr(panel, context) &&
+         last[0] == column.floorDiv(panel) &&
+         last[1] == getAffineDimExpr(k, context) && last[2] == column % panel;
+}
+
+/// Which loop is what; nothing if this is no product of matrices.
+static std::optional<Contraction> assign(const KernelProgram &program,
+                                         unsigned number) {
+  const Step &step = program.steps[number];
+  const Access &c = step.writes[0];
+  Type type = program.storages[c.storage].element;
+  if (c.index.empty() || !isa<AffineDimExpr>(c.index.back()) ||
+      !(type.isF32() || type.isF64()))
+    return std::nullopt;
+  Contraction found;
+  found.step = number;
+  found.n = cast<AffineDimExpr>(c.index.back()).getPosition();
+  found.b = uses(step.reads[1], found.n) ? 1 : 0;
+  found.a = 1 - found.b;
+  const Access &a = step.reads[found.a], &b = step.reads[found.b];
+  if (uses(a, found.n) || !uses(b, found.n))
+    return std::nullopt;
+  int reductions = 0;
+  found.m = -1;
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop) {
+    if (!step.isParallel[loop]) {
+      found.k = loop;
+      ++reductions;
+    } else if (uses(a, loop) && !uses(b, loop)) {
+      found.m = loop;
+    }
+  }
+  if (reductions != 1 || !uses(a, found.k) || !uses(b, found.k) ||
+      !LinearAccess::get(program, a) || !LinearAccess::get(program, b))
+    return std::nullopt;
+  for (const Access &read : step.reads) {
+    Type element = program.storages[read.storage].element;
+    if (!isa<FloatType>(element) || element.getIntOrFloatBitWidth() < 16 ||
+        !program.storages[read.storage].isInput)
+      return std::nullopt;
+  }
+  LinearAccess linear = *LinearAccess::get(program, a);
+  if (!linear.getStride(found.k) ||
+      (found.m >= 0 && !linear.getStride(found.m)))
+    return std::nullopt;
+  found.isPacked = isPackedAccess(program.storages[b.storage], b, found.n,
+                                  found.k, found.getPanel(program));
+  return found;
+}
+
+static bool isAtMost(AffineExpr expr, int64_t limit) {
+  auto constant = dyn_cast<AffineConstantExpr>(expr);
+  return constant && constant.getValue() <= limit;
+}
+
+std::optional<Contraction> Contraction::find(KernelProgram &program) {
+  std::optional<unsigned> number;
+  for (auto [index, step] : llvm::enumerate(program.steps)) {
+    if (!step.isReduction())
+      continue;
+    if (number || !isMultiplyAdd(step))
+      return std::nullopt;
+    number = index;
+  }
+  if (!number || !areOthersElementwise(program, program.steps[*number]))
+    return std::nullopt;
+  LoopMerger(program, program.steps[*number]).run();
+  std::optional<Contraction> found = assign(program, *number);
+  if (!found)
+    return std::nullopt;
+  const Step &step = program.steps[*number];
+  bool isWorthIt =
+      found->isPacked ||
+      (found->m >= 0 && !isAtMost(step.extents[found->m], 1) &&
+       !isAtMost(step.extents[found->n], kFewestColumns - 1));
+  return isWorthIt ? found : std::nullopt;
+}
