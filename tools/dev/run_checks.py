@@ -142,6 +142,7 @@ PARTS = {
     "model": script("test/EndToEnd/smollm2.py", 400, "--forms",
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
     "install": script("test/EndToEnd/install.py", 200),
+    "artifact": script("test/EndToEnd/artifact.py", 200),
     "entries": script("test/EndToEnd/entries.py", 200),
     "fuzz": script("tools/dev/fuzz.py", 200, "--count", "10000"),
     "corpus": script("test/EndToEnd/corpus.py", 300, "--all"),
