@@ -210,14 +210,32 @@ void tenon_session_set_trace(tenon_session *session, tenon_trace_callback callba
                              void *user) {
   if (!session)
     return;
-  session->session->trace = nullptr;
+  session->session->observers.trace = nullptr;
   if (!callback)
     return;
-  session->session->trace = [=](const LaunchEvent &event) {
+  session->session->observers.trace = [=](const LaunchEvent &event) {
     session->traceNode = event.node;
     session->traceKernel = event.kernel;
     callback(user, session->traceNode.c_str(), session->traceKernel.c_str(), event.begin,
              event.end);
+  };
+}
+
+void tenon_session_set_dump(tenon_session *session, tenon_dump_callback callback,
+                            void *user) {
+  if (!session)
+    return;
+  session->session->observers.dump = nullptr;
+  if (!callback)
+    return;
+  session->session->observers.dump = [=](const LaunchResult &result) {
+    session->traceNode = result.node;
+    session->traceKernel = result.kernel;
+    std::vector<int64_t> dims = result.dims;
+    DLTensor tensor{result.data, {kDLCPU, 0}, int32_t(dims.size()), toDLPack(result.type),
+                    dims.data(), nullptr, 0};
+    callback(user, session->traceNode.c_str(), session->traceKernel.c_str(), result.index,
+             &tensor);
   };
 }
 

@@ -109,6 +109,16 @@ static int64_t now() {
       .count();
 }
 
+void Executor::showResults(const Launch &launch) {
+  size_t first = launch.buffers.size() - launch.results;
+  for (size_t i = 0; i < launch.results; ++i) {
+    uint32_t index = launch.buffers[first + i];
+    const Value &value = program.values[index];
+    observers.dump({launch.node, artifact.kernels[launch.kernel].name, i, value.type,
+                    state.dims(value.dims), state.resolve(index).data});
+  }
+}
+
 void Executor::launch(uint32_t index) {
   const Launch &launch = program.launches[index];
   try {
@@ -130,11 +140,13 @@ void Executor::launch(uint32_t index) {
     }
     Call call{artifact.functions[launch.kernel], buffers.data(), symbols.data(),
               scratch(launch), scratchStride};
-    int64_t begin = trace ? now() : 0;
+    int64_t begin = observers.trace ? now() : 0;
     pool.parallelFor(grid, runPiece, &call);
     ++launches;
-    if (trace)
-      trace({launch.node, artifact.kernels[launch.kernel].name, begin, now()});
+    if (observers.trace)
+      observers.trace({launch.node, artifact.kernels[launch.kernel].name, begin, now()});
+    if (observers.dump)
+      showResults(launch);
   } catch (Failure &failure) {
     if (failure.node.empty()) {
       failure.node = launch.node;

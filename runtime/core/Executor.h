@@ -11,9 +11,9 @@ class Executor {
 public:
   Executor(ProgramState &state, const Artifact &artifact, ThreadPool &pool,
            Memory &workspace, const std::atomic<bool> &cancelled,
-           const std::function<void(const LaunchEvent &)> &trace)
+           const Observers &observers)
       : state(state), program(state.program), artifact(artifact), pool(pool),
-        workspace(workspace), cancelled(cancelled), trace(trace) {}
+        workspace(workspace), cancelled(cancelled), observers(observers) {}
 
   void run();
   int64_t launches = 0;
@@ -23,6 +23,7 @@ private:
   void runStep(const Step &step);
   void launch(uint32_t index);
   void checkArguments(const Launch &launch);
+  void showResults(const Launch &launch);
   uint8_t *scratch(const Launch &launch);
   void fill(const HostTensor &step);
   void copy(const Copy &step);
@@ -36,7 +37,7 @@ private:
   ThreadPool &pool;
   Memory &workspace;
   const std::atomic<bool> &cancelled;
-  const std::function<void(const LaunchEvent &)> &trace;
+  const Observers &observers;
 
   std::vector<void *> buffers;
   std::vector<int64_t> symbols;

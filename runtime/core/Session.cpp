@@ -139,7 +139,7 @@ void Session::run() {
   launches = 0;
   ProgramState &state = bind();
   state.prepare();
-  Executor executor(state, *weights->artifact, *pool, workspace, cancelled, trace);
+  Executor executor(state, *weights->artifact, *pool, workspace, cancelled, observers);
   try {
     executor.run();
   } catch (...) {

@@ -20,6 +20,21 @@ struct LaunchEvent {
   int64_t begin, end;
 };
 
+/// A result of a launch, while it is there.
+struct LaunchResult {
+  std::string_view node, kernel;
+  size_t index; // among the launch's results
+  ElementType type;
+  std::vector<int64_t> dims;
+  uint8_t *data;
+};
+
+/// Who watches the launches of a run; what is empty costs nothing.
+struct Observers {
+  std::function<void(const LaunchEvent &)> trace;
+  std::function<void(const LaunchResult &)> dump;
+};
+
 class Session {
 public:
   /// `threads` 0: the pool that sessions of this process share.
@@ -47,7 +62,7 @@ public:
   /// Stops the run at its next step. May be called from another thread.
   void cancel() { cancelled.store(true); }
 
-  std::function<void(const LaunchEvent &)> trace; // empty: no clock is read
+  Observers observers;
 
   unsigned threads() const { return pool->size(); }
   struct Statistics {

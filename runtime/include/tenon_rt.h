@@ -191,6 +191,14 @@ typedef void (*tenon_trace_callback)(void *user, const char *node, const char *k
 TENON_RT_API void tenon_session_set_trace(tenon_session *session,
                                           tenon_trace_callback callback, void *user);
 
+/* Called after each launch of a run, once for each result, whose bytes are valid in
+   the call alone. `node`: the ONNX nodes that the launch came from, joined by '+'; the
+   results are the last one's. */
+typedef void (*tenon_dump_callback)(void *user, const char *node, const char *kernel,
+                                    size_t result, const DLTensor *tensor);
+TENON_RT_API void tenon_session_set_dump(tenon_session *session,
+                                         tenon_dump_callback callback, void *user);
+
 typedef struct {
   size_t size;
   int64_t peak_bytes; /* arena, outputs, scratch and copies of inputs */

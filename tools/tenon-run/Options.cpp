@@ -22,6 +22,7 @@ static const char help[] =
     "  --device=cpu           the device to run on\n"
     "  --threads=N            threads, the caller's included (default: physical cores)\n"
     "  --repeat=N             run N times; every time is reported\n"
+    "  --dump=NODE,...        also write DIR/dump/NODE.npy, the results of ONNX nodes\n"
     "  --profile=TRACE.json   Chrome trace events of the last run, one a launch\n"
     "  --json                 print one JSON object on standard output\n"
     "  --version, --help\n";
@@ -45,15 +46,14 @@ static std::string setOption(const std::string &name, const std::string &value,
   const std::map<std::string, std::string *> texts = {{"--output-dir", &options.outputDir},
                                                       {"--entry", &options.entry},
                                                       {"--device", &options.device},
-                                                      {"--profile", &options.profile}};
+                                                      {"--profile", &options.profile},
+                                                      {"--dump", &options.dump}};
   const std::map<std::string, unsigned *> numbers = {{"--threads", &options.threads},
                                                      {"--repeat", &options.repeat}};
   if (auto text = texts.find(name); text != texts.end())
     *text->second = value;
   else if (name == "--input")
     options.inputs.push_back(value);
-  else if (name == "--dump")
-    return "--dump is not there yet";
   else if (auto number = numbers.find(name); number == numbers.end())
     return "expected an option, but got '" + name + "'";
   else if (!parseNumber(value, *number->second))

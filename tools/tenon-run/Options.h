@@ -8,7 +8,7 @@
 namespace tenon::run {
 
 struct Options {
-  std::string artifact, outputDir, entry, device, profile;
+  std::string artifact, outputDir, entry, device, profile, dump;
   std::vector<std::string> inputs; // NAME=FILE.npy
   unsigned threads = 0, repeat = 1;
   bool json = false;

@@ -1,6 +1,7 @@
 // The work of tenon-run, one method a step.
 #include "tools/tenon-run/Runner.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +23,30 @@ static void check(tenon_status status, tenon_error *error) {
 static double since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
       .count();
+}
+
+static std::string fileName(const std::string &tensor) {
+  std::string name;
+  for (unsigned char c : tensor)
+    name += std::isalnum(c) || c == '_' || c == '.' || c == '-' ? char(c) : '_';
+  return name;
+}
+
+static void makeFolder(const std::string &path) {
+  std::error_code failed;
+  std::filesystem::create_directories(path, failed);
+  if (failed)
+    throw std::runtime_error("'" + path + "': cannot make it: " + failed.message());
+}
+
+static std::vector<std::string> split(const std::string &text, char at) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    size_t end = std::min(text.find(at, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
 }
 
 Runner::~Runner() {
@@ -88,10 +113,46 @@ void Runner::record(void *runner, const char *node, const char *kernel, int64_t 
   static_cast<Runner *>(runner)->events.push_back({node, kernel, begin, end});
 }
 
+void Runner::startDump() {
+  if (options.outputDir.empty())
+    throw std::runtime_error("expected --output-dir with --dump, but got none");
+  makeFolder(options.outputDir + "/dump");
+  for (const std::string &node : split(options.dump, ','))
+    dumps[node];
+  tenon_session_set_dump(session, dump, this);
+}
+
+/// A launch's results are its last node's; the others are within its kernel.
+void Runner::dump(void *context, const char *node, const char *kernel, size_t result,
+                  const DLTensor *tensor) {
+  Runner &runner = *static_cast<Runner *>(context);
+  std::vector<std::string> nodes = split(node, '+');
+  for (const std::string &fused : nodes)
+    if (auto asked = runner.dumps.find(fused); asked != runner.dumps.end())
+      asked->second = "it is fused into kernel '" + std::string(kernel) + "' of node '" +
+                      nodes.back() + "'";
+  auto asked = runner.dumps.find(nodes.back());
+  if (asked == runner.dumps.end())
+    return;
+  asked->second = "written";
+  std::string suffix = result ? "." + std::to_string(result) : "";
+  writeNpy(runner.options.outputDir + "/dump/" + fileName(asked->first) + suffix + ".npy",
+           *tensor);
+}
+
+void Runner::finishDump() {
+  for (const auto &[node, found] : dumps)
+    if (found != "written")
+      throw std::runtime_error("--dump: expected node '" + node + "' to have a value, but " +
+                               (found.empty() ? "no kernel computes one" : found));
+}
+
 void Runner::run() {
   for (unsigned i = 0; i < options.repeat; ++i) {
     if (!options.profile.empty() && i + 1 == options.repeat)
       tenon_session_set_trace(session, record, this);
+    if (!options.dump.empty() && i + 1 == options.repeat)
+      startDump();
     tenon_error *error = nullptr;
     auto begin = std::chrono::steady_clock::now();
     tenon_status status = tenon_session_run(session, nullptr, &error);
@@ -100,23 +161,14 @@ void Runner::run() {
   }
   if (!options.profile.empty())
     writeTrace();
-}
-
-static std::string fileName(const std::string &tensor) {
-  std::string name;
-  for (unsigned char c : tensor)
-    name += std::isalnum(c) || c == '_' || c == '.' || c == '-' ? char(c) : '_';
-  return name;
+  if (!options.dump.empty())
+    finishDump();
 }
 
 void Runner::writeOutputs() {
   if (options.outputDir.empty())
     return;
-  std::error_code failed;
-  std::filesystem::create_directories(options.outputDir, failed);
-  if (failed)
-    throw std::runtime_error("'" + options.outputDir + "': cannot make it: " +
-                             failed.message());
+  makeFolder(options.outputDir);
   std::map<std::string, std::string> written; // file name -> tensor
   for (size_t i = 0; i < tenon_session_num_outputs(session); ++i) {
     tenon_error *error = nullptr;

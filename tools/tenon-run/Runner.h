@@ -6,6 +6,7 @@
 #include "tools/tenon-run/Npy.h"
 #include "tools/tenon-run/Options.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ private:
   };
   static void record(void *runner, const char *node, const char *kernel, int64_t begin,
                      int64_t end);
+  static void dump(void *runner, const char *node, const char *kernel, size_t result,
+                   const DLTensor *tensor);
+  void startDump();
+  void finishDump();
   void setInput(const std::string &argument);
   void writeTrace();
 
@@ -42,6 +47,7 @@ private:
   std::vector<Array> arrays;
   std::vector<double> milliseconds;
   std::vector<Event> events;
+  std::map<std::string, std::string> dumps; // node asked for -> what became of it
   double loadMilliseconds = 0;
 };
 
