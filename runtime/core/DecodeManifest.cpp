@@ -3,8 +3,10 @@
 #include "runtime/core/Expressions.h"
 #include "runtime/support/Failure.h"
 #include "runtime/format/FileHeader.h"
+#include "runtime/format/KernelHash.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <tuple>
 
 namespace tenon::rt {
@@ -37,13 +39,29 @@ static ElementType decodeType(ElementType type, const std::string &where) {
   return type;
 }
 
+/// The symbol's hash, where it has one, is that of the signature in the manifest.
+static void checkSymbol(const format::Kernel &kernel, std::string_view symbol,
+                        const std::string &where) {
+  size_t dot = symbol.rfind('.');
+  if (dot == std::string_view::npos)
+    return;
+  char digits[17];
+  std::snprintf(digits, sizeof(digits), "%016llx",
+                static_cast<unsigned long long>(format::hashKernel(kernel)));
+  if (symbol.substr(dot + 1) != digits)
+    fail(Status::corrupt, where, ": expected the signature that symbol '", symbol,
+         "' was compiled for, but got one of hash ", digits);
+}
+
 static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
                            DecodeBudget &budget) {
   std::string where = concat("kernel ", index, " '", view(kernel.name()), "'");
   Kernel result{view(kernel.name()), view(kernel.symbol()), kernel.uses(),
-                kernel.num_symbols(), {}, {}};
+                kernel.num_symbols(), kernel.results(), kernel.grid(),
+                kernel.workspace(), {}, {}};
   if (result.symbol.empty())
     fail(Status::corrupt, where, ": expected a symbol, but got none");
+  checkSymbol(kernel, result.symbol, where);
   result.exprs = decodeExprs(kernel.exprs(), kernel.num_symbols(), where, budget);
   for (size_t i = 0; i < sizeOf(kernel.arguments()); ++i) {
     const format::KernelArgument *argument = kernel.arguments()->Get(i);
@@ -58,6 +76,12 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
     }
     result.arguments.push_back(std::move(decoded));
   }
+  if (result.arguments.empty())
+    return result;
+  if (result.grid >= result.exprs.size() || result.workspace >= result.exprs.size() ||
+      result.results > result.arguments.size())
+    fail(Status::corrupt, where, ": expected grid, workspace and results of the kernel's "
+                                 "own, but got others");
   return result;
 }
 

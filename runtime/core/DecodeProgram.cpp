@@ -202,10 +202,11 @@ void ProgramDecoder::decodeLaunch(const format::Launch &launch, const std::strin
   const Kernel &kernel = artifact.kernels[result.kernel];
   if (!kernel.arguments.empty() &&
       (kernel.arguments.size() != result.buffers.size() ||
-       kernel.numSymbols != result.symbols.size()))
+       kernel.numSymbols != result.symbols.size() || kernel.results != result.results))
     fail(Status::corrupt, where, ' ', at, ": expected ", kernel.arguments.size(),
-         " buffers and ", kernel.numSymbols, " symbols for kernel '", kernel.name,
-         "', but got ", result.buffers.size(), " and ", result.symbols.size());
+         " buffers, of which ", kernel.results, " results, and ", kernel.numSymbols,
+         " symbols for kernel '", kernel.name, "', but got ", result.buffers.size(), ", ",
+         result.results, " and ", result.symbols.size());
   program.launches.push_back(std::move(result));
 }
 

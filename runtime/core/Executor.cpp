@@ -42,37 +42,50 @@ void Executor::runStep(const Step &step) {
   }
 }
 
-/// Compares the buffers with the kernel's own view of them.
-void Executor::checkArguments(const Launch &launch) {
+static int64_t valueOf(const std::vector<Evaluated> &exprs, uint32_t index,
+                       const char *what) {
+  if (exprs[index].fault != Fault::none)
+    fail(Status::execution, "expected a known value for ", what);
+  return exprs[index].value;
+}
+
+/// Grid and workspace of a launch, after its buffers were compared with the kernel's
+/// own view of them.
+void Executor::measure(const Launch &launch, ProgramState::LaunchSize &size) {
   const Kernel &kernel = artifact.kernels[launch.kernel];
-  if (kernel.arguments.empty())
+  if (kernel.arguments.empty()) {
+    size.grid = state.expr(launch.grid, "a launch's grid");
+    size.workspace = state.expr(launch.workspace, "a workspace's size");
     return;
+  }
   std::vector<Evaluated> own(symbols.size()), exprs(kernel.exprs.size());
   for (size_t i = 0; i < symbols.size(); ++i)
     own[i] = {symbols[i], Fault::none};
   for (size_t i = 0; i < exprs.size(); ++i)
     exprs[i] = evaluate(kernel.exprs[i], exprs, own.data());
+  size.grid = valueOf(exprs, kernel.grid, "a kernel's grid");
+  size.workspace = valueOf(exprs, kernel.workspace, "a kernel's workspace");
+  for (size_t i = 0; size.grid > 0 && i < kernel.arguments.size(); ++i)
+    checkArgument(launch, i, exprs);
+}
+
+void Executor::checkArgument(const Launch &launch, size_t index,
+                             const std::vector<Evaluated> &exprs) {
+  const Kernel &kernel = artifact.kernels[launch.kernel];
+  const KernelArgument &argument = kernel.arguments[index];
   std::vector<int64_t> dims;
-  for (size_t i = 0; i < kernel.arguments.size(); ++i) {
-    const KernelArgument &argument = kernel.arguments[i];
-    dims.clear();
-    bool known = true;
-    for (uint32_t dim : argument.dims) {
-      known &= exprs[dim].fault == Fault::none;
-      dims.push_back(exprs[dim].value);
-    }
-    int64_t bytes;
-    known = known && byteSize(dims, elementBytes(argument.type), bytes);
-    int64_t given = state.resolve(launch.buffers[i]).bytes;
-    if (!known || bytes > given)
-      fail(Status::execution, "kernel '", kernel.name, "' argument ", i, ": expected ",
-           known ? concat(bytes) : "a known number of", " bytes, but got ", given);
-  }
+  for (uint32_t dim : argument.dims)
+    dims.push_back(valueOf(exprs, dim, "a kernel's dimension"));
+  int64_t bytes;
+  bool known = byteSize(dims, elementBytes(argument.type), bytes);
+  int64_t given = state.resolve(launch.buffers[index]).bytes;
+  if (!known || bytes > given)
+    fail(Status::execution, "kernel '", kernel.name, "' argument ", index, ": expected ",
+         known ? concat(bytes) : "a known number of", " bytes, but got ", given);
 }
 
 /// Scratch for all threads, `scratchStride` bytes for each.
-uint8_t *Executor::scratch(const Launch &launch) {
-  int64_t bytes = state.expr(launch.workspace, "a workspace's size");
+uint8_t *Executor::scratch(int64_t bytes) {
   constexpr int64_t largest = int64_t(1) << 40;
   if (bytes < 0 || bytes > largest)
     fail(Status::execution, "expected a workspace of 0 to ", largest, " bytes, but got ",
@@ -122,8 +135,15 @@ void Executor::showResults(const Launch &launch) {
 void Executor::launch(uint32_t index) {
   const Launch &launch = program.launches[index];
   try {
-    int64_t grid = state.expr(launch.grid, "a launch's grid");
-    if (grid <= 0)
+    symbols.clear();
+    for (uint32_t symbol : launch.symbols)
+      symbols.push_back(state.expr(symbol, "a kernel's symbol"));
+    ProgramState::LaunchSize &size = state.launchSizes[index];
+    if (size.generation != state.generation) {
+      measure(launch, size);
+      size.generation = state.generation;
+    }
+    if (size.grid <= 0)
       return;
     buffers.clear();
     for (uint32_t value : launch.buffers)
@@ -131,17 +151,10 @@ void Executor::launch(uint32_t index) {
     // An output may have moved while a later one grew.
     for (size_t i = 0; i < buffers.size(); ++i)
       buffers[i] = state.resolve(launch.buffers[i]).data;
-    symbols.clear();
-    for (uint32_t symbol : launch.symbols)
-      symbols.push_back(state.expr(symbol, "a kernel's symbol"));
-    if (state.checkedAt[index] != state.generation) {
-      checkArguments(launch);
-      state.checkedAt[index] = state.generation;
-    }
     Call call{artifact.functions[launch.kernel], buffers.data(), symbols.data(),
-              scratch(launch), scratchStride};
+              scratch(size.workspace), scratchStride};
     int64_t begin = observers.trace ? now() : 0;
-    pool.parallelFor(grid, runPiece, &call);
+    pool.parallelFor(size.grid, runPiece, &call);
     ++launches;
     if (observers.trace)
       observers.trace({launch.node, artifact.kernels[launch.kernel].name, begin, now()});

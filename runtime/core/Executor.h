@@ -22,9 +22,11 @@ private:
   void runSteps(const std::vector<Step> &steps);
   void runStep(const Step &step);
   void launch(uint32_t index);
-  void checkArguments(const Launch &launch);
+  void measure(const Launch &launch, ProgramState::LaunchSize &size);
+  void checkArgument(const Launch &launch, size_t index,
+                     const std::vector<Evaluated> &exprs);
   void showResults(const Launch &launch);
-  uint8_t *scratch(const Launch &launch);
+  uint8_t *scratch(int64_t bytes);
   void fill(const HostTensor &step);
   void copy(const Copy &step);
   void readSymbol(const ReadSymbol &step);

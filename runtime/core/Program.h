@@ -125,7 +125,7 @@ struct KernelArgument {
 
 struct Kernel {
   std::string_view name, symbol;
-  uint32_t uses, numSymbols;
+  uint32_t uses, numSymbols, results, grid, workspace;
   std::vector<Expr> exprs;
   std::vector<KernelArgument> arguments; // empty: not known
 };

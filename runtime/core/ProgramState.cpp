@@ -11,7 +11,7 @@ namespace tenon::rt {
 
 ProgramState::ProgramState(const Program &program, const Artifact &artifact,
                            SessionMemory &memory)
-    : program(program), checkedAt(program.launches.size()), artifact(artifact), memory(memory),
+    : program(program), launchSizes(program.launches.size()), artifact(artifact), memory(memory),
       symbols(program.symbols.size()), exprs(program.exprs.size()),
       binders(program.symbols.size()), locations(program.values.size()) {
   for (const Value &value : program.values) {

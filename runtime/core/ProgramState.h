@@ -69,8 +69,12 @@ public:
 
   /// Changes whenever any expression may have changed.
   uint64_t generation = 1;
-  /// For each launch, the generation at which its arguments were last checked.
-  std::vector<uint64_t> checkedAt;
+  /// What a launch came to when its arguments were last checked.
+  struct LaunchSize {
+    uint64_t generation = 0;
+    int64_t grid = 0, workspace = 0;
+  };
+  std::vector<LaunchSize> launchSizes;
   std::vector<int64_t> dims(const std::vector<uint32_t> &exprs) const;
 
 private:

@@ -5,7 +5,9 @@
 
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
+#include "runtime/format/KernelHash.h"
 
+#include <cstdio>
 #include <random>
 #include <thread>
 #include <unistd.h>
@@ -227,6 +229,9 @@ TEST(Hostile, BuffersSmallerThanTheKernelExpects) {
     kernel.arguments.back()->type = ElementType::f32;
     kernel.arguments.back()->dims = {0};
   }
+  kernel.exprs.emplace_back(ExprOp::constant, 0, 0, 0);
+  kernel.results = 1;
+  kernel.workspace = 1; // none; the grid is the symbol
   auto s = session(model.write());
   std::vector<float> x = {1, 2};
   s->setInput(0, floats(x));
@@ -236,6 +241,22 @@ TEST(Hostile, BuffersSmallerThanTheKernelExpects) {
   expectRunFails(model, {"node 'Add_0'", "'add_f32' argument 0", "12 bytes", "8"});
   firstLaunch(model).buffers.erase(firstLaunch(model).buffers.begin());
   expectRefused(model, {"3 buffers"});
+}
+
+// A symbol with a hash is only called under the signature that it was made from.
+TEST(Hostile, ChangedSignatures) {
+  Model model = makeScaleModel();
+  auto &kernel = *model.manifest.kernels[0];
+  kernel.symbol = "add_f32.0123456789abcdef";
+  expectRefused(model, {"signature", "add_f32.0123456789abcdef"});
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(format::CreateKernel(builder, &kernel));
+  char symbol[64];
+  std::snprintf(symbol, sizeof(symbol), "add_f32.%016llx",
+                static_cast<unsigned long long>(format::hashKernel(
+                    *flatbuffers::GetRoot<format::Kernel>(builder.GetBufferPointer()))));
+  kernel.symbol = symbol;
+  expectRefused(model, {"expected kernel", symbol}); // the hash fits, no code has it
 }
 
 static void doNothing(void *const *, const int64_t *, int64_t, int64_t, void *) {}

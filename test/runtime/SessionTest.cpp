@@ -204,7 +204,7 @@ TEST(Session, TracesLaunches) {
   std::vector<float> x = {1};
   s->setInput(0, floats(x));
   std::vector<std::string> seen;
-  s->trace = [&](const rt::LaunchEvent &event) {
+  s->observers.trace = [&](const rt::LaunchEvent &event) {
     EXPECT_LE(event.begin, event.end);
     seen.push_back(std::string(event.node) + "/" + std::string(event.kernel));
   };

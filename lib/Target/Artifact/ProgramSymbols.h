@@ -1,8 +1,8 @@
 #ifndef TENON_LIB_TARGET_ARTIFACT_PROGRAMSYMBOLS_H
 #define TENON_LIB_TARGET_ARTIFACT_PROGRAMSYMBOLS_H
 
-#include "ExprPool.h"
 
+#include "tenon/Target/Format/ExprPool.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 #include <vector>

@@ -2,8 +2,8 @@
 
 #include "ProgramWriter.h"
 
-#include "ElementTypes.h"
 
+#include "tenon/Target/Format/ElementTypes.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -118,14 +118,8 @@ LogicalResult ProgramWriter::addResults(Operation *op) {
   return success();
 }
 
-/// `map`, over the symbols of a kernel, as a node over those of the function.
-static AffineExpr substitute(AffineMap map, AffineMap symbols) {
-  return map.getResult(0).replaceSymbols(symbols.getResults());
-}
-
 LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
-  auto compiled = code.kernels.find(launch.getCallee());
-  if (compiled == code.kernels.end())
+  if (!code.kernels.contains(launch.getCallee()))
     return launch.emitOpError("expected code of kernel '")
            << launch.getCallee() << "', but got none";
   if (failed(addResults(launch)))
@@ -137,9 +131,6 @@ LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
     buffers.push_back(indices.lookup(result));
   AffineMap own = launch.getSymbols();
   std::vector<uint32_t> arguments = exprs.addAll(own.getResults());
-  uint32_t grid = exprs.add(substitute(compiled->second.grid, own));
-  uint32_t workspace = exprs.add(substitute(compiled->second.workspace, own));
-
   auto &use = kernels.uses
                   .try_emplace(launch.getCalleeAttr().getAttr(),
                                KernelTable::Use{uint32_t(kernels.uses.size()), 0})
@@ -147,7 +138,7 @@ LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
   ++use.count;
   addAction(format::Action::Launch,
             format::CreateLaunchDirect(builder, use.index, &buffers, &arguments,
-                                       grid, workspace,
+                                       /*grid=*/0, /*workspace=*/0,
                                        getNodeName(launch.getLoc()).c_str(),
                                        launch.getNumResults()));
   return success();

@@ -1,10 +1,10 @@
 #ifndef TENON_LIB_TARGET_ARTIFACT_PROGRAMWRITER_H
 #define TENON_LIB_TARGET_ARTIFACT_PROGRAMWRITER_H
 
-#include "ExprPool.h"
 #include "ProgramSymbols.h"
 #include "WeightTable.h"
 
+#include "tenon/Target/Format/ExprPool.h"
 #include "dialects/Plan/PlanDialect.h"
 #include "tenon/Target/CPU/CompileKernels.h"
 

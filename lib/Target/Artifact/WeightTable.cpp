@@ -3,8 +3,8 @@
 
 #include "WeightTable.h"
 
-#include "ElementTypes.h"
 
+#include "tenon/Target/Format/ElementTypes.h"
 #include "dialects/ONNX/StoredAttr.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"

@@ -1,8 +1,8 @@
 // The .tenon file: code, then weights, then the manifest that says where they are.
 
+#include "tenon/Target/Format/KernelTable.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 
-#include "ElementTypes.h"
 #include "ProgramWriter.h"
 #include "SectionFile.h"
 
@@ -82,21 +82,14 @@ private:
   }
 
   Offset<format::Kernel> writeKernel(kernel::FuncOp kernel, uint32_t uses) {
-    ExprPool exprs([](ExprPool &pool, unsigned symbol) {
-      return pool.addSymbol(symbol);
-    });
-    std::vector<Offset<format::KernelArgument>> arguments;
-    for (BlockArgument argument : kernel.getBody().getArguments()) {
-      AffineMap map = kernel.getArgumentDims(argument.getArgNumber());
-      std::vector<uint32_t> dims = exprs.addAll(map.getResults());
-      arguments.push_back(format::CreateKernelArgumentDirect(
-          builder, getElementType(argument.getType()), &dims));
-    }
     std::string name = kernel.getSymName().str();
-    const std::string &symbol = code.kernels.find(name)->second.symbol;
-    return format::CreateKernelDirect(
-        builder, name.c_str(), symbol.c_str(), uses,
-        kernel.getNumKernelSymbols(), &exprs.getNodes(), &arguments);
+    const CompiledKernel &compiled = code.kernels.find(name)->second;
+    format::KernelT table =
+        describeKernel(kernel, compiled.grid, compiled.workspace);
+    table.name = name;
+    table.symbol = compiled.symbol;
+    table.uses = uses;
+    return format::CreateKernel(builder, &table);
   }
 
   ModuleOp module;

@@ -1,6 +1,7 @@
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "EmitObject.h"
 #include "tenon/Codegen/CPU/LowerKernel.h"
+#include "tenon/Target/Format/KernelTable.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -20,30 +21,70 @@ static AffineMap asMap(kernel::FuncOp kernel, AffineExpr expr) {
   return AffineMap::get(0, kernel.getNumKernelSymbols(), expr);
 }
 
-/// Lowers one kernel and compiles it to an object.
-static FailureOr<llvm::SmallVector<char>>
-compileKernel(kernel::FuncOp kernel, const CPUTarget &target,
-              CompiledKernel &compiled) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-  FailureOr<LoweredKernel> lowered = lowerKernel(kernel, *module, target);
+namespace {
+/// One kernel, lowered for each target.
+struct LoweredForTargets {
+  SmallVector<OwningOpRef<ModuleOp>> modules;
+  AffineExpr grid, workspace;
+};
+} // namespace
+
+static FailureOr<LoweredForTargets> lowerForTargets(kernel::FuncOp kernel,
+                                                    ArrayRef<CPUTarget> targets) {
+  LoweredForTargets all;
+  for (const CPUTarget &target : targets) {
+    OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+    FailureOr<LoweredKernel> lowered = lowerKernel(kernel, *module, target);
+    if (failed(lowered))
+      return failure();
+    if (all.grid && all.grid != lowered->grid)
+      return kernel.emitError("expected kernel '")
+             << kernel.getSymName() << "' to have one grid for all targets";
+    all.grid = lowered->grid;
+    all.workspace = getLarger(all.workspace, lowered->workspace);
+    if (failed(lowerLoopsToLLVM(*module)))
+      return kernel.emitError("expected kernel '")
+             << kernel.getSymName() << "' to lower to LLVM";
+    all.modules.push_back(std::move(module));
+  }
+  return all;
+}
+
+using Objects = SmallVector<llvm::SmallVector<char>>;
+
+/// Adds the kernel's object to those of each target.
+static FailureOr<CompiledKernel> compileKernel(kernel::FuncOp kernel,
+                                               ArrayRef<CPUTarget> targets,
+                                               MutableArrayRef<Objects> objects) {
+  FailureOr<LoweredForTargets> lowered = lowerForTargets(kernel, targets);
   if (failed(lowered))
     return failure();
-  compiled.symbol = kernel.getSymName();
-  AffineMap grid = asMap(kernel, lowered->grid);
-  if (compiled.grid && compiled.grid != grid)
-    return kernel.emitError("expected kernel '")
-           << kernel.getSymName() << "' to have one grid for all targets";
-  compiled.grid = grid;
-  AffineExpr before =
-      compiled.workspace ? compiled.workspace.getResult(0) : AffineExpr();
-  compiled.workspace = asMap(kernel, getLarger(before, lowered->workspace));
-  if (failed(lowerLoopsToLLVM(*module)))
-    return kernel.emitError("expected kernel '")
-           << kernel.getSymName() << "' to lower to LLVM";
-  KernelSignature signature{kernel.getSymName().str(),
+  CompiledKernel compiled{"", asMap(kernel, lowered->grid),
+                          asMap(kernel, lowered->workspace)};
+  compiled.symbol = getKernelSymbol(
+      kernel.getSymName(),
+      describeKernel(kernel, compiled.grid, compiled.workspace));
+  KernelSignature signature{kernel.getSymName().str(), compiled.symbol,
                             kernel.getBody().getNumArguments(),
                             kernel.getNumKernelSymbols()};
-  return emitObject(*module, signature, target);
+  for (auto [index, target] : llvm::enumerate(targets)) {
+    auto object = emitObject(*lowered->modules[index], signature, target);
+    if (failed(object))
+      return failure();
+    objects[index].push_back(std::move(*object));
+  }
+  return compiled;
+}
+
+/// An image without kernels, where there are only views and constants.
+static LogicalResult addEmptyObject(ModuleOp module, const CPUTarget &target,
+                                    Objects &objects) {
+  OwningOpRef<ModuleOp> none = ModuleOp::create(module.getLoc());
+  auto object = emitObject(*none, {}, target);
+  if (failed(object))
+    return failure();
+  objects.push_back(std::move(*object));
+  return success();
 }
 
 FailureOr<CPUCode>
@@ -53,24 +94,20 @@ tenon::compileKernelsForCPU(ModuleOp module, ArrayRef<CPUTarget> targets) {
   module.getContext()->appendDialectRegistry(registry);
   module.getContext()->loadAllAvailableDialects();
   CPUCode code;
-  for (const CPUTarget &target : targets) {
-    SmallVector<llvm::SmallVector<char>> objects;
-    for (auto kernel : module.getOps<kernel::FuncOp>()) {
-      auto object =
-          compileKernel(kernel, target, code.kernels[kernel.getSymName()]);
-      if (failed(object))
-        return failure();
-      objects.push_back(std::move(*object));
-    }
-    if (objects.empty()) { // only views and constants: an image without kernels
-      OwningOpRef<ModuleOp> none = ModuleOp::create(module.getLoc());
-      auto object = emitObject(*none, {}, target);
-      if (failed(object))
-        return failure();
-      objects.push_back(std::move(*object));
-    }
+  SmallVector<Objects> objects(targets.size());
+  for (auto kernel : module.getOps<kernel::FuncOp>()) {
+    FailureOr<CompiledKernel> compiled =
+        compileKernel(kernel, targets, objects);
+    if (failed(compiled))
+      return failure();
+    code.kernels[kernel.getSymName()] = std::move(*compiled);
+  }
+  for (auto [index, target] : llvm::enumerate(targets)) {
+    if (objects[index].empty() &&
+        failed(addEmptyObject(module, target, objects[index])))
+      return failure();
     FailureOr<std::vector<char>> elf =
-        linkSharedObject(objects, module.getLoc());
+        linkSharedObject(objects[index], module.getLoc());
     if (failed(elf))
       return failure();
     code.images.push_back({target.name, target.features, std::move(*elf)});

@@ -83,7 +83,7 @@ static void declareRuntimeFunctions(llvm::Module &module) {
                              llvm::Type::getFloatTy(context));
 }
 
-/// void NAME(void *const *buffers, const int64_t *symbols, int64_t begin,
+/// void SYMBOL(void *const *buffers, const int64_t *symbols, int64_t begin,
 ///           int64_t end, void *workspace) calls NAME.body.
 static void emitEntry(llvm::Module &module, const KernelSignature &kernel) {
   llvm::LLVMContext &context = module.getContext();
@@ -93,7 +93,7 @@ static void emitEntry(llvm::Module &module, const KernelSignature &kernel) {
       llvm::Type::getVoidTy(context),
       {pointer, pointer, integer, integer, pointer}, false);
   auto *entry = llvm::Function::Create(
-      type, llvm::GlobalValue::ExternalLinkage, kernel.name, module);
+      type, llvm::GlobalValue::ExternalLinkage, kernel.symbol, module);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", entry));
   llvm::SmallVector<llvm::Value *> arguments;
   for (unsigned i = 0; i < kernel.numBuffers; ++i)
@@ -175,7 +175,7 @@ tenon::emitObject(ModuleOp module, ArrayRef<KernelSignature> kernels,
   llvm::internalizeModule(*code, [&](const llvm::GlobalValue &value) {
     return isRuntimeFunction(value.getName()) ||
            llvm::any_of(kernels, [&](const KernelSignature &kernel) {
-             return kernel.name == value.getName();
+             return kernel.symbol == value.getName();
            });
   });
   setFunctionAttributes(*code, target);

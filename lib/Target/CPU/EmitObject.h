@@ -11,9 +11,10 @@
 
 namespace tenon {
 
-/// A kernel's name and how many buffers and symbols it takes.
+/// A kernel's name, the symbol its function gets, and how many buffers and symbols it
+/// takes.
 struct KernelSignature {
-  std::string name;
+  std::string name, symbol;
   unsigned numBuffers, numSymbols;
 };
 

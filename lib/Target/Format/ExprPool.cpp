@@ -1,6 +1,6 @@
 // Turns affine expressions into the artifact's nodes.
 
-#include "ExprPool.h"
+#include "tenon/Target/Format/ExprPool.h"
 
 #include "llvm/Support/ErrorHandling.h"
 

@@ -1,5 +1,5 @@
-#ifndef TENON_LIB_TARGET_ARTIFACT_EXPRPOOL_H
-#define TENON_LIB_TARGET_ARTIFACT_EXPRPOOL_H
+#ifndef TENON_TARGET_FORMAT_EXPRPOOL_H
+#define TENON_TARGET_FORMAT_EXPRPOOL_H
 
 #include "runtime/format/artifact_generated.h"
 
@@ -48,4 +48,4 @@ private:
 
 } // namespace tenon
 
-#endif // TENON_LIB_TARGET_ARTIFACT_EXPRPOOL_H
+#endif // TENON_TARGET_FORMAT_EXPRPOOL_H

@@ -1,5 +1,5 @@
-#ifndef TENON_LIB_TARGET_ARTIFACT_ELEMENTTYPES_H
-#define TENON_LIB_TARGET_ARTIFACT_ELEMENTTYPES_H
+#ifndef TENON_TARGET_FORMAT_ELEMENTTYPES_H
+#define TENON_TARGET_FORMAT_ELEMENTTYPES_H
 
 #include "runtime/format/artifact_generated.h"
 
@@ -41,4 +41,4 @@ inline format::ElementType getElementType(mlir::Type tensor,
 
 } // namespace tenon
 
-#endif // TENON_LIB_TARGET_ARTIFACT_ELEMENTTYPES_H
+#endif // TENON_TARGET_FORMAT_ELEMENTTYPES_H
