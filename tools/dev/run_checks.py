@@ -144,6 +144,7 @@ PARTS = {
     "install": script("test/EndToEnd/install.py", 200),
     "artifact": script("test/EndToEnd/artifact.py", 200),
     "dump": script("test/EndToEnd/dump.py", 100),
+    "debug": script("test/EndToEnd/debug.py", 100),
     "entries": script("test/EndToEnd/entries.py", 200),
     "fuzz": script("tools/dev/fuzz.py", 200, "--count", "10000"),
     "corpus": script("test/EndToEnd/corpus.py", 300, "--all"),
