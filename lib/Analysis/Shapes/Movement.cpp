@@ -45,7 +45,8 @@ static LogicalResult inferTranspose(Node &node) {
 }
 
 /// Elements of a concatenation, in which missing ones are unknown.
-static void concatElements(Node &node, int64_t axis, ArrayRef<AffineExpr> dims) {
+static void concatElements(Node &node, int64_t axis,
+                           ArrayRef<AffineExpr> dims) {
   std::optional<int64_t> size = getSmallSize(dims);
   if (!size)
     return;
@@ -119,8 +120,8 @@ static LogicalResult inferPad(Node &node) {
     return failure();
   const Elements *pads = node.getElements(1);
   if (pads && pads->size() != 2 * axes.size())
-    return node.error() << "expected " << 2 * axes.size()
-                        << " pads, but got " << pads->size();
+    return node.error() << "expected " << 2 * axes.size() << " pads, but got "
+                        << pads->size();
   Dims result = *data;
   for (auto [index, axis] : llvm::enumerate(axes)) {
     if (!pads) {
@@ -189,9 +190,8 @@ static LogicalResult inferExpand(Node &node) {
   Dims result;
   for (size_t i = 0; i < rank; ++i) {
     size_t fromEnd = rank - i;
-    AffineExpr dim = fromEnd <= data->size()
-                         ? (*data)[data->size() - fromEnd]
-                         : node.constant(1);
+    AffineExpr dim = fromEnd <= data->size() ? (*data)[data->size() - fromEnd]
+                                             : node.constant(1);
     AffineExpr wanted = fromEnd <= target.size()
                             ? target[target.size() - fromEnd].value
                             : node.constant(1);
@@ -242,6 +242,30 @@ static FailureOr<SmallVector<int64_t>> getAxesOrAll(Node &node, int64_t rank) {
   return axes;
 }
 
+/// The size of `dim` where axes 0, 1, ... of sizes `dims` become at most, or at
+/// least, `wanted`: round(dim * wanted[i] / dims[i]) for the i that decides.
+static AffineExpr keepRatio(Node &node, AffineExpr dim,
+                            ArrayRef<AffineExpr> dims, const Elements &wanted,
+                            bool isUpperBound) {
+  SymbolTable &symbols = node.symbols;
+  AffineExpr result;
+  for (auto [size, element] : llvm::zip(dims, wanted)) {
+    if (!size || !element.value)
+      return AffineExpr();
+    AffineExpr two = node.constant(2);
+    AffineExpr scaled = symbols.mul(two, symbols.mul(dim, element.value));
+    AffineExpr rounded =
+        symbols.floorDiv(symbols.add(scaled, size), symbols.mul(two, size));
+    if (result && rounded)
+      rounded = isUpperBound ? symbols.min(result, rounded)
+                             : symbols.max(result, rounded);
+    result = rounded;
+    if (!result)
+      return AffineExpr();
+  }
+  return result;
+}
+
 static LogicalResult inferResize(Node &node) {
   const Dims *data = node.getDims(0);
   if (!data)
@@ -255,21 +279,25 @@ static LogicalResult inferResize(Node &node) {
     return node.error() << "expected " << axes->size()
                         << (bySizes ? " sizes" : " scales") << ", but got "
                         << given->size();
-  bool keepsRatio =
-      node.getString("keep_aspect_ratio_policy", "stretch") != "stretch";
-  Dims result = *data;
+  StringRef policy = node.getString("keep_aspect_ratio_policy", "stretch");
+  Dims result = *data, chosen;
+  for (int64_t axis : *axes)
+    chosen.push_back(result[axis]);
   for (auto [index, axis] : llvm::enumerate(*axes)) {
     AffineExpr &dim = result[axis];
-    if (!given || (bySizes && keepsRatio)) {
+    if (!given) {
       dim = AffineExpr();
+    } else if (bySizes && policy != "stretch") {
+      if (dim)
+        dim = keepRatio(node, dim, chosen, *given, policy == "not_larger");
     } else if (bySizes) {
       dim = (*given)[index].value;
     } else {
       const Element &scale = (*given)[index];
-      dim = scale.value ? node.symbols.floorDiv(
-                              node.symbols.mul(dim, scale.value),
-                              node.constant(scale.divisor))
-                        : AffineExpr();
+      dim = scale.value
+                ? node.symbols.floorDiv(node.symbols.mul(dim, scale.value),
+                                        node.constant(scale.divisor))
+                : AffineExpr();
     }
   }
   node.setDims(0, std::move(result));

@@ -9,7 +9,8 @@ namespace tenon {
 namespace {
 /// The attributes that convolutions and pools share, one entry a spatial axis.
 struct Window {
-  SmallVector<int64_t> kernel, strides, dilations, pads; // begins, then ends
+  SmallVector<int64_t> strides, dilations, pads; // begins, then ends
+  Dims kernel;
   StringRef autoPad;
   bool ceil;
 };
@@ -47,20 +48,25 @@ static FailureOr<std::optional<Window>> getWindow(Node &node, size_t numAxes,
   std::optional<ArrayRef<int64_t>> kernel = node.getInts("kernel_shape");
   if (kernel && kernel->size() != numAxes)
     return node.error() << "expected " << numAxes
-                        << " sizes in kernel_shape, but got "
-                        << kernel->size();
+                        << " sizes in kernel_shape, but got " << kernel->size();
   if (kernel) {
-    window.kernel.assign(kernel->begin(), kernel->end());
+    for (int64_t size : *kernel)
+      window.kernel.push_back(node.constant(size));
     return std::optional(window);
   }
   if (!weight || weight->size() != numAxes + 2)
     return std::optional<Window>();
-  std::optional<SmallVector<int64_t>> sizes =
-      getStatic(ArrayRef(*weight).drop_front(2));
-  if (!sizes)
+  window.kernel.assign(weight->begin() + 2, weight->end());
+  if (!llvm::all_of(window.kernel, [](AffineExpr size) { return bool(size); }))
     return std::optional<Window>();
-  window.kernel = *sizes;
   return std::optional(window);
+}
+
+/// The last element of a window, counted from its first.
+static AffineExpr getReach(Node &node, const Window &window, size_t axis) {
+  SymbolTable &symbols = node.symbols;
+  return symbols.mul(node.constant(window.dilations[axis]),
+                     symbols.sub(window.kernel[axis], node.constant(1)));
 }
 
 /// How many windows fit on one axis.
@@ -70,17 +76,17 @@ static AffineExpr countWindows(Node &node, const Window &window, size_t axis,
   AffineExpr stride = node.constant(window.strides[axis]);
   if (window.autoPad.starts_with("SAME"))
     return symbols.ceilDiv(size, stride);
-  int64_t reach = window.dilations[axis] * (window.kernel[axis] - 1);
   int64_t before = window.pads[axis];
   int64_t both = before + window.pads[axis + window.kernel.size()];
   if (window.autoPad == "VALID")
     before = both = 0;
-  AffineExpr room = symbols.add(size, node.constant(both - reach - 1));
+  AffineExpr room = symbols.sub(symbols.add(size, node.constant(both - 1)),
+                                getReach(node, window, axis));
   AffineExpr steps = symbols.floorDiv(room, stride);
   if (window.ceil) {
     // The last window begins inside the data or the padding before it.
-    AffineExpr last = symbols.floorDiv(
-        symbols.add(size, node.constant(before - 1)), stride);
+    AffineExpr last =
+        symbols.floorDiv(symbols.add(size, node.constant(before - 1)), stride);
     steps = symbols.min(symbols.ceilDiv(room, stride), last);
   }
   return symbols.add(steps, node.constant(1));
@@ -113,9 +119,9 @@ static LogicalResult inferConvolution(Node &node, unsigned weightInput) {
     return failure();
   Dims result{(*data)[0], (*weight)[0]};
   for (size_t axis = 0; axis + 2 < data->size(); ++axis)
-    result.push_back(*window ? countWindows(node, **window, axis,
-                                            (*data)[axis + 2])
-                             : AffineExpr());
+    result.push_back(*window
+                         ? countWindows(node, **window, axis, (*data)[axis + 2])
+                         : AffineExpr());
   if (failed(checkWindows(node, result)))
     return failure();
   node.setDims(0, std::move(result));
@@ -149,6 +155,37 @@ static LogicalResult inferPool(Node &node) {
   return success();
 }
 
+/// The size that was pooled, unless `output_shape` says it.
+static LogicalResult inferMaxUnpool(Node &node) {
+  const Dims *data = node.getDims(0);
+  if (!data || data->size() < 3)
+    return success();
+  if (node.hasInput(2)) {
+    Dims result(data->size());
+    if (const Elements *given = node.getElements(2);
+        given && given->size() == result.size())
+      for (auto [dim, element] : llvm::zip(result, *given))
+        dim = element.value;
+    node.setDims(0, std::move(result));
+    return success();
+  }
+  size_t numAxes = data->size() - 2;
+  auto window = getWindow(node, numAxes, nullptr);
+  if (failed(window) || !*window)
+    return failure();
+  Dims result{(*data)[0], (*data)[1]};
+  for (size_t axis = 0; axis < numAxes; ++axis) {
+    const Window &w = **window;
+    AffineExpr steps = node.symbols.sub((*data)[axis + 2], node.constant(1));
+    AffineExpr rest = node.symbols.sub(
+        w.kernel[axis], node.constant(w.pads[axis] + w.pads[axis + numAxes]));
+    result.push_back(node.symbols.add(
+        node.symbols.mul(steps, node.constant(w.strides[axis])), rest));
+  }
+  node.setDims(0, std::move(result));
+  return success();
+}
+
 static LogicalResult inferGlobalPool(Node &node) {
   const Dims *data = node.getDims(0);
   if (!data || data->size() < 2)
@@ -176,8 +213,8 @@ static LogicalResult inferConvTranspose(Node &node) {
     return failure();
   std::optional<ArrayRef<int64_t>> shape = node.getInts("output_shape");
   SymbolTable &symbols = node.symbols;
-  Dims result{(*data)[0],
-              symbols.mul((*weight)[1], node.constant(node.getInt("group", 1)))};
+  Dims result{(*data)[0], symbols.mul((*weight)[1],
+                                      node.constant(node.getInt("group", 1)))};
   for (size_t axis = 0; axis < numAxes; ++axis) {
     if (shape && shape->size() >= numAxes) {
       result.push_back(node.constant(shape->take_back(numAxes)[axis]));
@@ -193,12 +230,12 @@ static LogicalResult inferConvTranspose(Node &node) {
       result.push_back(symbols.mul((*data)[axis + 2], stride));
       continue;
     }
-    int64_t pads = w.autoPad == "VALID" ? 0
-                                        : w.pads[axis] + w.pads[axis + numAxes];
-    int64_t reach = w.dilations[axis] * (w.kernel[axis] - 1) + 1;
+    int64_t pads =
+        w.autoPad == "VALID" ? 0 : w.pads[axis] + w.pads[axis + numAxes];
     AffineExpr steps = symbols.sub((*data)[axis + 2], node.constant(1));
-    result.push_back(symbols.add(symbols.mul(steps, stride),
-                                 node.constant((*extra)[axis] + reach - pads)));
+    AffineExpr rest = symbols.add(getReach(node, w, axis),
+                                  node.constant((*extra)[axis] + 1 - pads));
+    result.push_back(symbols.add(symbols.mul(steps, stride), rest));
   }
   node.setDims(0, std::move(result));
   return success();
@@ -212,8 +249,8 @@ void addWindows(ShapeTable &table) {
   table["ConvTranspose"] = inferConvTranspose;
   for (StringRef name : {"AveragePool", "MaxPool", "LpPool"})
     table[name] = inferPool;
-  for (StringRef name :
-       {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"})
+  table["MaxUnpool"] = inferMaxUnpool;
+  for (StringRef name : {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"})
     table[name] = inferGlobalPool;
 }
 

@@ -22,15 +22,19 @@ using namespace tenon;
 static const LoweringTable &getLowerings() {
   static const LoweringTable table = [] {
     LoweringTable all;
+    addChannelNormalizationLowerings(all);
     addConstantLowerings(all);
     addContractionLowerings(all);
     addConvolutionLowerings(all);
+    addDeconvolutionLowerings(all);
     addElementwiseLowerings(all);
     addGeneratorLowerings(all);
     addIndexingLowerings(all);
     addMovementLowerings(all);
     addNormalizationLowerings(all);
+    addPoolingLowerings(all);
     addReductionLowerings(all);
+    addResizeLowerings(all);
     return all;
   }();
   return table;

@@ -1,5 +1,5 @@
-// Conv and pooling over any number of spatial dimensions: the input is padded
-// by a launch of its own, then windows are read by an affine map.
+// Conv over any number of spatial dimensions: the input is padded by a launch
+// of its own, then windows are read by an affine map.
 
 #include "Lowering.h"
 #include "Windows.h"
@@ -94,80 +94,6 @@ static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
   return success();
 }
 
-/// Reduces each window with `combine` from `start`.
-static Value reduceWindows(Operation *op, Windows &windows, Value padded,
-                           TypedAttr start, StringRef combine,
-                           Lowering &lowering) {
-  MLIRContext *context = op->getContext();
-  Dims outDims = lowering.dims(op->getResult(0));
-  Type element = lowering.element(padded);
-  ElementKind kind = lowering.kind(op->getOperand(0));
-  unsigned spatial = windows.rank(), numDims = 2 + 2 * spatial;
-  auto d = [&](unsigned i) { return getAffineDimExpr(i, context); };
-  SmallVector<AffineExpr> xExprs = {d(0), d(1)}, yExprs = {d(0), d(1)}, kExprs;
-  for (unsigned i = 0; i < spatial; ++i) {
-    xExprs.push_back(windows.position(i, d(2 + i), d(2 + spatial + i)));
-    yExprs.push_back(d(2 + i));
-    kExprs.push_back(d(2 + spatial + i));
-  }
-  auto map = [&](ArrayRef<AffineExpr> exprs) {
-    return AffineMap::get(numDims, 0, exprs, context);
-  };
-  LaunchBuilder launch =
-      lowering.launch(op->getLoc(), padded, Result{element, outDims});
-  Value first =
-      arith::ConstantOp::create(launch.builder(), op->getLoc(), start);
-  // A tensor that only says how large a window is.
-  Value shape = launch.empty(windows.kernelDims(), element);
-  Value reduced =
-      launch.generic({{launch.input(0), map(xExprs)}, {shape, map(kExprs)}},
-                     {launch.filled(first, launch.destination()), map(yExprs)},
-                     [&](OpBuilder &nested, Location loc, ValueRange v) {
-                       ScalarContext c{nested, loc, op, kind, kind, element};
-                       return findScalarEmitter(combine)(c, {v[2], v[0]});
-                     });
-  return lowering.finish(launch, reduced).getResult(0);
-}
-
-static LogicalResult lowerMaxPool(Operation *op, Lowering &lowering) {
-  if (op->getNumResults() > 1 && !op->getResult(1).use_empty())
-    return op->emitOpError("expected no reader of 'Indices', which is not "
-                           "supported yet");
-  Value x = op->getOperand(0);
-  Type element = lowering.element(x);
-  Windows windows(op, lowering, {}, lowering.dims(op->getResult(0)));
-  Builder builder(op->getContext());
-  TypedAttr lowest;
-  if (auto type = dyn_cast<FloatType>(element))
-    lowest = builder.getFloatAttr(
-        type, APFloat::getInf(type.getFloatSemantics(), /*Negative=*/true));
-  else if (unsigned width = element.getIntOrFloatBitWidth();
-           lowering.kind(x) == ElementKind::Unsigned)
-    lowest = builder.getIntegerAttr(element, APInt::getMinValue(width));
-  else
-    lowest = builder.getIntegerAttr(element, APInt::getSignedMinValue(width));
-  Value padded = windows.pad(x, lowest);
-  Value result = reduceWindows(op, windows, padded, lowest, "Max", lowering);
-  op->getResult(0).replaceAllUsesWith(result);
-  return success();
-}
-
-static LogicalResult lowerAveragePool(Operation *op, Lowering &lowering) {
-  Value x = op->getOperand(0);
-  Type element = lowering.element(x);
-  Windows windows(op, lowering, {}, lowering.dims(op->getResult(0)));
-  TypedAttr zero = lowering.builder.getZeroAttr(element);
-  Value sums =
-      reduceWindows(op, windows, windows.pad(x, zero), zero, "Add", lowering);
-  auto flag = op->getAttrOfType<IntegerAttr>("count_include_pad");
-  lowering.replace(
-      op, windows.divideByCounts(sums, lowering.dims(x),
-                                 /*includesPads=*/flag && flag.getInt()));
-  return success();
-}
-
 void tenon::addConvolutionLowerings(LoweringTable &table) {
   table["onnx.Conv"] = lowerConv;
-  table["onnx.MaxPool"] = lowerMaxPool;
-  table["onnx.AveragePool"] = lowerAveragePool;
 }

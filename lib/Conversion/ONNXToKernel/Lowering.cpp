@@ -49,12 +49,27 @@ FailureOr<int64_t> Lowering::axis(Operation *op, int64_t otherwise,
   return axis < 0 ? axis + rank : axis;
 }
 
-TypedAttr Lowering::scalar(Value value) const {
-  DenseElementsAttr elements;
+/// The elements of a small constant, or null.
+static DenseElementsAttr getConstant(Value value) {
   if (auto constant = value.getDefiningOp<onnx::ConstantOp>())
-    elements = dyn_cast_if_present<DenseElementsAttr>(constant.getValueAttr());
-  else if (auto weight = value.getDefiningOp<kernel::WeightOp>())
-    elements = dyn_cast<DenseElementsAttr>(weight.getValue());
+    return dyn_cast_if_present<DenseElementsAttr>(constant.getValueAttr());
+  if (auto weight = value.getDefiningOp<kernel::WeightOp>())
+    return dyn_cast<DenseElementsAttr>(weight.getValue());
+  return nullptr;
+}
+
+std::optional<SmallVector<double>> Lowering::floats(Value value) const {
+  DenseElementsAttr elements = getConstant(value);
+  if (!elements || !isa<FloatType>(elements.getElementType()))
+    return std::nullopt;
+  SmallVector<double> numbers;
+  for (FloatAttr element : elements.getValues<FloatAttr>())
+    numbers.push_back(element.getValueAsDouble());
+  return numbers;
+}
+
+TypedAttr Lowering::scalar(Value value) const {
+  DenseElementsAttr elements = getConstant(value);
   if (!elements || elements.getNumElements() != 1)
     return nullptr;
   return cast<TypedAttr>(*elements.value_begin<Attribute>());

@@ -27,6 +27,8 @@ public:
   /// Attribute `axis` of an operator, `otherwise` where it is absent, counted from 0.
   mlir::FailureOr<int64_t> axis(mlir::Operation *op, int64_t otherwise,
                                 int64_t rank) const;
+  /// Elements of a small float tensor that is a constant.
+  std::optional<llvm::SmallVector<double>> floats(mlir::Value value) const;
   /// The only element of a constant with one element, as an attribute.
   mlir::TypedAttr scalar(mlir::Value value) const;
   Operand operand(mlir::Value value) const { return {value, dims(value)}; }
@@ -87,15 +89,19 @@ using LoweringFunction = mlir::LogicalResult (*)(mlir::Operation *, Lowering &);
 /// By operation name, `onnx.` included.
 using LoweringTable = llvm::StringMap<LoweringFunction>;
 
-void addConvolutionLowerings(LoweringTable &table);
-void addGeneratorLowerings(LoweringTable &table);
-void addElementwiseLowerings(LoweringTable &table);
-void addContractionLowerings(LoweringTable &table);
-void addNormalizationLowerings(LoweringTable &table);
-void addReductionLowerings(LoweringTable &table);
-void addMovementLowerings(LoweringTable &table);
-void addIndexingLowerings(LoweringTable &table);
+void addChannelNormalizationLowerings(LoweringTable &table);
 void addConstantLowerings(LoweringTable &table);
+void addContractionLowerings(LoweringTable &table);
+void addConvolutionLowerings(LoweringTable &table);
+void addDeconvolutionLowerings(LoweringTable &table);
+void addElementwiseLowerings(LoweringTable &table);
+void addGeneratorLowerings(LoweringTable &table);
+void addIndexingLowerings(LoweringTable &table);
+void addMovementLowerings(LoweringTable &table);
+void addNormalizationLowerings(LoweringTable &table);
+void addPoolingLowerings(LoweringTable &table);
+void addReductionLowerings(LoweringTable &table);
+void addResizeLowerings(LoweringTable &table);
 
 } // namespace tenon
 

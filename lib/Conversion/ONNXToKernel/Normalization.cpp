@@ -1,8 +1,9 @@
-// RMSNormalization, LayerNormalization and their contrib forms: one launch over
-// rows that sums, then scales.
+// RMSNormalization, LayerNormalization and what differs from them only in what
+// a row is: one launch over rows that sums, then scales.
 
 #include "Lowering.h"
 #include "RowSpace.h"
+#include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -192,9 +193,89 @@ static LogicalResult lowerSkipSimplified(Operation *op, Lowering &lowering) {
   return success();
 }
 
+/// A vector over channels as a tensor that broadcasts from the end.
+static Value spreadChannels(Location loc, Value vector, Dims dims,
+                            unsigned trailing, Lowering &lowering) {
+  dims.append(trailing, lowering.constant(1));
+  return lowering.view(loc, vector, dims);
+}
+
+/// Rows are the elements of one channel of one batch.
+static LogicalResult lowerInstanceNormalization(Operation *op,
+                                                Lowering &lowering) {
+  auto instance = cast<onnx::InstanceNormalizationOp>(op);
+  Dims dims = lowering.dims(instance.getInput());
+  unsigned spatial = dims.size() - 2;
+  auto spread = [&](Value vector) {
+    return spreadChannels(op->getLoc(), vector, {dims[1]}, spatial, lowering);
+  };
+  Normalized n{
+      instance.getInput(), spread(instance.getScale()), spread(instance.getB()),
+      /*axis=*/2,          getEpsilon(op, 1e-5),
+      /*centers=*/true};
+  lowering.replace(op, normalize(op, n, false, lowering));
+  return success();
+}
+
+/// Rows are the elements of the channels of one group.
+static LogicalResult lowerGroupNormalization(Operation *op,
+                                             Lowering &lowering) {
+  auto group = cast<onnx::GroupNormalizationOp>(op);
+  Dims dims = lowering.dims(group.getX()), grouped = dims;
+  int64_t groups = group.getNumGroups();
+  AffineExpr perGroup = dims[1].floorDiv(groups);
+  grouped[1] = lowering.constant(groups);
+  grouped.insert(grouped.begin() + 2, perGroup);
+  auto spread = [&](Value vector) {
+    return spreadChannels(op->getLoc(), vector, {grouped[1], perGroup},
+                          dims.size() - 2, lowering);
+  };
+  Normalized n{lowering.view(op->getLoc(), group.getX(), grouped),
+               spread(group.getScale()),
+               spread(group.getBias()),
+               /*axis=*/2,
+               getEpsilon(op, 1e-5),
+               /*centers=*/true};
+  Value y = normalize(op, n, false, lowering)[0];
+  lowering.replace(op, lowering.view(op->getLoc(), y, dims));
+  return success();
+}
+
+/// x / norm along one axis, 0 where the norm is 0.
+static LogicalResult lowerLpNormalization(Operation *op, Lowering &lowering) {
+  Value x = op->getOperand(0);
+  Dims dims = lowering.dims(x);
+  auto pAttr = op->getAttrOfType<IntegerAttr>("p");
+  bool isSquare = !pAttr || pAttr.getInt() == 2;
+  Type element = lowering.element(x);
+  RowSpace rows(lowering, op, dims, getFirstAxis(op, dims.size()));
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), x, Result{element, dims});
+  rows.enter(launch, element, ElementKind::Float);
+  Value sum = rows.reduce("Add", {rows.full(launch.input(0))},
+                          [&](const ScalarContext &c, ValueRange v) -> Value {
+                            ScalarExpr x = ScalarCode(c.builder, c.loc)(v[0]);
+                            return isSquare ? x * x : x.abs();
+                          });
+  Value y = rows.mapFull({rows.full(launch.input(0)), rows.outer(sum)},
+                         launch.destination(),
+                         [&](const ScalarContext &c, ValueRange v) -> Value {
+                           ScalarCode code(c.builder, c.loc);
+                           ScalarExpr x = code(v[0]), norm = code(v[1]);
+                           if (isSquare)
+                             norm = norm.sqrt();
+                           return (norm == 0).select(x.like(0), x / norm);
+                         });
+  lowering.replace(op, lowering.finish(launch, y).getResults());
+  return success();
+}
+
 void tenon::addNormalizationLowerings(LoweringTable &table) {
   table["onnx.RMSNormalization"] = lowerRMSNormalization;
   table["onnx.SimplifiedLayerNormalization"] = lowerRMSNormalization;
   table["onnx.LayerNormalization"] = lowerLayerNormalization;
+  table["onnx.InstanceNormalization"] = lowerInstanceNormalization;
+  table["onnx.GroupNormalization"] = lowerGroupNormalization;
+  table["onnx.LpNormalization"] = lowerLpNormalization;
   table["onnx.ms.SkipSimplifiedLayerNormalization"] = lowerSkipSimplified;
 }

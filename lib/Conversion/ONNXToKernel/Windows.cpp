@@ -47,6 +47,23 @@ void Windows::readPads(ArrayRef<AffineExpr> inputDims) {
   }
 }
 
+/// With SAME and steps larger than windows, sizes may fall short of the input.
+static Value getPad(LaunchBuilder &launch, AffineExpr pad) {
+  Value value = launch.index(pad);
+  if (isa<AffineConstantExpr>(pad))
+    return value;
+  ScalarExpr known(launch.builder(), launch.loc(), value);
+  return known.max(known.like(0));
+}
+
+Value Windows::padBefore(LaunchBuilder &launch, unsigned axis) const {
+  return getPad(launch, before[axis]);
+}
+
+Value Windows::padAfter(LaunchBuilder &launch, unsigned axis) const {
+  return getPad(launch, after[axis]);
+}
+
 Value Windows::pad(Value input, TypedAttr value) {
   Dims dims = lowering.dims(input), padded(dims.begin(), dims.begin() + 2);
   for (unsigned axis = 0; axis < rank(); ++axis)
@@ -66,7 +83,7 @@ Value Windows::pad(Value input, TypedAttr value) {
   Value filler = arith::ConstantOp::create(builder, loc, value);
   SmallVector<Value> starts, sizes;
   for (unsigned axis = 0; axis < rank(); ++axis) {
-    starts.push_back(launch.index(before[axis]));
+    starts.push_back(padBefore(launch, axis));
     sizes.push_back(launch.index(dims[2 + axis]));
   }
   AffineMap identity = builder.getMultiDimIdentityMap(padded.size());
@@ -114,18 +131,22 @@ static Value countInside(OpBuilder &builder, Location loc, Value origin,
   return arith::MaxSIOp::create(builder, loc, count, zero);
 }
 
-Value Windows::divideByCounts(Value sums, ArrayRef<AffineExpr> inputDims,
+Value Windows::divideByCounts(Value sums, Type element,
+                              ArrayRef<AffineExpr> inputDims,
                               bool includesPads) {
   Dims dims = lowering.dims(sums);
-  Type element = lowering.element(sums);
+  Type sumType = lowering.element(sums);
   Location loc = op->getLoc();
   LaunchBuilder launch = lowering.launch(loc, sums, Result{element, dims});
   OpBuilder &builder = launch.builder();
   SmallVector<Value> starts, limits, sizes;
   for (unsigned axis = 0; axis < rank(); ++axis) {
-    AffineExpr limit = inputDims[2 + axis];
-    starts.push_back(launch.index(before[axis]));
-    limits.push_back(launch.index(includesPads ? limit + after[axis] : limit));
+    starts.push_back(padBefore(launch, axis));
+    Value limit = launch.index(inputDims[2 + axis]);
+    if (includesPads)
+      limit =
+          arith::AddIOp::create(builder, loc, limit, padAfter(launch, axis));
+    limits.push_back(limit);
     sizes.push_back(launch.index(kernel[axis]));
   }
   AffineMap identity = builder.getMultiDimIdentityMap(dims.size());
@@ -152,8 +173,47 @@ Value Windows::divideByCounts(Value sums, ArrayRef<AffineExpr> inputDims,
         }
         Value whole =
             arith::IndexCastOp::create(nested, loc, nested.getI64Type(), count);
-        Value divisor = arith::SIToFPOp::create(nested, loc, element, whole);
-        return arith::DivFOp::create(nested, loc, v[0], divisor);
+        Value divisor = arith::SIToFPOp::create(nested, loc, sumType, whole);
+        Value mean = arith::DivFOp::create(nested, loc, v[0], divisor);
+        return convertFloat(nested, loc, mean, element);
       });
   return lowering.finish(launch, means).getResult(0);
+}
+
+WindowWalk::WindowWalk(const Windows &windows, LaunchBuilder &launch,
+                       ArrayRef<AffineExpr> inputDims)
+    : windows(windows) {
+  for (unsigned axis = 0; axis < windows.rank(); ++axis) {
+    sizes.push_back(launch.index(inputDims[2 + axis]));
+    starts.push_back(windows.padBefore(launch, axis));
+    counts.push_back(launch.index(windows.kernel[axis]));
+  }
+}
+
+ScalarCode::Exprs WindowWalk::visit(ScalarCode &code, ArrayRef<ScalarExpr> at,
+                                    ArrayRef<ScalarExpr> state,
+                                    Visitor visitor) {
+  ScalarCode::Exprs position(at);
+  for (unsigned axis = 0; axis < windows.rank(); ++axis)
+    position[2 + axis] =
+        at[2 + axis] * windows.strides[axis] - code(starts[axis]);
+  return visitFrom(0, code, position, code.truth(true), state, visitor);
+}
+
+ScalarCode::Exprs WindowWalk::visitFrom(unsigned axis, ScalarCode &code,
+                                        ScalarCode::Exprs position,
+                                        ScalarExpr inside,
+                                        ArrayRef<ScalarExpr> state,
+                                        Visitor visitor) {
+  if (axis == windows.rank())
+    return visitor(position, inside, state);
+  return code.loop(
+      code.index(0), code(counts[axis]), state,
+      [&](ScalarExpr k, ArrayRef<ScalarExpr> state) {
+        ScalarExpr in = position[2 + axis] + k * windows.dilations[axis];
+        ScalarExpr fits = (in >= 0) & (in < code(sizes[axis]));
+        ScalarCode::Exprs next = position;
+        next[2 + axis] = fits.select(in, code.index(0));
+        return visitFrom(axis + 1, code, next, inside & fits, state, visitor);
+      });
 }

@@ -2,6 +2,7 @@
 #define TENON_LIB_CONVERSION_ONNXTOKERNEL_WINDOWS_H
 
 #include "Lowering.h"
+#include "ScalarExpr.h"
 
 namespace tenon {
 
@@ -24,12 +25,21 @@ public:
   /// `input` with `value` around it, exactly as large as the windows reach.
   mlir::Value pad(mlir::Value input, mlir::TypedAttr value);
   /// Each sum over the number of window elements inside the input of
-  /// `inputDims`, or inside the padded input.
-  mlir::Value divideByCounts(mlir::Value sums,
+  /// `inputDims`, or inside the padded input; as `element`.
+  mlir::Value divideByCounts(mlir::Value sums, mlir::Type element,
                              llvm::ArrayRef<mlir::AffineExpr> inputDims,
                              bool includesPads);
+  /// The size that `size` windows were taken from, pads left out.
+  mlir::AffineExpr pooledSize(unsigned axis, mlir::AffineExpr size) const {
+    return (size - 1) * strides[axis] + kernel[axis] - before[axis] -
+           after[axis];
+  }
 
 private:
+  friend class WindowWalk;
+  /// The pads before and after the input, at least 0, as values of a launch.
+  mlir::Value padBefore(LaunchBuilder &launch, unsigned axis) const;
+  mlir::Value padAfter(LaunchBuilder &launch, unsigned axis) const;
   void readPads(llvm::ArrayRef<mlir::AffineExpr> inputDims);
 
   mlir::Operation *op;
@@ -38,6 +48,33 @@ private:
   llvm::SmallVector<int64_t> strides, dilations;
   llvm::SmallVector<mlir::AffineExpr> before; // pads
   llvm::SmallVector<mlir::AffineExpr> after;  // pads that the model asks for
+};
+
+/// Visits the elements of a window of the input itself, pads left out.
+class WindowWalk {
+public:
+  /// Given an element's position, clamped into the input, and whether it is
+  /// inside.
+  using Visitor = llvm::function_ref<ScalarCode::Exprs(
+      llvm::ArrayRef<ScalarExpr> position, ScalarExpr inside,
+      llvm::ArrayRef<ScalarExpr> state)>;
+
+  WindowWalk(const Windows &windows, LaunchBuilder &launch,
+             llvm::ArrayRef<mlir::AffineExpr> inputDims);
+  /// The input's size on a spatial axis.
+  mlir::Value size(unsigned axis) const { return sizes[axis]; }
+  /// The state after all elements of the window for the output's position `at`.
+  ScalarCode::Exprs visit(ScalarCode &code, llvm::ArrayRef<ScalarExpr> at,
+                          llvm::ArrayRef<ScalarExpr> state, Visitor visitor);
+
+private:
+  ScalarCode::Exprs visitFrom(unsigned axis, ScalarCode &code,
+                              ScalarCode::Exprs position, ScalarExpr inside,
+                              llvm::ArrayRef<ScalarExpr> state,
+                              Visitor visitor);
+
+  const Windows &windows;
+  llvm::SmallVector<mlir::Value> sizes, starts, counts;
 };
 
 } // namespace tenon
