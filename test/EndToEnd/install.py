@@ -6,9 +6,10 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
-from tenon_tools import BUILD, Tally
+from tenon_tools import BUILD, ROOT, Tally
 
 PROGRAM = """#include <stdio.h>
 #include <tenon_rt.h>
@@ -42,6 +43,18 @@ def pkg_config_flags(prefix):
             (fields["Cflags"] + " " + fields["Libs"]).split()]
 
 
+def check_wheel(tally, folder):
+    """The wheel's package, put where nothing else of ours is, loads its own library."""
+    output(ROOT / "tools/dev/wheel", BUILD, folder)
+    wheel, = folder.glob("tenon-*.whl")
+    output(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target",
+           folder / "site", wheel)
+    said = output(sys.executable, "-c", "import tenon; print(tenon.__file__, tenon.version())",
+                  env={**os.environ, "PYTHONPATH": str(folder / "site")})
+    tally.check("the wheel installs and loads", said.startswith(str(folder / "site"))
+                and "build" in said, said.strip())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--filter", default="", help="unused: it is one claim after another")
@@ -63,6 +76,7 @@ def main():
         others = needed - {"linux-vdso", "libm", "libc", "libdl", "libpthread",
                            "/lib64/ld-linux-x86-64"}
         tally.check("the runtime needs libc alone", not others, " ".join(sorted(needed)))
+        check_wheel(tally, pathlib.Path(name))
         user.mkdir()
         (user / "user.c").write_text(PROGRAM)
         (user / "CMakeLists.txt").write_text(PROJECT)
