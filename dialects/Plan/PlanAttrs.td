@@ -35,4 +35,18 @@ def Plan_OutputAttr : Plan_Attr<"Output", "output"> {
   let assemblyFormat = "`<` $index `>`";
 }
 
+def Plan_HeapAttr : Plan_Attr<"Heap", "heap"> {
+  let summary = "a block of memory that grows while the plan runs";
+  let description = [{
+    For a value whose size depends on data, so that no place in the arena can be kept
+    for it. `block` is the number of the block; it begins at the block's first byte.
+
+    ```mlir
+    #plan.heap<0>
+    ```
+  }];
+  let parameters = (ins "unsigned":$block);
+  let assemblyFormat = "`<` $block `>`";
+}
+
 #endif // TENON_DIALECTS_PLAN_PLANATTRS_TD

@@ -89,7 +89,7 @@ AffineMap tenon::plan::getValueDims(Value value) {
         Attribute dims = op.getDims()[result.getResultNumber()];
         return cast<AffineMapAttr>(dims).getValue();
       })
-      .Case([](ViewOp op) { return op.getDims(); })
+      .Case<ViewOp, InsertOp>([](auto op) { return op.getDims(); })
       .Case([](CopyOp op) { return getValueDims(op.getSource()); })
       .Default([&](Operation *op) {
         auto function = op->getParentOfType<func::FuncOp>();

@@ -25,19 +25,20 @@ static LogicalResult verifyDims(Operation *op, ArrayAttr dims,
   return success();
 }
 
-/// Whether `storage` has a place for each result.
+/// Whether `storage` has a place for each result, and `others` more.
 static LogicalResult verifyStorage(Operation *op,
-                                   std::optional<ArrayAttr> storage) {
+                                   std::optional<ArrayAttr> storage,
+                                   unsigned others = 0) {
   if (!storage)
     return success();
-  if (storage->size() != op->getNumResults())
+  unsigned count = op->getNumResults() + others;
+  if (storage->size() != count)
     return op->emitOpError("expected ")
-           << op->getNumResults() << " places in 'storage', but got "
-           << storage->size();
+           << count << " places in 'storage', but got " << storage->size();
   for (Attribute place : *storage)
-    if (!isa<ArenaAttr, OutputAttr>(place))
-      return op->emitOpError("expected a place in the arena or an output, but "
-                             "got ")
+    if (!isa<ArenaAttr, HeapAttr, OutputAttr>(place))
+      return op->emitOpError("expected a place in the arena, the heap or an "
+                             "output, but got ")
              << place;
   return success();
 }
@@ -100,6 +101,22 @@ LogicalResult HostTensorOp::verify() {
   return verifyStorage(*this, getStorage());
 }
 
+LogicalResult InsertOp::verify() {
+  Type element = getResult().getType().getElementType();
+  for (Value operand : {getSource(), getTarget()})
+    if (getElementTypeOrSelf(operand.getType()) != element) // insert-C1
+      return emitOpError("expected elements of type ")
+             << element << ", but got " << operand.getType();
+  if (getDims().getNumResults() != getResult().getType().getRank()) // insert-C2
+    return emitOpError("expected ")
+           << getResult().getType().getRank() << " dimensions, but got "
+           << getDims().getNumResults();
+  if (getOffset().getNumResults() != 1) // insert-C3
+    return emitOpError("expected one offset, but got ")
+           << getOffset().getNumResults();
+  return verifyStorage(*this, getStorage());
+}
+
 LogicalResult ReadSymbolOp::verify() {
   auto function = (*this)->getParentOfType<func::FuncOp>();
   unsigned count = function ? getNumSymbols(function) : 0;
@@ -142,7 +159,9 @@ LogicalResult LoopOp::verify() {
   if (getTripCount() && getTripCount()->getNumResults() != 1) // loop-C4
     return emitOpError("expected one trip count, but got ")
            << getTripCount()->getNumResults();
-  return verifyStorage(*this, getStorage());
+  if (!getTripCount() && !getCondition()) // loop-C5
+    return emitOpError("expected a condition or a trip count, but got neither");
+  return verifyStorage(*this, getStorage(), getCondition() ? 2 : 1);
 }
 
 LogicalResult ReturnOp::verify() {

@@ -31,8 +31,8 @@ def Plan_LaunchOp : Plan_Op<"launch", [
     - (launch-C2) `symbols` has a result for each symbol of the kernel.
     - (launch-C3) `dims` has a map for each result, with a result for each
       dimension.
-    - (launch-C4) `storage`, where present, has a `#plan.arena` or `#plan.output`
-      for each result.
+    - (launch-C4) `storage`, where present, has a `#plan.arena`, `#plan.heap` or
+      `#plan.output` for each result.
 
     ```mlir
     %0 = plan.launch @exp_f32_0(%x) symbols affine_map<()[s0] -> (s0)>
@@ -124,6 +124,36 @@ def Plan_CopyOp : Plan_Op<"copy", [
   let assemblyFormat = "$source (`storage` $storage^)? attr-dict `:` type($source)";
 }
 
+def Plan_InsertOp : Plan_Op<"insert", [Pure]> {
+  let summary = "Writes a tensor's elements over a part of another";
+  let description = [{
+    The result has the elements of `target`, in row-major order, but from number
+    `offset` on those of `source`. `dims` maps the function's symbols to the result's
+    dimensions, which may hold more elements than `target`. Loops gather rows with it:
+    the result is in the place of `target`, so nothing else is moved.
+
+    Constraints:
+    - (insert-C1) the three have one element type.
+    - (insert-C2) `dims` has a result for each dimension of the result.
+    - (insert-C3) `offset` has one result.
+
+    ```mlir
+    %1 = plan.insert %row into %rows at affine_map<()[s0] -> (s0 * 4)>
+        dims affine_map<()[s0] -> (s0 + 1, 4)>
+        : tensor<4xf32> into tensor<?x4xf32> -> tensor<?x4xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$source, AnyRankedTensor:$target,
+                       AffineMapAttr:$offset, AffineMapAttr:$dims,
+                       Plan_StorageAttr:$storage);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $source `into` $target `at` $offset `dims` $dims (`storage` $storage^)?
+    attr-dict `:` type($source) `into` type($target) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 def Plan_ReadSymbolOp : Plan_Op<"read_symbol"> {
   let summary = "Gives a symbol the value of an element";
   let description = [{
@@ -194,6 +224,7 @@ def Plan_LoopOp : Plan_Op<"loop", [
       results' types, which are those of `init`.
     - (loop-C3) `dims` has a map for each result, with a result for each dimension.
     - (loop-C4) `trip_count`, where present, has one result.
+    - (loop-C5) there is a condition or a trip count.
 
     ```mlir
     %r = plan.loop while %c : tensor<i1> trips affine_map<()[s0] -> (s0)>

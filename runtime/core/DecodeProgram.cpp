@@ -106,10 +106,10 @@ std::vector<uint32_t> ProgramDecoder::exprList(const Indices *indices,
 /// Only memory of the session is written, never an input or a weight.
 void ProgramDecoder::written(uint32_t index, const std::string &at) {
   Storage storage = program.values[program.values[value(index, at)].root].storage;
-  if (storage != Storage::arena && storage != Storage::output)
+  if (storage != Storage::arena && storage != Storage::heap && storage != Storage::output)
     fail(Status::corrupt, where, ' ', at,
-         ": expected a target in the arena or an output, but got value ", index, " in ",
-         format::EnumNameStorage(storage));
+         ": expected a target in the arena, the heap or an output, but got value ", index,
+         " in ", format::EnumNameStorage(storage));
 }
 
 void ProgramDecoder::decodeSymbols() {
@@ -142,6 +142,11 @@ void ProgramDecoder::decodeRoot(size_t index, const std::string &at) {
     break;
   case Storage::view:
     decoded.root = program.values[check(decoded.index, index, "value", at)].root;
+    break;
+  case Storage::heap:
+    // Blocks are numbered without gaps, in the order of their first values.
+    check(decoded.index, program.heapBlocks + 1, "block", at);
+    program.heapBlocks = std::max(program.heapBlocks, decoded.index + 1);
     break;
   }
 }
@@ -295,6 +300,14 @@ Step ProgramDecoder::decodeStep(const format::Step &step, unsigned depth,
     written(copy.target(), at);
     program.copies.push_back({copy.source(), copy.target()});
     return {StepKind::copy, uint32_t(program.copies.size() - 1)};
+  }
+  case format::Action::Insert: {
+    const format::Insert &insert = *step.action_as_Insert();
+    value(insert.source(), at);
+    written(insert.target(), at);
+    program.inserts.push_back(
+        {insert.source(), insert.target(), expr(insert.offset(), at)});
+    return {StepKind::insert, uint32_t(program.inserts.size() - 1)};
   }
   case format::Action::ReadSymbol:
     decodeRead(*step.action_as_ReadSymbol(), at);

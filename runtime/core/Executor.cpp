@@ -31,6 +31,8 @@ void Executor::runStep(const Step &step) {
     return fill(program.hostTensors[step.index]);
   case StepKind::copy:
     return copy(program.copies[step.index]);
+  case StepKind::insert:
+    return insert(program.inserts[step.index]);
   case StepKind::readSymbol:
     return readSymbol(program.reads[step.index]);
   case StepKind::branch: {
@@ -193,6 +195,18 @@ void Executor::copy(const Copy &step) {
          program.values[step.target].name, "')");
   if (source.bytes)
     std::memmove(target.data, source.data, source.bytes);
+}
+
+void Executor::insert(const Insert &step) {
+  state.resolve(step.target);
+  ProgramState::Location source = state.resolve(step.source);
+  ProgramState::Location target = state.resolve(step.target);
+  int64_t offset = state.expr(step.offset, "an offset of inserted bytes");
+  if (offset < 0 || offset > target.bytes || source.bytes > target.bytes - offset)
+    fail(Status::execution, "expected to insert within ", target.bytes, " bytes ('",
+         program.values[step.target].name, "'), but got ", source.bytes, " at ", offset);
+  if (source.bytes)
+    std::memmove(target.data + offset, source.data, source.bytes);
 }
 
 template <typename T>

@@ -29,6 +29,7 @@ private:
   uint8_t *scratch(int64_t bytes);
   void fill(const HostTensor &step);
   void copy(const Copy &step);
+  void insert(const Insert &step);
   void readSymbol(const ReadSymbol &step);
   void runLoop(const Loop &loop);
   bool readBool(uint32_t value);

@@ -59,11 +59,15 @@ struct Copy {
   uint32_t source, target;
 };
 
+struct Insert {
+  uint32_t source, target, offset;
+};
+
 struct ReadSymbol {
   uint32_t value, element, symbol;
 };
 
-enum class StepKind : uint8_t { launch, hostTensor, copy, readSymbol, branch, loop };
+enum class StepKind : uint8_t { launch, hostTensor, copy, insert, readSymbol, branch, loop };
 
 /// One step: an entry of the program's table for its kind.
 struct Step {
@@ -96,11 +100,13 @@ struct Program {
   std::vector<Signature> inputs, outputs;
   std::vector<Value> values;
   uint32_t arena;
+  uint32_t heapBlocks = 0;
   std::vector<Step> steps;
 
   std::vector<Launch> launches;
   std::vector<HostTensor> hostTensors;
   std::vector<Copy> copies;
+  std::vector<Insert> inserts;
   std::vector<ReadSymbol> reads;
   std::vector<Branch> branches;
   std::vector<Loop> loops;

@@ -16,8 +16,11 @@ ProgramState::ProgramState(const Program &program, const Artifact &artifact,
       binders(program.symbols.size()), locations(program.values.size()) {
   for (const Value &value : program.values) {
     Storage storage = program.values[value.root].storage;
-    movable.push_back(storage == Storage::input || storage == Storage::output);
+    movable.push_back(storage == Storage::input || storage == Storage::output ||
+                      storage == Storage::heap);
   }
+  if (memory.heap.size() < program.heapBlocks)
+    memory.heap.resize(program.heapBlocks);
 }
 
 bool ProgramState::bindDim(size_t input, size_t dim, std::string &reason) {
@@ -151,6 +154,19 @@ std::string ProgramState::describe(uint32_t value) const {
   return concat("value ", value, " '", program.values[value].name, "'");
 }
 
+/// What a loop has written so far must survive growth; twice the room makes growing
+/// by one element a round cheap (untouched pages cost nothing).
+uint8_t *ProgramState::growKeeping(Memory &block, int64_t bytes, const char *what) {
+  uint8_t *before = block.data();
+  int64_t room = before && bytes > block.size() && bytes < (int64_t(1) << 40)
+                     ? std::max(bytes, 2 * block.size())
+                     : bytes;
+  block.grow(room, block.size(), what);
+  if (before && before != block.data())
+    forget(false);
+  return block.data();
+}
+
 uint8_t *ProgramState::placeOutput(uint32_t value, int64_t bytes) {
   uint32_t index = program.values[value].index;
   OutputBuffer &buffer = memory.outputs[index];
@@ -161,16 +177,7 @@ uint8_t *ProgramState::placeOutput(uint32_t value, int64_t bytes) {
            buffer.boundBytes);
     return buffer.bound;
   }
-  uint8_t *before = buffer.own.data();
-  // What a loop has written so far must survive growth; twice the room makes
-  // growing by one element a round cheap (untouched pages cost nothing).
-  int64_t room = before && bytes > buffer.own.size() && bytes < (int64_t(1) << 40)
-                     ? std::max(bytes, 2 * buffer.own.size())
-                     : bytes;
-  buffer.own.grow(room, buffer.own.size(), "an output");
-  if (before && before != buffer.own.data())
-    forget(false);
-  return buffer.own.data();
+  return growKeeping(buffer.own, bytes, "an output");
 }
 
 void ProgramState::place(uint32_t index, Location &location) {
@@ -189,6 +196,11 @@ void ProgramState::place(uint32_t index, Location &location) {
   case Storage::weight:
     location.data = const_cast<uint8_t *>(memory.weights->data[value.index]);
     available = artifact.weights[value.index].section.size;
+    break;
+  case Storage::heap:
+    location.data = growKeeping(memory.heap[value.index], location.bytes,
+                                "a value whose size depends on data");
+    available = location.bytes;
     break;
   case Storage::view: {
     // Not the value it names: a chain of views could be long.

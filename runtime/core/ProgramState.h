@@ -32,6 +32,7 @@ struct OutputBuffer {
 struct SessionMemory {
   const Weights *weights = nullptr;
   Memory arena;
+  std::vector<Memory> heap; // blocks that grow while a program runs
   std::vector<BoundInput> inputs;
   std::vector<OutputBuffer> outputs;
 };
@@ -86,6 +87,7 @@ private:
   std::string describe(uint32_t value) const;
   void place(uint32_t value, Location &location);
   uint8_t *placeOutput(uint32_t value, int64_t bytes);
+  uint8_t *growKeeping(Memory &block, int64_t bytes, const char *what);
 
   const Artifact &artifact;
   SessionMemory &memory;
@@ -95,7 +97,7 @@ private:
   };
   std::vector<Binder> binders; // which dimension gave a symbol its value
   std::vector<Location> locations;
-  std::vector<bool> movable; // rooted in an input or an output
+  std::vector<bool> movable; // rooted in memory that moves when it grows, or an input
   const uint8_t *arenaBefore = nullptr;
   bool evaluated = false;
   bool dataChanged = false; // a step has set a symbol since evaluateAll

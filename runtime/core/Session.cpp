@@ -182,6 +182,8 @@ Session::Statistics Session::statistics() const {
   result.peakBytes = memory.arena.size() + workspace.size();
   for (const OutputBuffer &output : memory.outputs)
     result.peakBytes += output.own.size();
+  for (const Memory &block : memory.heap)
+    result.peakBytes += block.size();
   for (const Memory &copy : inputCopies)
     result.peakBytes += copy.size();
   result.launches = launches;

@@ -44,8 +44,13 @@ static LogicalResult inferIf(Node &node) {
     const Dims *left = inference.getDims(a), *right = inference.getDims(b);
     if (condition)
       left = right = inference.getDims(*condition ? a : b);
-    if (std::optional<Dims> dims = join(left, right))
+    if (std::optional<Dims> dims = join(left, right)) {
+      for (AffineExpr &dim : *dims)
+        for (Region &region : node.op->getRegions())
+          if (dim && node.symbols.isLocalTo(dim, region))
+            dim = {};
       node.setDims(index, std::move(*dims));
+    }
     const Elements *known =
         condition ? inference.getElements(*condition ? a : b) : nullptr;
     if (known)
@@ -72,10 +77,11 @@ static LogicalResult settle(Node &node, Block &body, unsigned firstArgument,
       if (!taken || (given && *taken == *given))
         continue;
       std::optional<Dims> both = join(taken, given);
-      stable = false;
-      inference.forget(argument);
-      if (!both)
+      if (!both) {
+        stable = false;
+        inference.forget(argument);
         continue;
+      }
       // What differs is a symbol of the argument, the same in every round.
       for (auto [index, dim] : llvm::enumerate(*both)) {
         AffineExpr own = node.symbols.getData(argument, index,
@@ -84,13 +90,27 @@ static LogicalResult settle(Node &node, Block &body, unsigned firstArgument,
           dim = own;
       }
       if (*both == *taken)
-        stable = true;
+        continue;
+      stable = false;
       inference.setDims(argument, std::move(*both));
     }
     if (stable)
       return success();
   }
   return success();
+}
+
+/// The number of the round, and how many there are at most, where they have to be
+/// read from data.
+static void countRounds(Node &node, Value round) {
+  Inference &inference = node.inference;
+  inference.setElements(round, {Element{node.symbols.getData(
+                                   round, 0, /*isDimension=*/false)}});
+  const Dims *dims = node.getDims(0);
+  if (dims && getSmallSize(*dims) == 1 && !node.getElements(0))
+    inference.setElements(node.getInput(0),
+                          {Element{node.symbols.getData(
+                              node.getInput(0), 0, /*isDimension=*/false)}});
 }
 
 /// How often a Loop runs, if only its count decides.
@@ -106,6 +126,16 @@ static AffineExpr getTripCount(Node &node, Block &body) {
   if (!goesOn || !begins)
     return {};
   return node.symbols.max(count->front().value, node.constant(0));
+}
+
+/// Dimensions of a gathered value's slices; null where they are made in the body, as
+/// they are known only from the last round.
+static Dims getSliceDims(Node &node, const Dims &dims) {
+  Dims result = dims;
+  for (AffineExpr &dim : result)
+    if (node.symbols.isLocalTo(dim, node.op->getRegion(0)))
+      dim = {};
+  return result;
 }
 
 /// Dimensions of a value after the loop: the body's where they never change.
@@ -133,6 +163,7 @@ static LogicalResult inferLoop(Node &node) {
     inference.forget(argument);
   inference.setDims(body.getArgument(0), {});
   inference.setDims(body.getArgument(1), {});
+  countRounds(node, body.getArgument(0));
   for (unsigned i = 0; i < numCarried; ++i)
     if (const Dims *dims = node.getDims(i + 2))
       inference.setDims(body.getArgument(i + 2), *dims);
@@ -147,7 +178,7 @@ static LogicalResult inferLoop(Node &node) {
     if (!dims)
       continue;
     Dims result{count};
-    result.append(dims->begin(), dims->end());
+    result.append(getSliceDims(node, *dims));
     node.setDims(i, std::move(result));
   }
   return success();
@@ -207,7 +238,7 @@ static LogicalResult inferScan(Node &node) {
                                           index - numStates, dims->size() + 1);
     if (failed(axis))
       return failure();
-    Dims result = *dims;
+    Dims result = getSliceDims(node, *dims);
     result.insert(result.begin() + *axis, length);
     node.setDims(index, std::move(result));
   }

@@ -231,10 +231,15 @@ LogicalResult Inference::infer(Operation *op) {
 }
 
 LogicalResult Inference::inferBlock(Block &block) {
+  Region *outer = symbols.getScope();
+  symbols.setScope(block.getParent() == &function.getBody() ? nullptr
+                                                            : block.getParent());
+  LogicalResult result = success();
   for (Operation &op : block)
-    if (failed(infer(&op)))
-      return failure();
-  return success();
+    if (failed(result = infer(&op)))
+      break;
+  symbols.setScope(outer);
+  return result;
 }
 
 FailureOr<ShapeAnalysis> Inference::run() {

@@ -2,6 +2,7 @@
 
 #include "SymbolTable.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AffineMap.h"
 
 using namespace mlir;
@@ -183,6 +184,51 @@ static bool dependsOn(AffineExpr expr, unsigned symbol,
   return false;
 }
 
+/// Whether a symbol in `expr`, or in a definition that it uses, is one of those.
+bool SymbolTable::anyOf(AffineExpr expr,
+                        function_ref<bool(const Symbol &)> holds) const {
+  bool found = false;
+  expr.walk([&](AffineExpr part) {
+    const Symbol *symbol = getSymbol(part);
+    if (!symbol || found)
+      return;
+    found = holds(*symbol) ||
+            llvm::any_of(symbol->operands, [&](AffineExpr operand) {
+              return anyOf(operand, holds);
+            });
+  });
+  return found;
+}
+
+/// Where data gives the symbol its value; null for other kinds.
+static Region *getHome(const Symbol &symbol) {
+  Value value = symbol.value;
+  return symbol.kind == Symbol::Kind::Data ? value.getParentRegion() : nullptr;
+}
+
+bool SymbolTable::isLocalTo(AffineExpr expr, Region &region) const {
+  return anyOf(expr, [&](const Symbol &symbol) {
+    Region *home = getHome(symbol);
+    return home && region.isAncestor(home);
+  });
+}
+
+/// A fact of a branch or a loop's body says nothing of symbols outside it. A symbol
+/// can only be written as what is known wherever it is: what a round of a loop
+/// begins with, as what does not change between rounds.
+bool SymbolTable::isInScope(const Symbol &symbol, AffineExpr by) const {
+  Region *home = getHome(symbol);
+  if (scope && (!home || !scope->isAncestor(home)))
+    return false;
+  bool isCarried = home && isa<BlockArgument>(symbol.value) &&
+                   !isa<func::FuncOp>(home->getParentOp());
+  return !anyOf(by, [&](const Symbol &used) {
+    Region *region = getHome(used);
+    return region && (!home || !region->isAncestor(home) ||
+                      (isCarried && region == home));
+  });
+}
+
 bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by) {
   auto position = dyn_cast<AffineSymbolExpr>(symbol);
   if (!position || symbols[position.getPosition()].kind == Symbol::Kind::Defined ||
@@ -199,7 +245,10 @@ bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by) {
     });
     if (!early)
       return false;
-  } else {
+  }
+  if (!isInScope(old, by))
+    return false;
+  if (old.kind == Symbol::Kind::Data) {
     equalities.emplace_back(symbol, by);
   }
   substitutions[position.getPosition()] = by;
@@ -224,7 +273,7 @@ bool SymbolTable::unify(AffineExpr a, AffineExpr b) {
   if (substitute(a, b) || substitute(b, a))
     return true;
   std::pair<AffineExpr, AffineExpr> fact(a, b);
-  if (llvm::is_contained(equalities, fact))
+  if (scope || llvm::is_contained(equalities, fact))
     return false;
   equalities.push_back(fact);
   return false;

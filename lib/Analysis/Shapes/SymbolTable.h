@@ -63,8 +63,13 @@ public:
   std::optional<bool> isEqual(mlir::AffineExpr a, mlir::AffineExpr b) const;
   std::optional<bool> isLess(mlir::AffineExpr a, mlir::AffineExpr b) const;
 
-  /// `a` and `b` are equal in every run that is no error: from now on, one is
-  /// written as the other, or the fact is kept. Returns whether that was news.
+  /// Facts found from here on hold where `region` runs; null: the whole function.
+  void setScope(mlir::Region *region) { scope = region; }
+  mlir::Region *getScope() const { return scope; }
+  /// Whether `expr` has symbols whose values are made within `region`.
+  bool isLocalTo(mlir::AffineExpr expr, mlir::Region &region) const;
+  /// `a` and `b` are equal in every run of the scope that is no error: from now on,
+  /// one is written as the other, or the fact is kept. Returns whether that was news.
   bool unify(mlir::AffineExpr a, mlir::AffineExpr b);
   /// `expr` in normal form, after all equalities.
   mlir::AffineExpr normalize(mlir::AffineExpr expr) const;
@@ -87,8 +92,12 @@ private:
   bool isNonNegative(const Polynomial &sum, int depth) const;
   const Symbol *getSymbol(mlir::AffineExpr expr) const;
   bool substitute(mlir::AffineExpr symbol, mlir::AffineExpr by);
+  bool isInScope(const Symbol &symbol, mlir::AffineExpr by) const;
+  bool anyOf(mlir::AffineExpr expr,
+             llvm::function_ref<bool(const Symbol &)> holds) const;
 
   mlir::MLIRContext *context;
+  mlir::Region *scope = nullptr;
   llvm::SmallVector<Symbol> symbols;
   llvm::StringMap<unsigned> inputs;
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, unsigned> unnamed;

@@ -6,6 +6,7 @@
 #include "Lowering.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
+#include "dialects/Plan/PlanDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -25,6 +26,7 @@ static const LoweringTable &getLowerings() {
     addChannelNormalizationLowerings(all);
     addConstantLowerings(all);
     addContractionLowerings(all);
+    addControlFlowLowerings(all);
     addConvolutionLowerings(all);
     addDeconvolutionLowerings(all);
     addElementwiseLowerings(all);
@@ -73,6 +75,9 @@ static void makeSignless(func::FuncOp func, Lowering &lowering) {
   func.walk([&](Operation *op) {
     for (Value result : op->getResults())
       convert(result);
+    for (Region &region : op->getRegions())
+      if (op != func && !region.empty())
+        llvm::for_each(region.getArguments(), convert);
     auto value = op->getAttrOfType<DenseElementsAttr>("value");
     if (value && value.getElementType().isUnsignedInteger())
       op->setAttr(
@@ -93,7 +98,10 @@ static bool lowerToHostTensor(Operation *op, Lowering &lowering) {
       type.getElementType().isInteger(1) || type.getNumElements() > 64)
     return false;
   std::optional<Dims> elements = lowering.elements(op->getResult(0));
-  if (!elements)
+  // What a symbol is read from has to be computed.
+  if (!elements || !llvm::all_of(*elements, [&](AffineExpr element) {
+        return lowering.findUnread(element).empty();
+      }))
     return false;
   AffineMap map =
       AffineMap::get(0, lowering.getNumSymbols(), *elements, op->getContext());
@@ -125,6 +133,83 @@ static LogicalResult checkElementTypes(Operation *op) {
   return success();
 }
 
+static LogicalResult lowerOperation(Operation *op, Lowering &lowering) {
+  if (lowerToHostTensor(op, lowering))
+    return success();
+  auto found = getLowerings().find(op->getName().getStringRef());
+  if (found == getLowerings().end())
+    return op->emitOpError("expected an operator that Tenon compiles, but "
+                           "this one has no lowering yet");
+  for (Value operand : op->getOperands())
+    if (isa<UnrankedTensorType>(operand.getType()))
+      return op->emitOpError("expected operands of known rank, but got ")
+             << operand.getType();
+  if (failed(checkElementTypes(op)))
+    return failure();
+  for (Value result : op->getResults())
+    if (!isa<RankedTensorType>(result.getType()) && !result.use_empty())
+      return op->emitOpError("expected results of known rank, but got ")
+             << result.getType();
+  return found->second(op, lowering);
+}
+
+/// Sizes that only the operator's data tell are its lowering's to read.
+static LogicalResult checkSizes(Operation *op, Lowering &lowering) {
+  for (OpResult result : op->getResults()) {
+    if (result.use_empty() && lowering.getLowered(result) == result)
+      continue;
+    for (auto [axis, dim] : llvm::enumerate(lowering.dims(result)))
+      if (lowering.findDimension(dim, result) &&
+          !lowering.findUnread(dim).empty())
+        return op->emitOpError("expected sizes that are known before it runs, "
+                               "but dimension ")
+               << axis << " of result " << result.getResultNumber()
+               << " depends on data";
+  }
+  return success();
+}
+
+LogicalResult tenon::lowerBlock(Block &block, Lowering &lowering) {
+  SmallVector<Operation *> operations;
+  for (Operation &op : block.without_terminator())
+    if (!isa<kernel::KernelDialect, plan::PlanDialect>(op.getDialect()))
+      operations.push_back(&op);
+  for (Operation *op : operations) {
+    lowering.builder.setInsertionPoint(op);
+    if (failed(lowerOperation(op, lowering)) || failed(checkSizes(op, lowering)))
+      return failure();
+    for (Value result : op->getResults())
+      if (failed(lowering.readElements(result, lowering.getLowered(result))))
+        return failure();
+  }
+  for (Operation *op : operations)
+    lowering.retire(op);
+  return success();
+}
+
+/// Adds the symbols that lowerings made to the function's.
+static void addSymbols(func::FuncOp func, const ShapeAnalysis &shapes,
+                       unsigned numAdded) {
+  if (numAdded == 0)
+    return;
+  Builder builder(func.getContext());
+  auto known = func->getAttrOfType<ArrayAttr>(plan::kSymbolDefsAttr);
+  SmallVector<Attribute> names, definitions;
+  for (auto [index, symbol] : llvm::enumerate(shapes.getSymbols())) {
+    names.push_back(builder.getStringAttr(symbol.name));
+    definitions.push_back(known && index < known.size()
+                              ? known[index]
+                              : builder.getDictionaryAttr({}));
+  }
+  for (unsigned index = 0; index < numAdded; ++index) {
+    names.push_back(builder.getStringAttr("round" + std::to_string(index)));
+    definitions.push_back(builder.getDictionaryAttr(
+        builder.getNamedAttr("op", builder.getStringAttr("data"))));
+  }
+  func->setAttr(plan::kSymbolsAttr, builder.getArrayAttr(names));
+  func->setAttr(plan::kSymbolDefsAttr, builder.getArrayAttr(definitions));
+}
+
 namespace {
 struct ConvertONNXToKernel final
     : tenon::impl::ConvertONNXToKernelPassBase<ConvertONNXToKernel> {
@@ -135,39 +220,22 @@ struct ConvertONNXToKernel final
     FailureOr<ShapeAnalysis> shapes = ShapeAnalysis::compute(func);
     if (failed(shapes))
       return signalPassFailure();
+    // A loop counts its rounds in a symbol.
+    unsigned numLoops = 0;
+    func.walk([&](Operation *op) { numLoops += isa<onnx::ScanOp>(op); });
     OpBuilder builder(func.getContext());
-    Lowering lowering(builder, *shapes);
+    Lowering lowering(builder, *shapes, numLoops);
     makeSignless(func, lowering);
-    SmallVector<Operation *> operations;
-    for (Operation &op : func.getBody().front().without_terminator())
-      operations.push_back(&op);
-    for (Operation *op : operations) {
-      builder.setInsertionPoint(op);
-      if (failed(lower(op, lowering)))
+    Block &body = func.getBody().front();
+    builder.setInsertionPointToStart(&body);
+    for (BlockArgument argument : body.getArguments())
+      if (failed(lowering.readElements(argument, argument)))
         return signalPassFailure();
-    }
-    for (Operation *op : llvm::reverse(operations))
-      op->erase();
-  }
-
-  LogicalResult lower(Operation *op, Lowering &lowering) {
-    if (lowerToHostTensor(op, lowering))
-      return success();
-    auto found = getLowerings().find(op->getName().getStringRef());
-    if (found == getLowerings().end())
-      return op->emitOpError("expected an operator that Tenon compiles, but "
-                             "this one has no lowering yet");
-    for (Value operand : op->getOperands())
-      if (isa<UnrankedTensorType>(operand.getType()))
-        return op->emitOpError("expected operands of known rank, but got ")
-               << operand.getType();
-    if (failed(checkElementTypes(op)))
-      return failure();
-    for (Value result : op->getResults())
-      if (!isa<RankedTensorType>(result.getType()) && !result.use_empty())
-        return op->emitOpError("expected results of known rank, but got ")
-               << result.getType();
-    return found->second(op, lowering);
+    LogicalResult lowered = lowerBlock(body, lowering);
+    lowering.destroyRetired();
+    if (failed(lowered))
+      return signalPassFailure();
+    addSymbols(func, *shapes, lowering.getNumAddedSymbols());
   }
 };
 } // namespace

@@ -1,11 +1,82 @@
 #include "Lowering.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
+#include "dialects/Plan/PlanDialect.h"
 
 #include "llvm/ADT/SmallVectorExtras.h"
 
 using namespace mlir;
 using namespace tenon;
+
+Lowering::Lowering(OpBuilder &builder, const ShapeAnalysis &shapes,
+                   unsigned numReserved)
+    : builder(builder), shapes(shapes), numReserved(numReserved) {
+  for (const Symbol &symbol : shapes.getSymbols())
+    isRead.push_back(symbol.kind != Symbol::Kind::Data);
+  isRead.resize(getNumSymbols());
+}
+
+void Lowering::destroyRetired() {
+  for (Operation *op : retired)
+    op->dropAllReferences();
+  for (Operation *op : llvm::reverse(retired))
+    op->destroy();
+  retired.clear();
+}
+
+AffineExpr Lowering::addSymbol() {
+  assert(numAdded < numReserved && "more symbols than were reserved");
+  return getAffineSymbolExpr(shapes.getSymbols().size() + numAdded++,
+                             builder.getContext());
+}
+
+const Symbol *Lowering::findDimension(AffineExpr expr, Value value) const {
+  auto symbol = dyn_cast<AffineSymbolExpr>(expr);
+  if (!symbol || symbol.getPosition() >= shapes.getSymbols().size())
+    return nullptr;
+  const Symbol &known = shapes.getSymbols()[symbol.getPosition()];
+  bool found = known.kind == Symbol::Kind::Data && known.isDimension &&
+               known.value == value;
+  return found ? &known : nullptr;
+}
+
+void Lowering::readSymbol(AffineExpr symbol, Value source, unsigned element) {
+  unsigned position = cast<AffineSymbolExpr>(symbol).getPosition();
+  isRead[position] = true;
+  plan::ReadSymbolOp::create(builder, source.getLoc(), position, source,
+                             element);
+}
+
+SmallVector<AffineExpr> Lowering::findUnread(AffineExpr expr) const {
+  SmallVector<AffineExpr> unread;
+  expr.walk([&](AffineExpr part) {
+    auto symbol = dyn_cast<AffineSymbolExpr>(part);
+    if (!symbol)
+      return;
+    unsigned position = symbol.getPosition();
+    if (!isRead[position])
+      unread.push_back(part);
+    if (position < shapes.getSymbols().size())
+      for (AffineExpr operand : shapes.getSymbols()[position].operands)
+        unread.append(findUnread(operand));
+  });
+  return unread;
+}
+
+LogicalResult Lowering::readElements(Value value, Value lowered) {
+  for (auto [position, symbol] : llvm::enumerate(shapes.getSymbols())) {
+    if (symbol.kind != Symbol::Kind::Data || symbol.isDimension ||
+        symbol.value != value)
+      continue;
+    Type type = element(lowered);
+    if (!type.isInteger(64) && !type.isInteger(32))
+      return emitError(value.getLoc())
+             << "expected sizes of type int64 or int32, but got " << type;
+    readSymbol(getAffineSymbolExpr(position, builder.getContext()), lowered,
+               symbol.index);
+  }
+  return success();
+}
 
 Dims Lowering::dims(Value value) const {
   if (auto found = newDims.find(value); found != newDims.end())
@@ -96,7 +167,7 @@ AffineExpr Lowering::constant(int64_t value) const {
 LaunchBuilder Lowering::launch(Location loc, ArrayRef<Value> inputs,
                                ArrayRef<Result> results) {
   return LaunchBuilder(
-      builder, loc, shapes.getSymbols().size(),
+      builder, loc, getNumSymbols(),
       llvm::map_to_vector(inputs, [&](Value v) { return operand(v); }),
       results);
 }
@@ -106,7 +177,7 @@ Value Lowering::view(Location loc, Value value, ArrayRef<AffineExpr> dims) {
   if (llvm::equal(dims, this->dims(value)))
     return value;
   auto map =
-      AffineMap::get(0, shapes.getSymbols().size(), dims, builder.getContext());
+      AffineMap::get(0, getNumSymbols(), dims, builder.getContext());
   Value result = kernel::ViewOp::create(builder, loc, type, value,
                                         AffineMapAttr::get(map));
   setDims(result, Dims(dims));
@@ -123,12 +194,37 @@ kernel::LaunchOp Lowering::finish(LaunchBuilder &launch, ValueRange values) {
 }
 
 void Lowering::replace(Operation *op, ValueRange values) {
-  for (auto [result, value] : llvm::zip(op->getResults(), values)) {
-    if (unsignedValues.contains(result))
-      unsignedValues.insert(value);
-    originals.try_emplace(value, result);
-    result.replaceAllUsesWith(value);
-  }
+  for (auto [result, value] : llvm::zip(op->getResults(), values))
+    replace(result, value);
+}
+
+void Lowering::replace(Value value, Value by) {
+  if (unsignedValues.contains(value))
+    unsignedValues.insert(by);
+  originals.try_emplace(by, value);
+  replacements[value] = by;
+  value.replaceAllUsesWith(by);
+}
+
+Value Lowering::retype(Location loc, Value value, Type type) {
+  if (value.getType() == type)
+    return value;
+  auto map = AffineMap::get(0, getNumSymbols(), dims(value), type.getContext());
+  Value result = kernel::ViewOp::create(builder, loc, type, value,
+                                        AffineMapAttr::get(map));
+  setDims(result, dims(value));
+  if (unsignedValues.contains(value))
+    unsignedValues.insert(result);
+  return result;
+}
+
+Value Lowering::hostTensor(Location loc, ArrayRef<AffineExpr> elements) {
+  auto map =
+      AffineMap::get(0, getNumSymbols(), elements, builder.getContext());
+  return kernel::HostTensorOp::create(
+      builder, loc,
+      RankedTensorType::get(elements.size(), builder.getI64Type()),
+      AffineMapAttr::get(map));
 }
 
 AffineMap tenon::getBroadcastMap(MLIRContext *context,

@@ -13,8 +13,9 @@ namespace tenon {
 /// What a lowering needs to turn one ONNX operation into kernel-level ones.
 class Lowering {
 public:
-  Lowering(mlir::OpBuilder &builder, const ShapeAnalysis &shapes)
-      : builder(builder), shapes(shapes) {}
+  /// `numReserved` symbols can be added to those of the shapes.
+  Lowering(mlir::OpBuilder &builder, const ShapeAnalysis &shapes,
+           unsigned numReserved);
 
   mlir::OpBuilder &builder;
 
@@ -39,7 +40,36 @@ public:
   /// An expression for a constant.
   mlir::AffineExpr constant(int64_t value) const;
 
-  unsigned getNumSymbols() const { return shapes.getSymbols().size(); }
+  unsigned getNumSymbols() const {
+    return shapes.getSymbols().size() + numReserved;
+  }
+  /// A symbol that data sets and the shapes do not have; one of the reserved.
+  mlir::AffineExpr addSymbol();
+  unsigned getNumAddedSymbols() const { return numAdded; }
+  /// The shapes' symbol that `expr` is, if it stands for a dimension (an element) of
+  /// `value`; else null.
+  const Symbol *findDimension(mlir::AffineExpr expr, mlir::Value value) const;
+  /// From here on `symbol` has the value of an element of `source`, a lowered
+  /// value of 64-bit or 32-bit integers.
+  void readSymbol(mlir::AffineExpr symbol, mlir::Value source,
+                  unsigned element);
+  /// The symbols in `expr` that data sets and that have no value yet.
+  llvm::SmallVector<mlir::AffineExpr> findUnread(mlir::AffineExpr expr) const;
+  /// Reads the symbols that stand for elements of `value` from it, now that
+  /// `lowered` has them.
+  mlir::LogicalResult readElements(mlir::Value value, mlir::Value lowered);
+  /// Takes an operation out; it is destroyed when all are lowered, so that no new
+  /// value has the address of an old one.
+  void retire(mlir::Operation *op) {
+    op->remove();
+    retired.push_back(op);
+  }
+  void destroyRetired();
+  /// What replaced a result or an argument of an onnx region.
+  mlir::Value getLowered(mlir::Value value) const {
+    mlir::Value lowered = replacements.lookup(value);
+    return lowered ? lowered : value;
+  }
   /// x, where `value` is a matrix made by transposing x; else null.
   mlir::Value transposedSource(mlir::Value value) const {
     return transposed.lookup(value);
@@ -61,9 +91,20 @@ public:
   kernel::LaunchOp finish(LaunchBuilder &launch, mlir::ValueRange values);
   /// Replaces the operation's first results by `values`.
   void replace(mlir::Operation *op, mlir::ValueRange values);
+  void replace(mlir::Value value, mlir::Value by);
+  /// `value` with a type that has the same dimensions, static ones or not.
+  mlir::Value retype(mlir::Location loc, mlir::Value value, mlir::Type type);
+  /// An i64 tensor of expressions, made on the host.
+  mlir::Value hostTensor(mlir::Location loc,
+                         llvm::ArrayRef<mlir::AffineExpr> elements);
 
 private:
   const ShapeAnalysis &shapes;
+  unsigned numReserved, numAdded = 0;
+  /// By symbol: whether something has set it.
+  llvm::SmallVector<bool> isRead;
+  llvm::DenseMap<mlir::Value, mlir::Value> replacements;
+  llvm::SmallVector<mlir::Operation *> retired;
   llvm::DenseMap<mlir::Value, Dims> newDims;
   llvm::DenseMap<mlir::Value, mlir::Value> originals; // that a value replaced
   llvm::DenseSet<mlir::Value> unsignedValues;
@@ -85,6 +126,9 @@ mlir::Value multiplyAdd(mlir::OpBuilder &builder, mlir::Location loc,
 mlir::Value convertFloat(mlir::OpBuilder &builder, mlir::Location loc,
                          mlir::Value value, mlir::Type type);
 
+/// Lowers the operations of a block, all but its terminator, and erases them.
+mlir::LogicalResult lowerBlock(mlir::Block &block, Lowering &lowering);
+
 using LoweringFunction = mlir::LogicalResult (*)(mlir::Operation *, Lowering &);
 /// By operation name, `onnx.` included.
 using LoweringTable = llvm::StringMap<LoweringFunction>;
@@ -92,6 +136,7 @@ using LoweringTable = llvm::StringMap<LoweringFunction>;
 void addChannelNormalizationLowerings(LoweringTable &table);
 void addConstantLowerings(LoweringTable &table);
 void addContractionLowerings(LoweringTable &table);
+void addControlFlowLowerings(LoweringTable &table);
 void addConvolutionLowerings(LoweringTable &table);
 void addDeconvolutionLowerings(LoweringTable &table);
 void addElementwiseLowerings(LoweringTable &table);

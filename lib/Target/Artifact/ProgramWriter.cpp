@@ -11,6 +11,8 @@
 using namespace mlir;
 using namespace tenon;
 
+using flatbuffers::Offset;
+
 /// The node names in a location, in order, once each.
 static void collectNames(Location loc, llvm::SetVector<StringRef> &names) {
   if (auto named = dyn_cast<NameLoc>(loc)) {
@@ -96,26 +98,49 @@ LogicalResult ProgramWriter::addOutputs(plan::ReturnOp end) {
   return success();
 }
 
-/// Gives each result of a step its value, at its planned place.
-LogicalResult ProgramWriter::addResults(Operation *op) {
+FailureOr<ArrayAttr> ProgramWriter::getStorage(Operation *op) {
   auto storage = op->getAttrOfType<ArrayAttr>("storage");
   if (!storage)
     return op->emitOpError("expected planned memory, but got no 'storage'");
+  return storage;
+}
+
+FailureOr<uint32_t> ProgramWriter::addPlaced(Value value, Attribute place,
+                                             Operation *op) {
+  if (getElementType(value.getType()) == format::ElementType::undefined)
+    return op->emitOpError("expected a type that artifacts hold, but got ")
+           << value.getType();
+  if (auto output = dyn_cast<plan::OutputAttr>(place))
+    return addValue(value, format::Storage::output, output.getIndex());
+  if (auto heap = dyn_cast<plan::HeapAttr>(place)) {
+    // The file numbers blocks in the order in which values name them.
+    uint32_t block =
+        heapBlocks.try_emplace(heap.getBlock(), heapBlocks.size()).first->second;
+    return addValue(value, format::Storage::heap, block);
+  }
+  uint32_t offset =
+      exprs.add(cast<plan::ArenaAttr>(place).getOffset().getResult(0));
+  return addValue(value, format::Storage::arena, 0, offset);
+}
+
+/// Gives each result of a step its value, at its planned place.
+LogicalResult ProgramWriter::addResults(Operation *op) {
+  FailureOr<ArrayAttr> storage = getStorage(op);
+  if (failed(storage))
+    return failure();
   for (OpResult result : op->getResults()) {
-    if (getElementType(result.getType()) == format::ElementType::undefined)
-      return op->emitOpError("expected a type that artifacts hold, but got ")
-             << result.getType();
-    Attribute place = storage[result.getResultNumber()];
-    if (auto output = dyn_cast<plan::OutputAttr>(place)) {
-      indices[result] =
-          addValue(result, format::Storage::output, output.getIndex());
-      continue;
-    }
-    uint32_t offset =
-        exprs.add(cast<plan::ArenaAttr>(place).getOffset().getResult(0));
-    indices[result] = addValue(result, format::Storage::arena, 0, offset);
+    FailureOr<uint32_t> index =
+        addPlaced(result, (*storage)[result.getResultNumber()], op);
+    if (failed(index))
+      return failure();
+    indices[result] = *index;
   }
   return success();
+}
+
+static int64_t getElementBytes(Value value) {
+  Type element = getElementTypeOrSelf(value.getType());
+  return llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
 }
 
 LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
@@ -141,6 +166,60 @@ LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
                                        /*grid=*/0, /*workspace=*/0,
                                        getNodeName(launch.getLoc()).c_str(),
                                        launch.getNumResults()));
+  return success();
+}
+
+FailureOr<Offset<format::Block>> ProgramWriter::writeBlock(Block &block) {
+  Steps outer = std::exchange(steps, {});
+  for (Operation &op : block.without_terminator())
+    if (failed(addStep(&op)))
+      return failure();
+  Steps inner = std::exchange(steps, std::move(outer));
+  return format::CreateBlockDirect(builder, &inner);
+}
+
+/// What a branch returns is in the result's place already.
+LogicalResult ProgramWriter::addIf(plan::IfOp branch) {
+  auto thenSteps = writeBlock(branch.getThenSteps().front());
+  auto elseSteps = writeBlock(branch.getElseSteps().front());
+  if (failed(thenSteps) || failed(elseSteps) || failed(addResults(branch)))
+    return failure();
+  addAction(format::Action::If,
+            format::CreateIf(builder, indices.lookup(branch.getCondition()),
+                             *thenSteps, *elseSteps));
+  return success();
+}
+
+/// What the body returns is in the place of what is carried already.
+LogicalResult ProgramWriter::addLoop(plan::LoopOp loop) {
+  FailureOr<ArrayAttr> storage = getStorage(loop);
+  if (failed(storage))
+    return failure();
+  bool conditional = bool(loop.getCondition());
+  Block &body = loop.getBody().front();
+  FailureOr<uint32_t> counter =
+      addPlaced(body.getArgument(0), (*storage)[0], loop);
+  if (failed(counter))
+    return failure();
+  indices[body.getArgument(0)] = *counter;
+  for (OpResult result : loop->getResults()) {
+    unsigned number = result.getResultNumber();
+    FailureOr<uint32_t> carried = addPlaced(
+        result, (*storage)[number + (conditional ? 2 : 1)], loop);
+    if (failed(carried))
+      return failure();
+    indices[result] = indices[body.getArgument(number + 1)] = *carried;
+  }
+  uint32_t trips =
+      loop.getTripCount() ? exprs.add(loop.getTripCount()->getResult(0)) : 0;
+  auto steps = writeBlock(body);
+  if (failed(steps))
+    return failure();
+  addAction(format::Action::Loop,
+            format::CreateLoop(
+                builder, conditional ? indices.lookup(loop.getCondition()) : 0,
+                trips, *counter, *steps, conditional,
+                loop.getTripCount().has_value()));
   return success();
 }
 
@@ -179,6 +258,19 @@ LogicalResult ProgramWriter::addStep(Operation *op) {
                                      indices.lookup(copy.getResult())));
         return success();
       })
+      .Case([&](plan::InsertOp insert) -> LogicalResult {
+        if (failed(addResults(insert)))
+          return failure();
+        addAction(format::Action::Insert,
+                  format::CreateInsert(
+                      builder, indices.lookup(insert.getSource()),
+                      indices.lookup(insert.getResult()),
+                      exprs.add(insert.getOffset().getResult(0) *
+                                getElementBytes(insert.getSource()))));
+        return success();
+      })
+      .Case([&](plan::IfOp branch) { return addIf(branch); })
+      .Case([&](plan::LoopOp loop) { return addLoop(loop); })
       .Case([&](plan::ReadSymbolOp read) {
         addAction(format::Action::ReadSymbol,
                   format::CreateReadSymbol(
@@ -188,8 +280,8 @@ LogicalResult ProgramWriter::addStep(Operation *op) {
       })
       .Case([&](plan::ReturnOp end) { return addOutputs(end); })
       .Default([](Operation *op) {
-        return op->emitOpError("expected a step of a straight-line plan, but got "
-                               "an operation that artifacts cannot hold yet");
+        return op->emitOpError("expected a step of a plan, but got an operation "
+                               "that artifacts do not hold");
       });
 }
 

@@ -38,7 +38,16 @@ private:
   mlir::LogicalResult addOutputs(plan::ReturnOp end);
   mlir::LogicalResult addStep(mlir::Operation *op);
   mlir::LogicalResult addLaunch(plan::LaunchOp launch);
+  mlir::LogicalResult addIf(plan::IfOp branch);
+  mlir::LogicalResult addLoop(plan::LoopOp loop);
+  /// The steps of a region, as a block of their own.
+  mlir::FailureOr<flatbuffers::Offset<format::Block>>
+  writeBlock(mlir::Block &block);
   mlir::LogicalResult addResults(mlir::Operation *op);
+  mlir::FailureOr<mlir::ArrayAttr> getStorage(mlir::Operation *op);
+  /// Adds a value at a planned place.
+  mlir::FailureOr<uint32_t> addPlaced(mlir::Value value, mlir::Attribute place,
+                                      mlir::Operation *op);
 
   /// Adds a value; `place` is its input, output, weight or viewed value.
   uint32_t addValue(mlir::Value value, format::Storage storage, uint32_t place,
@@ -61,6 +70,7 @@ private:
   ExprPool exprs;
   std::vector<flatbuffers::Offset<format::Value>> values;
   llvm::DenseMap<mlir::Value, uint32_t> indices;
+  llvm::DenseMap<unsigned, uint32_t> heapBlocks; // of the plan -> of the file
   Tensors inputs, outputs;
   Steps steps;
 };

@@ -173,6 +173,8 @@ static LaunchOp findReader(LaunchOp producer, StringRef &reason) {
   auto consumer = dyn_cast<LaunchOp>(use.getOwner());
   if (!consumer)
     return reason = "its reader is not a launch", nullptr;
+  if (consumer->getBlock() != producer->getBlock())
+    return reason = "its reader may run more often", nullptr;
   if (!isReadByGenericsOnly(
           consumer.getBody().getArgument(use.getOperandNumber())))
     return reason = "its reader does not read it elementwise", nullptr;

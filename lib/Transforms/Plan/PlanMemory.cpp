@@ -1,12 +1,15 @@
-// Places values: outputs in the caller's memory, all others in one arena whose
-// offsets are expressions, so that one plan serves every size of the symbols.
+// Places values: outputs in the caller's memory, values whose size depends on data
+// in blocks that grow, all others in one arena whose offsets are expressions, so
+// that one plan serves every size of the symbols.
 
+#include "Homes.h"
 #include "SizeOrder.h"
 
 #include "dialects/Plan/PlanDialect.h"
 #include "tenon/Transforms/Plan/Passes.h"
 
-#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SmallBitVector.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_PLANMEMORYPASS
@@ -18,18 +21,6 @@ using namespace tenon;
 using namespace tenon::plan;
 
 static constexpr int64_t kAlignment = 64;
-
-/// The value whose bytes `value` shows.
-static Value getRoot(Value value) {
-  while (auto view = value.getDefiningOp<ViewOp>())
-    value = view.getSource();
-  return value;
-}
-
-/// Whether the op writes its results into memory that the plan chooses.
-static bool writesResults(Operation *op) {
-  return isa_and_nonnull<LaunchOp, HostTensorOp, CopyOp>(op);
-}
 
 static AffineExpr getByteSize(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -50,80 +41,181 @@ static AffineExpr roundUp(AffineExpr size) {
 
 namespace {
 
-/// A stretch of the arena that values share one after the other.
-struct Slot {
-  AffineExpr size;
-  unsigned freeAfter; // number of the last step that uses it
+/// What the function knows of its symbols.
+struct Symbols {
+  explicit Symbols(func::FuncOp function)
+      : data(getNumSymbols(function)) {
+    for (unsigned symbol = 0; symbol < getNumSymbols(function); ++symbol)
+      minima.push_back(getSymbolRange(function, symbol).first);
+    function.walk([&](ReadSymbolOp read) { data.set(read.getSymbol()); });
+    markDefined(function);
+  }
+
+  bool dependsOnData(AffineExpr expr) const {
+    bool found = false;
+    expr.walk([&](AffineExpr part) {
+      if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
+        found |= symbol.getPosition() < data.size() &&
+                 data.test(symbol.getPosition());
+    });
+    return found;
+  }
+
+  SmallVector<int64_t> minima;
+
+private:
+  /// The min or max of what data gives depends on data.
+  void markDefined(func::FuncOp function) {
+    auto all = function->getAttrOfType<ArrayAttr>(kSymbolDefsAttr);
+    if (!all)
+      return;
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (auto [index, attribute] : llvm::enumerate(all)) {
+        auto operands =
+            cast<DictionaryAttr>(attribute).getAs<AffineMapAttr>("operands");
+        if (!operands || index >= data.size() || data.test(index) ||
+            llvm::none_of(operands.getValue().getResults(),
+                          [&](AffineExpr e) { return dependsOnData(e); }))
+          continue;
+        data.set(index);
+        changed = true;
+      }
+    }
+  }
+
+  llvm::SmallBitVector data;
 };
 
-/// A value of the arena: the steps that need it, and its slot.
+/// The steps in the order in which they stand; a step with regions has them between
+/// its begin and its end.
+class Timeline {
+public:
+  explicit Timeline(Block &block) { visit(block); }
+
+  unsigned getBegin(Operation *op) const { return spans.lookup(op).first; }
+  unsigned getEnd(Operation *op) const { return spans.lookup(op).second; }
+  /// When the value was needed last for this use: what a region reads from outside
+  /// is needed until the region's step ends, as it may run again.
+  unsigned getUse(Value value, Operation *user) const {
+    Operation *step = value.getParentBlock()->findAncestorOpInBlock(*user);
+    return step == user ? getBegin(user) : getEnd(step);
+  }
+
+private:
+  void visit(Block &block) {
+    for (Operation &op : block) {
+      unsigned begin = next++;
+      if (isa<IfOp, LoopOp>(op))
+        for (Region &region : op.getRegions())
+          visit(region.front());
+      spans[&op] = {begin, next++};
+    }
+  }
+
+  llvm::DenseMap<Operation *, std::pair<unsigned, unsigned>> spans;
+  unsigned next = 0;
+};
+
+/// A stretch of the arena, or a block of the heap, that homes share one after the
+/// other.
+struct Slot {
+  AffineExpr size; // null: of the heap
+  unsigned freeAfter;
+};
+
+/// One home: when it is needed, how large it is, and its slot.
 struct Resident {
-  OpResult value;
-  unsigned begin, end;
+  unsigned begin = ~0u, end = 0;
+  SmallVector<AffineExpr> sizes;
   unsigned slot = 0;
+
+  void extend(unsigned from, unsigned to) {
+    begin = std::min(begin, from);
+    end = std::max(end, to);
+  }
 };
 
 class MemoryPlan {
 public:
-  MemoryPlan(func::FuncOp function, ArrayRef<int64_t> minima)
-      : function(function), minima(minima) {}
+  explicit MemoryPlan(func::FuncOp function)
+      : function(function), context(function.getContext()), symbols(function),
+        homes(function), timeline(function.getBody().front()) {}
 
   void run() {
-    placeOutputs();
+    for (auto [index, home] : llvm::enumerate(homes.getOutputs()))
+      places[home] = OutputAttr::get(context, index);
     findResidents();
-    for (Resident &resident : residents)
-      assignSlot(resident);
-    writeStorage();
+    SmallVector<Resident *> order;
+    for (auto &[home, resident] : residents)
+      order.push_back(&resident);
+    llvm::stable_sort(order, [](Resident *a, Resident *b) {
+      return a->begin < b->begin;
+    });
+    for (Resident *resident : order)
+      assignSlot(*resident);
+    placeResidents();
+    function.walk([&](Operation *op) { writeStorage(op); });
   }
 
 private:
-  /// A returned value goes to the output itself where its bytes are made by a
-  /// step and are in no other output; else it is copied there.
-  void placeOutputs() {
-    auto end = cast<ReturnOp>(function.getBody().front().getTerminator());
-    OpBuilder builder(end);
-    for (OpOperand &operand : end->getOpOperands()) {
-      unsigned index = operand.getOperandNumber();
-      Value root = getRoot(operand.get());
-      if (!writesResults(root.getDefiningOp()) || outputs.contains(root)) {
-        operand.set(CopyOp::create(builder, end.getLoc(),
-                                   operand.get().getType(), operand.get(),
-                                   /*storage=*/ArrayAttr()));
-        root = operand.get();
-      }
-      outputs[root] = index;
-    }
+  /// Notes that `value` is written at `made`, and read where it is used.
+  void addValue(Value value, unsigned made) {
+    Value home = homes.get(value);
+    if (places.contains(home))
+      return;
+    Resident &resident = residents[home];
+    resident.extend(made, made);
+    resident.sizes.push_back(getByteSize(value));
   }
 
   void findResidents() {
-    llvm::DenseMap<Value, unsigned> indices;
-    for (auto [step, op] :
-         llvm::enumerate(function.getBody().front().getOperations())) {
-      for (Value operand : op.getOperands()) {
-        auto known = indices.find(getRoot(operand));
-        if (known != indices.end())
-          residents[known->second].end = step;
+    function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+      unsigned begin = timeline.getBegin(op);
+      if (isa<LaunchOp, HostTensorOp, CopyOp, IfOp, InsertOp>(op))
+        for (Value result : op->getResults())
+          addValue(result, begin);
+      if (auto loop = dyn_cast<LoopOp>(op)) {
+        addValue(loop.getBody().getArgument(0), begin);
+        for (Value home : loop->getOperands())
+          if (auto known = residents.find(homes.get(home));
+              known != residents.end())
+            known->second.extend(begin, timeline.getEnd(op));
+        residents[homes.get(loop.getBody().getArgument(0))].extend(
+            begin, timeline.getEnd(op));
       }
-      if (!writesResults(&op))
-        continue;
-      for (OpResult result : op.getResults())
-        if (!outputs.contains(result)) {
-          indices[result] = residents.size();
-          residents.push_back({result, unsigned(step), unsigned(step)});
+      for (Value operand : op->getOperands())
+        if (auto known = residents.find(homes.get(operand));
+            known != residents.end()) {
+          unsigned use = timeline.getUse(getRoot(operand), op);
+          known->second.extend(use, use);
         }
-    }
+    });
+  }
+
+  /// The largest of the sizes; null where none is, or data decides.
+  AffineExpr getSize(const Resident &resident) const {
+    for (AffineExpr size : resident.sizes)
+      if (llvm::all_of(resident.sizes, [&](AffineExpr other) {
+            return !symbols.dependsOnData(other) &&
+                   isAtMost(other, size, symbols.minima);
+          }))
+        return size;
+    return nullptr;
   }
 
   /// The first free slot that is large enough, preferring one of equal size;
-  /// else a free one that may grow; else a new one.
+  /// else a free one that may grow; else a new one. Blocks of the heap all may.
   void assignSlot(Resident &resident) {
-    AffineExpr size = getByteSize(resident.value);
+    AffineExpr size = getSize(resident);
     std::optional<unsigned> choice;
     auto consider = [&](llvm::function_ref<bool(AffineExpr)> fits) {
       for (unsigned index = 0; index < slots.size() && !choice; ++index)
-        if (slots[index].freeAfter < resident.begin && fits(slots[index].size))
+        if (slots[index].freeAfter < resident.begin &&
+            !slots[index].size == !size && (!size || fits(slots[index].size)))
           choice = index;
     };
+    ArrayRef<int64_t> minima = symbols.minima;
     consider([&](AffineExpr slot) { return slot == size; });
     consider([&](AffineExpr slot) { return isAtMost(size, slot, minima); });
     consider([&](AffineExpr slot) { return isAtMost(slot, size, minima); });
@@ -132,7 +224,7 @@ private:
       slots.push_back({size, 0});
     }
     Slot &slot = slots[*choice];
-    if (!isAtMost(size, slot.size, minima))
+    if (size && !isAtMost(size, slot.size, minima))
       slot.size = size;
     slot.freeAfter = resident.end;
     resident.slot = *choice;
@@ -142,34 +234,47 @@ private:
     return AffineMap::get(0, getNumSymbols(function), expr);
   }
 
-  void writeStorage() {
-    AffineExpr total = getAffineConstantExpr(0, function.getContext());
-    SmallVector<Attribute> places;
+  void placeResidents() {
+    AffineExpr total = getAffineConstantExpr(0, context);
+    unsigned block = 0;
+    SmallVector<Attribute> bySlot;
     for (Slot &slot : slots) {
-      places.push_back(ArenaAttr::get(function.getContext(), makeMap(total)));
+      if (!slot.size) {
+        bySlot.push_back(HeapAttr::get(context, block++));
+        continue;
+      }
+      bySlot.push_back(ArenaAttr::get(context, makeMap(total)));
       total = total + roundUp(slot.size);
     }
-    llvm::DenseMap<Value, Attribute> storage;
-    for (Resident &resident : residents)
-      storage[resident.value] = places[resident.slot];
-    for (auto [value, index] : outputs)
-      storage[value] = OutputAttr::get(function.getContext(), index);
-
-    Builder builder(function.getContext());
-    for (Operation &op : function.getBody().front())
-      if (writesResults(&op))
-        op.setAttr("storage",
-                   builder.getArrayAttr(llvm::map_to_vector(
-                       op.getResults(),
-                       [&](Value value) { return storage.lookup(value); })));
+    for (auto &[home, resident] : residents)
+      places[home] = bySlot[resident.slot];
     function->setAttr(kArenaSizeAttr, AffineMapAttr::get(makeMap(total)));
   }
 
+  void writeStorage(Operation *op) {
+    SmallVector<Value> values;
+    if (auto loop = dyn_cast<LoopOp>(op)) {
+      values.push_back(loop.getBody().getArgument(0));
+      if (loop.getCondition())
+        values.push_back(homes.getCondition(loop));
+    } else if (!isa<LaunchOp, HostTensorOp, CopyOp, IfOp, InsertOp>(op)) {
+      return;
+    }
+    llvm::append_range(values, op->getResults());
+    op->setAttr("storage",
+                ArrayAttr::get(context, llvm::map_to_vector(values, [&](Value v) {
+                                 return places.lookup(homes.get(v));
+                               })));
+  }
+
   func::FuncOp function;
-  ArrayRef<int64_t> minima;
-  llvm::DenseMap<Value, unsigned> outputs; // root -> index of the output
-  SmallVector<Resident> residents;
+  MLIRContext *context;
+  Symbols symbols;
+  Homes homes; // inserts copies, so it comes before the timeline
+  Timeline timeline;
+  llvm::MapVector<Value, Resident> residents; // by home
   SmallVector<Slot> slots;
+  llvm::DenseMap<Value, Attribute> places; // by home
 };
 
 struct PlanMemory final : tenon::impl::PlanMemoryPassBase<PlanMemory> {
@@ -177,30 +282,25 @@ struct PlanMemory final : tenon::impl::PlanMemoryPassBase<PlanMemory> {
     func::FuncOp function = getOperation();
     if (function.isExternal())
       return;
-    for (Operation &op : function.getBody().front())
-      if (failed(checkStep(&op)))
-        return signalPassFailure();
-    SmallVector<int64_t> minima = getSymbolMinima();
-    MemoryPlan(function, minima).run();
+    WalkResult checked = function.getBody().walk([&](Operation *op) {
+      return failed(checkStep(op)) ? WalkResult::interrupt()
+                                   : WalkResult::advance();
+    });
+    if (checked.wasInterrupted())
+      return signalPassFailure();
+    MemoryPlan(function).run();
   }
 
   LogicalResult checkStep(Operation *op) {
-    if (isa<IfOp, LoopOp>(op) || !isa<PlanDialect>(op->getDialect()))
-      return op->emitOpError("expected a step of a straight-line plan, but got "
-                             "an operation that memory is not planned for");
+    if (!isa<PlanDialect>(op->getDialect()))
+      return op->emitOpError("expected a step of a plan, but got an operation "
+                             "that memory is not planned for");
     for (Type type : op->getResultTypes())
       if (!cast<RankedTensorType>(type).getElementType().isIntOrFloat())
         return op->emitOpError("expected elements that are integers or floats, "
                                "but got ")
                << type;
     return success();
-  }
-
-  SmallVector<int64_t> getSymbolMinima() {
-    SmallVector<int64_t> minima;
-    for (unsigned symbol = 0; symbol < getNumSymbols(getOperation()); ++symbol)
-      minima.push_back(getSymbolRange(getOperation(), symbol).first);
-    return minima;
   }
 };
 

@@ -62,7 +62,7 @@ func.func @launch_without_a_place(%x: tensor<4xf32>) {
 
 // launch-C4: a place is in the arena or an output.
 func.func @launch_to_nowhere(%x: tensor<4xf32>) {
-  // expected-error @below {{expected a place in the arena or an output, but got 1 : i64}}
+  // expected-error @below {{expected a place in the arena, the heap or an output, but got 1 : i64}}
   %0 = plan.launch @k(%x) symbols affine_map<() -> ()> dims [affine_map<() -> (4)>]
       storage [1] : (tensor<4xf32>) -> tensor<4xf32>
   return
@@ -162,7 +162,7 @@ func.func @if_without_dims(%c: tensor<i1>, %x: tensor<4xf32>) {
 // loop-C1: the body takes the count and what is carried.
 func.func @loop_without_count(%x: tensor<4xf32>) {
   // expected-error @below {{expected a body of the count and each carried value}}
-  %0 = plan.loop carries %x : tensor<4xf32> dims [affine_map<() -> (4)>] -> tensor<4xf32> do {
+  %0 = plan.loop trips affine_map<() -> (2)> carries %x : tensor<4xf32> dims [affine_map<() -> (4)>] -> tensor<4xf32> do {
   ^bb0(%v: tensor<4xf32>):
     plan.return %v : tensor<4xf32>
   }
@@ -174,7 +174,7 @@ func.func @loop_without_count(%x: tensor<4xf32>) {
 // loop-C2: the body returns what is carried.
 func.func @loop_drops_a_value(%x: tensor<4xf32>) {
   // expected-error @below {{expected the body to return the condition and each carried value}}
-  %0 = plan.loop carries %x : tensor<4xf32> dims [affine_map<() -> (4)>] -> tensor<4xf32> do {
+  %0 = plan.loop trips affine_map<() -> (2)> carries %x : tensor<4xf32> dims [affine_map<() -> (4)>] -> tensor<4xf32> do {
   ^bb0(%count: tensor<i64>, %v: tensor<4xf32>):
     plan.return
   }
@@ -186,7 +186,7 @@ func.func @loop_drops_a_value(%x: tensor<4xf32>) {
 // loop-C3: each result has its dimensions.
 func.func @loop_without_dims(%x: tensor<4xf32>) {
   // expected-error @below {{expected 1 maps in 'dims', but got 0}}
-  %0 = plan.loop carries %x : tensor<4xf32> dims [] -> tensor<4xf32> do {
+  %0 = plan.loop trips affine_map<() -> (2)> carries %x : tensor<4xf32> dims [] -> tensor<4xf32> do {
   ^bb0(%count: tensor<i64>, %v: tensor<4xf32>):
     plan.return %v : tensor<4xf32>
   }
@@ -202,6 +202,48 @@ func.func @loop_with_two_trip_counts() {
   ^bb0(%count: tensor<i64>):
     plan.return
   }
+  return
+}
+
+// -----
+
+// loop-C5: something ends a loop.
+func.func @loop_without_end() {
+  // expected-error @below {{expected a condition or a trip count, but got neither}}
+  plan.loop carries dims [] do {
+  ^bb0(%count: tensor<i64>):
+    plan.return
+  }
+  return
+}
+
+// -----
+
+// insert-C1: one element type.
+func.func @insert_of_another_type(%row: tensor<4xf64>, %rows: tensor<2x4xf32>) {
+  // expected-error @below {{expected elements of type 'f32', but got 'tensor<4xf64>'}}
+  %0 = plan.insert %row into %rows at affine_map<() -> (0)> dims affine_map<() -> (2, 4)>
+      : tensor<4xf64> into tensor<2x4xf32> -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+// insert-C2: each dimension is said.
+func.func @insert_without_dims(%row: tensor<4xf32>, %rows: tensor<2x4xf32>) {
+  // expected-error @below {{expected 2 dimensions, but got 1}}
+  %0 = plan.insert %row into %rows at affine_map<() -> (0)> dims affine_map<() -> (8)>
+      : tensor<4xf32> into tensor<2x4xf32> -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+// insert-C3: there is one offset.
+func.func @insert_at_two_places(%row: tensor<4xf32>, %rows: tensor<2x4xf32>) {
+  // expected-error @below {{expected one offset, but got 2}}
+  %0 = plan.insert %row into %rows at affine_map<() -> (0, 4)> dims affine_map<() -> (2, 4)>
+      : tensor<4xf32> into tensor<2x4xf32> -> tensor<2x4xf32>
   return
 }
 

@@ -31,7 +31,7 @@ func.func @steps(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0)>}
 // CHECK:         plan.if %{{.+}} dims [#{{.+}}] : tensor<i1> -> tensor<4xf32> then {
 // CHECK:         } else {
 // CHECK:         plan.loop while %{{.+}} : tensor<i1> trips #{{.+}} carries %{{.+}} : tensor<4xf32> dims [#{{.+}}] -> tensor<4xf32> do {
-// CHECK:         plan.loop carries dims [] do {
+// CHECK:         plan.loop trips #{{.+}} carries dims [] do {
 func.func @regions(%c: tensor<i1>, %a: tensor<4xf32>, %b: tensor<4xf32>) -> tensor<4xf32> {
   %0 = plan.if %c dims [affine_map<() -> (4)>] : tensor<i1> -> tensor<4xf32> then {
     plan.return %a : tensor<4xf32>
@@ -43,9 +43,19 @@ func.func @regions(%c: tensor<i1>, %a: tensor<4xf32>, %b: tensor<4xf32>) -> tens
   ^bb0(%count: tensor<i64>, %v: tensor<4xf32>):
     plan.return %c, %v : tensor<i1>, tensor<4xf32>
   }
-  plan.loop carries dims [] do {
+  plan.loop trips affine_map<() -> (2)> carries dims [] do {
   ^bb0(%count: tensor<i64>):
     plan.return
   }
   plan.return %1 : tensor<4xf32>
+}
+
+// Rows are written into a place that grows.
+// CHECK-LABEL: func @insert
+// CHECK:         plan.insert %{{.+}} into %{{.+}} at #{{.+}} dims #{{.+}} storage [#plan.heap<0>] : tensor<4xf32> into tensor<?x4xf32> -> tensor<?x4xf32>
+func.func @insert(%row: tensor<4xf32>, %rows: tensor<?x4xf32> {tenon.dims = affine_map<()[s0] -> (s0, 4)>})
+    attributes {tenon.symbols = ["n"]} {
+  %0 = plan.insert %row into %rows at affine_map<()[s0] -> (s0 * 4)> dims affine_map<()[s0] -> (s0 + 1, 4)>
+      storage [#plan.heap<0>] : tensor<4xf32> into tensor<?x4xf32> -> tensor<?x4xf32>
+  plan.return
 }

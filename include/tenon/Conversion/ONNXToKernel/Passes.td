@@ -23,6 +23,10 @@ def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp
     }
     ```
 
+    `If`, `Loop` and `Scan` become `plan.if` and `plan.loop`, which are the host's
+    steps at the kernel level too. A size that is known only when data is there is a
+    symbol that a `plan.read_symbol` sets.
+
     Before: functions after `onnx-infer-shapes`: every tensor is ranked.
     After:  no operation of the `onnx` dialect; unsigned integers are signless
             and marked `tenon.unsigned` on arguments and results.
@@ -32,7 +36,8 @@ def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp
   let dependentDialects = [
     "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
     "mlir::math::MathDialect", "mlir::scf::SCFDialect",
-    "mlir::tensor::TensorDialect", "tenon::kernel::KernelDialect"
+    "mlir::tensor::TensorDialect", "tenon::kernel::KernelDialect",
+    "tenon::plan::PlanDialect"
   ];
 }
 

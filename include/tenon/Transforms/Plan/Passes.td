@@ -10,7 +10,12 @@ def PlanMemoryPass : Pass<"plan-memory", "mlir::func::FuncOp"> {
     that cannot be (an argument, a weight, the same value twice) gets a `plan.copy`.
     All others get a place in the arena: a value takes over the place of a dead one
     when the sizes compare for all values of the symbols (within their ranges). A place
-    begins at a multiple of 64 bytes.
+    begins at a multiple of 64 bytes. A value whose size depends on data gets a block
+    of the heap, which grows while the plan runs, and shares it in the same way.
+
+    A branch leaves its value in the place of the result, and a loop's body what it
+    returns in the place of what is carried: it is made there or copied. What a loop's
+    body reads from outside keeps its place until the loop ends.
 
     ```mlir
     %0 = plan.launch @k(%x) ... : (tensor<?xf32>) -> tensor<?xf32>
@@ -22,9 +27,9 @@ def PlanMemoryPass : Pass<"plan-memory", "mlir::func::FuncOp"> {
     plan.return %1 : tensor<?xf32>
     ```
 
-    Before: a straight-line function of plan-level operations.
-    After:  each result of a launch, host tensor or copy has `storage`; the function
-            has `plan.arena_size`, the arena's bytes over its symbols.
+    Before: a function of plan-level operations.
+    After:  each launch, host tensor, copy, insert, branch and loop has `storage`; the
+            function has `plan.arena_size`, the arena's bytes over its symbols.
     Numerics: bit-exact.
   }];
   let dependentDialects = ["tenon::plan::PlanDialect"];
