@@ -30,6 +30,8 @@ void tenon::buildONNXPipeline(OpPassManager &passes) {
     return inferResultTypes(op, types);
   };
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
+  passes.addNestedPass<func::FuncOp>(createExpandFunctionsPass());
+  passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
 }
 
 void tenon::buildONNXToKernelPipeline(OpPassManager &passes) {
@@ -63,7 +65,8 @@ public:
       return failure();
     if (options.emit == Level::onnx)
       return print();
-    if (isONNX && failed(runPasses("onnx to kernel", buildONNXToKernelPipeline)))
+    if (isONNX &&
+        failed(runPasses("onnx to kernel", buildONNXToKernelPipeline)))
       return failure();
     if (options.emit == Level::kernel)
       return print();

@@ -2,6 +2,8 @@
 
 #include "tenon/Pipelines/Dialects.h"
 
+#include "OperatorLowerings.h"
+
 #include "dialects/Kernel/KernelDialect.h"
 #include "dialects/ONNX/ONNXDialect.h"
 #include "dialects/Plan/PlanDialect.h"
@@ -16,8 +18,9 @@
 using namespace mlir;
 
 void tenon::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
-                  math::MathDialect, scf::SCFDialect, tensor::TensorDialect,
-                  kernel::KernelDialect, onnx::ONNXDialect,
-                  plan::PlanDialect>();
+  registry
+      .insert<arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
+              math::MathDialect, scf::SCFDialect, tensor::TensorDialect,
+              kernel::KernelDialect, onnx::ONNXDialect, plan::PlanDialect>();
+  registerOperatorLowerings(registry);
 }

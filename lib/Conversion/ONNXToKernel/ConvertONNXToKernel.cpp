@@ -1,6 +1,7 @@
 // The pass: asks the shapes once, then turns operations into kernel-level ones
 // in program order. What no lowering takes is an error that names the node.
 
+#include "tenon/Conversion/ONNXToKernel/Lowerings.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 
 #include "Lowering.h"
@@ -40,6 +41,10 @@ static const LoweringTable &getLowerings() {
     return all;
   }();
   return table;
+}
+
+bool tenon::hasLowering(Operation *op) {
+  return getLowerings().contains(op->getName().getStringRef());
 }
 
 /// A signless type for an unsigned one, else null.
@@ -123,8 +128,8 @@ static LogicalResult checkElementTypes(Operation *op) {
     return isa<Float16Type, BFloat16Type, Float32Type, Float64Type, NoneType>(
         element);
   };
-  for (TypeRange types : {TypeRange(op->getOperandTypes()),
-                          TypeRange(op->getResultTypes())})
+  for (TypeRange types :
+       {TypeRange(op->getOperandTypes()), TypeRange(op->getResultTypes())})
     for (Type type : types)
       if (isa<TensorType>(type) && !isKnown(type))
         return op->emitOpError("expected elements of 8 to 64 bits in a type "
@@ -176,7 +181,8 @@ LogicalResult tenon::lowerBlock(Block &block, Lowering &lowering) {
       operations.push_back(&op);
   for (Operation *op : operations) {
     lowering.builder.setInsertionPoint(op);
-    if (failed(lowerOperation(op, lowering)) || failed(checkSizes(op, lowering)))
+    if (failed(lowerOperation(op, lowering)) ||
+        failed(checkSizes(op, lowering)))
       return failure();
     for (Value result : op->getResults())
       if (failed(lowering.readElements(result, lowering.getLowered(result))))

@@ -63,6 +63,8 @@ static LogicalResult lowerConcat(Operation *op, Lowering &lowering) {
   AffineExpr offset = lowering.constant(0);
   for (auto [index, input] : llvm::enumerate(inputs)) {
     Dims piece = lowering.dims(input);
+    if (piece[axis] == lowering.constant(0))
+      continue; // it would begin where the result ends
     SmallVector<OpFoldResult> offsets(dims.size(), builder.getIndexAttr(0));
     SmallVector<OpFoldResult> strides(dims.size(), builder.getIndexAttr(1));
     SmallVector<OpFoldResult> sizes;

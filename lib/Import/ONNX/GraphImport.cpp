@@ -29,8 +29,8 @@ GraphImporter::GraphImporter(const ::onnx::ModelProto &model,
 
 LogicalResult GraphImporter::checkFunctions() {
   for (const auto &function : model.functions()) {
-    std::string key = canonicalDomain(function.domain()).str() + "::" +
-                      function.name() + "::" + function.overload();
+    std::string key = canonicalDomain(function.domain()).str() +
+                      "::" + function.name() + "::" + function.overload();
     if (!functions.try_emplace(key, &function).second)
       return emitError() << "expected one function " << key
                          << ", but got another";
@@ -98,10 +98,8 @@ LogicalResult GraphImporter::importInputs(func::FuncOp func, Scope &scope) {
         edgeType(context, input, "input", [&] { return emitError(); });
     if (failed(type))
       return failure();
-    Location loc =
-        NameLoc::get(builder.getStringAttr(input.name()), fileLoc);
-    if (!scope.values
-             .try_emplace(input.name(), entry->addArgument(*type, loc))
+    Location loc = NameLoc::get(builder.getStringAttr(input.name()), fileLoc);
+    if (!scope.values.try_emplace(input.name(), entry->addArgument(*type, loc))
              .second)
       return emitError() << "expected one input '" << input.name()
                          << "', but got another";
@@ -111,8 +109,7 @@ LogicalResult GraphImporter::importInputs(func::FuncOp func, Scope &scope) {
       list.append("onnx.dims", dimNames(builder, input));
     attributes.push_back(list.getDictionary(context));
   }
-  func.setFunctionType(
-      builder.getFunctionType(entry->getArgumentTypes(), {}));
+  func.setFunctionType(builder.getFunctionType(entry->getArgumentTypes(), {}));
   func.setAllArgAttrs(attributes);
   return success();
 }
@@ -120,7 +117,8 @@ LogicalResult GraphImporter::importInputs(func::FuncOp func, Scope &scope) {
 /// Before any node, so that a model with maps is refused for them.
 LogicalResult GraphImporter::checkOutputs() {
   for (const ValueInfoProto &output : model.graph().output())
-    if (failed(edgeType(context, output, "output", [&] { return emitError(); })))
+    if (failed(
+            edgeType(context, output, "output", [&] { return emitError(); })))
       return failure();
   return success();
 }
@@ -151,8 +149,8 @@ LogicalResult GraphImporter::finishOutputs(func::FuncOp func, Scope &scope) {
     attributes.push_back(list.getDictionary(context));
   }
   func::ReturnOp::create(builder, fileLoc, outputs);
-  func.setFunctionType(builder.getFunctionType(
-      func.getArgumentTypes(), ValueRange(outputs).getTypes()));
+  func.setFunctionType(builder.getFunctionType(func.getArgumentTypes(),
+                                               ValueRange(outputs).getTypes()));
   func.setAllResultAttrs(attributes);
   return success();
 }
@@ -217,6 +215,13 @@ FailureOr<Value> GraphImporter::lookup(StringRef name, Scope &scope) {
   return Value();
 }
 
+bool GraphImporter::isAbsent(StringRef name, const Scope &scope) const {
+  for (const Scope *current = &scope; current; current = current->parent)
+    if (current->values.contains(name))
+      return true;
+  return false;
+}
+
 LogicalResult GraphImporter::define(StringRef name, Value value, Scope &scope,
                                     const Node &node) {
   if (!value)
@@ -228,8 +233,8 @@ LogicalResult GraphImporter::define(StringRef name, Value value, Scope &scope,
   return success();
 }
 
-/// The type of argument `index` of a loop's body where the model does not say it:
-/// an outer operand's element type, of unknown shape.
+/// The type of argument `index` of a loop's body where the model does not say
+/// it: an outer operand's element type, of unknown shape.
 static Type bodyArgumentType(const Node &node, unsigned index,
                              Builder &builder) {
   if (node.op == "Loop" && index == 0) // the iteration number

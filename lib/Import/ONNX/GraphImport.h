@@ -36,9 +36,13 @@ public:
 
   mlir::LogicalResult importMain(llvm::StringRef name);
 
-private:
   using Values = llvm::SmallVectorImpl<mlir::Value>;
+  /// The nodes of a function that `node` calls, where `at` stands.
+  mlir::LogicalResult importBody(const ::onnx::FunctionProto &function,
+                                 const Node &node, mlir::OpBuilder &at,
+                                 Values &results);
 
+private:
   mlir::LogicalResult checkFunctions();
   mlir::LogicalResult importInputs(mlir::func::FuncOp func, Scope &scope);
   mlir::LogicalResult checkOutputs();
@@ -63,6 +67,8 @@ private:
                                    mlir::Region &region, const Node &node,
                                    Scope &parent);
   mlir::LogicalResult checkVersion(Node &node, Scope &scope);
+  /// Whether a function's caller left the value out.
+  bool isAbsent(llvm::StringRef name, const Scope &scope) const;
   /// The value, made from an initializer if need be; null if there is none.
   mlir::FailureOr<mlir::Value> lookup(llvm::StringRef name, Scope &scope);
   mlir::FailureOr<mlir::Value> materialize(llvm::StringRef name, Scope &scope);

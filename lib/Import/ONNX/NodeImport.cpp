@@ -17,8 +17,8 @@ constexpr unsigned kMaxDepth = 64;
 /// The mnemonic of an operator, or "" if its domain has none.
 static std::string mnemonicOf(StringRef domain, StringRef op) {
   // ONNX Runtime's own operators that exporters write in either domain.
-  if (domain == "com.microsoft" && (op == "SimplifiedLayerNormalization" ||
-                                    op == "LayerNormalization"))
+  if (domain == "com.microsoft" &&
+      (op == "SimplifiedLayerNormalization" || op == "LayerNormalization"))
     domain = "";
   StringRef prefix = llvm::StringSwitch<StringRef>(domain)
                          .Case("", "onnx.")
@@ -51,9 +51,8 @@ LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
     name = proto.output(i);
   name = scope.prefix + name;
   auto opset = scope.opsets->find(domain);
-  std::string version = opset == scope.opsets->end()
-                            ? "none"
-                            : std::to_string(opset->second);
+  std::string version =
+      opset == scope.opsets->end() ? "none" : std::to_string(opset->second);
   Node node{"'" + name + "' (" + proto.op_type() + ", domain '" +
                 (domain.empty() ? "ai.onnx" : domain.str()) + "', version " +
                 version + ")",
@@ -87,10 +86,9 @@ LogicalResult GraphImporter::readNode(const NodeProto &proto, Scope &scope,
       FailureOr<Value> found = lookup(input, scope);
       if (failed(found))
         return failure();
-      if (!*found)
-        return node.emitError()
-               << "expected a value '" << input
-               << "' defined before the node, but got none";
+      if (!*found && !isAbsent(input, scope))
+        return node.emitError() << "expected a value '" << input
+                                << "' defined before the node, but got none";
       value = *found;
     }
     node.inputs.push_back(value);
@@ -136,8 +134,8 @@ static LogicalResult checkTensors(const Node &node) {
     auto type = input ? dyn_cast<TensorType>(input.getType()) : nullptr;
     bool number = type && !isa<tenon::onnx::StringType>(type.getElementType());
     if (input && !number && !scans)
-      return node.emitError() << "expected tensors of numbers, but got "
-                              << input.getType();
+      return node.emitError()
+             << "expected tensors of numbers, but got " << input.getType();
   }
   return success();
 }
@@ -169,9 +167,8 @@ LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
 /// does not have.
 LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
   std::string mnemonic = mnemonicOf(node.domain, node.op);
-  bool known =
-      !mnemonic.empty() &&
-      RegisteredOperationName::lookup(mnemonic, context).has_value();
+  bool known = !mnemonic.empty() &&
+               RegisteredOperationName::lookup(mnemonic, context).has_value();
   auto opset = scope.opsets->find(node.domain);
   bool standard = node.domain.empty() || node.domain == "ai.onnx.ml";
   std::optional<SchemaInfo> schema;
@@ -187,13 +184,15 @@ LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
     // A deprecated form that a newer opset has under the same name is upgraded.
     if (schema && schema->deprecated && node.domain.empty() &&
         findSchema(node.domain, node.op, kNewestOpset)->deprecated)
-      return node.emitError() << "expected an operator of this version, but got "
-                                 "one that is no longer in it";
+      return node.emitError()
+             << "expected an operator of this version, but got "
+                "one that is no longer in it";
   }
-  bool contrib = node.domain.empty() && node.op == "SimplifiedLayerNormalization";
+  bool contrib =
+      node.domain.empty() && node.op == "SimplifiedLayerNormalization";
   if (!known && !(standard && schema && node.op == "Constant"))
-    return node.emitError() << "expected a supported operator, but got '"
-                            << node.op << "'";
+    return node.emitError()
+           << "expected a supported operator, but got '" << node.op << "'";
   if (!schema)
     return standard && !contrib
                ? LogicalResult(node.emitError()
@@ -222,25 +221,23 @@ LogicalResult GraphImporter::emitConstant(Node &node, Values &results) {
   };
   Type text = tenon::onnx::StringType::get(context);
   if (isa<IntegerAttr, FloatAttr>(value)) {
-    tensor =
-        DenseElementsAttr::get(tensorType({}, tensor.getType()), value);
+    tensor = DenseElementsAttr::get(tensorType({}, tensor.getType()), value);
   } else if (auto ints = dyn_cast<DenseI64ArrayAttr>(value)) {
     tensor = builder.getI64TensorAttr(ints.asArrayRef());
   } else if (auto floats = dyn_cast<DenseF32ArrayAttr>(value)) {
     tensor = DenseElementsAttr::get(
         tensorType(floats.size(), builder.getF32Type()), floats.asArrayRef());
   } else if (auto string = dyn_cast<StringAttr>(value)) {
-    tensor = DenseStringElementsAttr::get(tensorType({}, text),
-                                          string.getValue());
+    tensor =
+        DenseStringElementsAttr::get(tensorType({}, text), string.getValue());
   } else if (auto array = dyn_cast<ArrayAttr>(value)) {
     SmallVector<StringRef> strings(array.getAsValueRange<StringAttr>());
-    tensor = DenseStringElementsAttr::get(
-        tensorType(strings.size(), text), strings);
+    tensor =
+        DenseStringElementsAttr::get(tensorType(strings.size(), text), strings);
   }
   if (!tensor || !isa<RankedTensorType>(tensor.getType()))
     return node.emitError() << "expected a tensor, but got " << value;
-  results.push_back(
-      tenon::onnx::ConstantOp::create(builder, node.loc, tensor));
+  results.push_back(tenon::onnx::ConstantOp::create(builder, node.loc, tensor));
   return success();
 }
 
@@ -273,14 +270,14 @@ LogicalResult GraphImporter::emitNode(Node &node, Scope &scope,
   auto *interface =
       info ? info->getInterface<tenon::onnx::NodeInterface>() : nullptr;
   if (!interface)
-    return node.emitError() << "expected a supported operator, but got '"
-                            << node.op << "'";
+    return node.emitError()
+           << "expected a supported operator, but got '" << node.op << "'";
   llvm::sort(node.graphs);
   SmallVector<Type> types =
       placeholders(node, interface->getOutputSignature(), builder);
-  Operation *op = tenon::onnx::buildNode(builder, node.loc, mnemonic,
-                                         node.inputs, types, node.attributes,
-                                         node.graphs.size());
+  Operation *op =
+      tenon::onnx::buildNode(builder, node.loc, mnemonic, node.inputs, types,
+                             node.attributes, node.graphs.size());
   if (!op)
     return node.emitError()
            << "expected inputs and outputs that fit '"
@@ -294,17 +291,23 @@ LogicalResult GraphImporter::emitNode(Node &node, Scope &scope,
   // Attributes and regions must fit before ONNX's code looks at them.
   if (failed(info->verifyInvariants(op)) || failed(setInferredTypes(op, node)))
     return failure();
-  auto positions =
-      cast<tenon::onnx::NodeInterface>(op).getOnnxOutputs();
+  auto positions = cast<tenon::onnx::NodeInterface>(op).getOnnxOutputs();
   positions.resize(node.outputs.size());
   results.append(positions.begin(), positions.end());
   return success();
 }
 
+LogicalResult GraphImporter::importBody(const ::onnx::FunctionProto &function,
+                                        const Node &node, OpBuilder &at,
+                                        Values &results) {
+  builder.restoreInsertionPoint(at.saveInsertionPoint());
+  Scope none;
+  return inlineFunction(function, node, none, results);
+}
+
 LogicalResult
 GraphImporter::inlineFunction(const ::onnx::FunctionProto &function,
-                              const Node &node, Scope &outer,
-                              Values &results) {
+                              const Node &node, Scope &outer, Values &results) {
   if (!node.graphs.empty())
     return node.emitError() << "expected a call of a function without graph "
                                "attributes, but got '"
@@ -328,8 +331,7 @@ GraphImporter::inlineFunction(const ::onnx::FunctionProto &function,
   scope.opsets = &functionOpsets;
   scope.bindings = &bindings;
   scope.depth = outer.depth + 1;
-  scope.prefix =
-      cast<NameLoc>(node.loc).getName().getValue().str() + "/";
+  scope.prefix = cast<NameLoc>(node.loc).getName().getValue().str() + "/";
   if (node.inputs.size() > size_t(function.input_size()))
     return node.emitError() << "expected at most " << function.input_size()
                             << " inputs, but got " << node.inputs.size();
@@ -337,8 +339,13 @@ GraphImporter::inlineFunction(const ::onnx::FunctionProto &function,
     scope.values[name] = node.input(index);
   if (failed(importNodes(function.node(), scope)))
     return failure();
-  for (const std::string &name : function.output()) {
+  for (auto [index, name] : llvm::enumerate(function.output())) {
     auto value = scope.values.find(name);
+    bool wanted = index < node.outputs.size() && node.outputs[index];
+    if (value == scope.values.end() && !wanted) {
+      results.push_back(nullptr);
+      continue;
+    }
     if (value == scope.values.end())
       return node.emitError() << "expected the function to define '" << name
                               << "', but got no such value";

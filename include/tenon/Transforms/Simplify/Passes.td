@@ -66,4 +66,28 @@ def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
   }];
 }
 
+def ExpandFunctionsPass : Pass<"onnx-expand-functions", "mlir::func::FuncOp"> {
+  let summary = "Expands operators without a lowering by their function bodies";
+  let description = [{
+    ONNX defines many operators by a function of others. Where the compiler has no
+    lowering for such an operator, it is replaced by that body, in the form for its
+    types and attributes, upgraded to the newest operators. Which operators have a
+    lowering, and how a body is imported, is the `LoweringInterface` that is
+    registered with the dialect; without one nothing is expanded.
+
+    ```mlir
+    %0 = onnx.MeanVarianceNormalization(%x) : (tensor<2x3xf32>) -> tensor<2x3xf32>
+    // becomes
+    %1 = onnx.ReduceMean(%x, %axes) : ...
+    %2 = onnx.Sub(%x, %1) : ...
+    ...
+    ```
+
+    Before: a function after `onnx-infer-shapes`: bodies can depend on types.
+    After:  each operator has a lowering or no body. Shapes of new operations are
+            those that ONNX infers, until `onnx-infer-shapes` runs again.
+    Numerics: bit-exact; the body is the operator's definition.
+  }];
+}
+
 #endif // TENON_TRANSFORMS_SIMPLIFY_PASSES_TD

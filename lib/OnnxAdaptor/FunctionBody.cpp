@@ -1,0 +1,83 @@
+// Asks schemas for function bodies; compiled with exceptions, which end here.
+
+#include "tenon/OnnxAdaptor/FunctionBody.h"
+#include "dialects/ONNX/ONNXDialect.h"
+#include "tenon/OnnxAdaptor/Types.h"
+
+#include "onnx/defs/schema.h"
+
+#include <stdexcept>
+
+using namespace mlir;
+using namespace tenon;
+using ::onnx::FunctionProto;
+using ::onnx::NodeProto;
+using ::onnx::OpSchema;
+using ::onnx::TypeProto;
+using tenon::onnx::NodeInterface;
+
+static const OpSchema *findNewestSchema(Operation *op) {
+  auto node = dyn_cast<NodeInterface>(op);
+  return node ? ::onnx::OpSchemaRegistry::Schema(node.getOnnxName().str(),
+                                                 node.getOnnxDomain().str())
+              : nullptr;
+}
+
+/// The node with names that only say what is there.
+static NodeProto makeNode(NodeInterface node, std::vector<TypeProto> &types) {
+  NodeProto proto;
+  proto.set_op_type(node.getOnnxName().str());
+  proto.set_domain(node.getOnnxDomain().str());
+  for (auto [index, input] : llvm::enumerate(node.getOnnxInputs())) {
+    proto.add_input(input ? "input" + std::to_string(index) : "");
+    types.push_back(input ? exportType(input.getType()) : TypeProto());
+  }
+  for (auto [index, output] : llvm::enumerate(node.getOnnxOutputs()))
+    proto.add_output(output ? "output" + std::to_string(index) : "");
+  for (NamedAttribute attribute : node->getAttrs())
+    if (auto exported = exportAttribute(attribute))
+      *proto.add_attribute() = std::move(*exported);
+  return proto;
+}
+
+static std::optional<FunctionProto> build(const OpSchema &schema,
+                                          NodeInterface node) {
+  FunctionProto body;
+  std::vector<TypeProto> types;
+  NodeProto proto = makeNode(node, types);
+  // The last body is in terms of the newest operators.
+  if (schema.HasContextDependentFunction()) {
+    ::onnx::FunctionBodyBuildContextImpl context(proto, types);
+    int version = schema.context_dependent_function_opset_versions().back();
+    if (!schema.BuildContextDependentFunction(context, body, version))
+      return std::nullopt;
+  } else {
+    int version = schema.function_opset_versions().back();
+    const FunctionProto *known = schema.GetFunction(version);
+    if (!known)
+      return std::nullopt;
+    body = *known;
+  }
+  if (body.input_size() == 0 && body.output_size() == 0)
+    schema.BuildFunction(body);
+  for (const auto &[name, attribute] : schema.attributes())
+    if (attribute.default_value.has_name())
+      *body.add_attribute_proto() = attribute.default_value;
+  return body;
+}
+
+bool tenon::hasFunctionBody(Operation *op) {
+  const OpSchema *schema = findNewestSchema(op);
+  return schema &&
+         (schema->HasFunction() || schema->HasContextDependentFunction());
+}
+
+std::optional<FunctionProto> tenon::buildFunctionBody(Operation *op) {
+  if (!hasFunctionBody(op))
+    return std::nullopt;
+  try {
+    return build(*findNewestSchema(op), cast<NodeInterface>(op));
+  } catch (const std::exception &) {
+    return std::nullopt; // a builder that refuses the node's types
+  }
+}
