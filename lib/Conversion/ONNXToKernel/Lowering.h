@@ -139,13 +139,19 @@ void addContractionLowerings(LoweringTable &table);
 void addControlFlowLowerings(LoweringTable &table);
 void addConvolutionLowerings(LoweringTable &table);
 void addDeconvolutionLowerings(LoweringTable &table);
+void addEinsumLowerings(LoweringTable &table);
 void addElementwiseLowerings(LoweringTable &table);
 void addGeneratorLowerings(LoweringTable &table);
 void addIndexingLowerings(LoweringTable &table);
 void addMovementLowerings(LoweringTable &table);
 void addNormalizationLowerings(LoweringTable &table);
 void addPoolingLowerings(LoweringTable &table);
+void addPaddingLowerings(LoweringTable &table);
+void addRearrangeLowerings(LoweringTable &table);
 void addReductionLowerings(LoweringTable &table);
+void addRunningLowerings(LoweringTable &table);
+void addScatterLowerings(LoweringTable &table);
+void addSearchLowerings(LoweringTable &table);
 void addResizeLowerings(LoweringTable &table);
 
 } // namespace tenon
