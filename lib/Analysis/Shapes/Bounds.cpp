@@ -114,9 +114,43 @@ bool SymbolTable::isNonNegative(const Polynomial &sum, int depth) const {
   return false;
 }
 
+/// 1 and the constants that `sum` divides by.
+static SmallVector<int64_t> getFactors(const Polynomial &sum) {
+  SmallVector<int64_t> factors = {1};
+  for (const Monomial &term : sum.getTerms())
+    for (AffineExpr atom : term.atoms)
+      if (auto quotient = dyn_cast<AffineBinaryOpExpr>(atom))
+        if (auto divisor = dyn_cast<AffineConstantExpr>(quotient.getRHS()))
+          factors.push_back(divisor.getValue());
+  return factors;
+}
+
+/// Whether a multiple of the sum is one of something assumed plus what is not
+/// negative: a - c = c (a floordiv c - 1) + a mod c.
+bool SymbolTable::isAssumed(const Polynomial &sum) const {
+  constexpr int kDepth = 2;
+  for (AffineExpr expr : nonNegative) {
+    Polynomial known = Polynomial::get(normalize(expr));
+    for (int64_t own : getFactors(sum))
+      for (int64_t factor : getFactors(known))
+        if (isNonNegative(sum * own - known * factor, kDepth))
+          return true;
+  }
+  return false;
+}
+
 bool SymbolTable::isNonNegative(AffineExpr expr) const {
   constexpr int kDepth = 4;
-  return expr && isNonNegative(Polynomial::get(expr), kDepth);
+  if (!expr)
+    return false;
+  Polynomial sum = Polynomial::get(expr);
+  return isNonNegative(sum, kDepth) || isAssumed(sum);
+}
+
+bool SymbolTable::assumeNonNegative(AffineExpr expr) {
+  if (!expr || scope || isNonNegative(expr))
+    return false;
+  return nonNegative.insert(normalize(expr));
 }
 
 bool SymbolTable::isLessEqual(AffineExpr a, AffineExpr b) const {

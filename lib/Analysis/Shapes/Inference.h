@@ -62,6 +62,10 @@ public:
   void unify(mlir::AffineExpr a, mlir::AffineExpr b) {
     changed |= symbols.unify(a, b);
   }
+  /// `expr` is a dimension of something that the model computes.
+  void assumeNonNegative(mlir::AffineExpr expr) {
+    changed |= symbols.assumeNonNegative(expr);
+  }
 
   SymbolTable symbols;
 

@@ -9,6 +9,7 @@
 #include "tenon/Analysis/Shapes/Symbol.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -58,6 +59,9 @@ public:
   std::optional<int64_t> getHigh(mlir::AffineExpr expr) const;
   /// Whether expr >= 0 holds for all values of the symbols.
   bool isNonNegative(mlir::AffineExpr expr) const;
+  /// `expr` >= 0 in every run that is no error, as a dimension is. Returns whether
+  /// that was news. What a region's values need is not kept.
+  bool assumeNonNegative(mlir::AffineExpr expr);
   bool isLessEqual(mlir::AffineExpr a, mlir::AffineExpr b) const;
   /// Whether a = b always (true), never (false), or it depends.
   std::optional<bool> isEqual(mlir::AffineExpr a, mlir::AffineExpr b) const;
@@ -90,6 +94,7 @@ private:
   std::optional<int64_t> getBound(const Polynomial &sum, bool low) const;
   std::optional<int64_t> getAtomBound(mlir::AffineExpr atom, bool low) const;
   bool isNonNegative(const Polynomial &sum, int depth) const;
+  bool isAssumed(const Polynomial &sum) const;
   const Symbol *getSymbol(mlir::AffineExpr expr) const;
   bool substitute(mlir::AffineExpr symbol, mlir::AffineExpr by);
   bool isInScope(const Symbol &symbol, mlir::AffineExpr by) const;
@@ -109,6 +114,7 @@ private:
   llvm::DenseMap<std::tuple<int, mlir::AffineExpr, mlir::AffineExpr>, unsigned>
       defined;
   std::map<unsigned, mlir::AffineExpr> substitutions;
+  llvm::SetVector<mlir::AffineExpr> nonNegative; // assumed
   llvm::SmallVector<std::pair<mlir::AffineExpr, mlir::AffineExpr>> equalities;
 };
 

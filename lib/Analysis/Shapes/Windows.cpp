@@ -82,6 +82,8 @@ static AffineExpr countWindows(Node &node, const Window &window, size_t axis,
     before = both = 0;
   AffineExpr room = symbols.sub(symbols.add(size, node.constant(both - 1)),
                                 getReach(node, window, axis));
+  // No window fits where the data are smaller than one: such a run is an error.
+  node.inference.assumeNonNegative(room);
   AffineExpr steps = symbols.floorDiv(room, stride);
   if (window.ceil) {
     // The last window begins inside the data or the padding before it.

@@ -12,6 +12,8 @@ namespace tenon {
 /// Values known as constants become constants.
 void populateKnownElementsPatterns(mlir::RewritePatternSet &patterns,
                                    const ShapeAnalysis &shapes);
+/// Scalar arithmetic on constants becomes constants.
+void populateFoldConstantsPatterns(mlir::RewritePatternSet &patterns);
 /// Operations that give an input back go away.
 void populateIdentityPatterns(mlir::RewritePatternSet &patterns,
                               const ShapeAnalysis &shapes);

@@ -88,6 +88,7 @@ struct Simplify final : tenon::impl::SimplifyPassBase<Simplify> {
     bool shared = shareEqualElements(function, *shapes);
     RewritePatternSet patterns(&getContext());
     populateKnownElementsPatterns(patterns, *shapes);
+    populateFoldConstantsPatterns(patterns);
     populateIdentityPatterns(patterns, *shapes);
     populateTargetPatterns(patterns, *shapes);
     populateBranchPatterns(patterns, *shapes);

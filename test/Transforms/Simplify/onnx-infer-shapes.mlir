@@ -33,3 +33,17 @@ func.func @contradiction(%a: tensor<2x3xf32> {onnx.name = "a"}, %b: tensor<4x5xf
   %0 = onnx.MatMul(%a, %b) : (tensor<2x3xf32>, tensor<4x5xf32>) -> tensor<*xf32>
   return %0 : tensor<*xf32>
 }
+
+// -----
+
+// A window fits into its data, so the length that an exporter divides by hand is no
+// negative number, and a size.
+// CHECK-LABEL: func @length_of_convolution
+// CHECK-SAME: tenon.symbols = ["batch", "samples"]}
+func.func @length_of_convolution(%x: tensor<?x1x?xf32> {onnx.dims = ["batch", "", "samples"], onnx.name = "x"},
+                                 %w: tensor<4x1x10xf32> {onnx.name = "w"}) -> tensor<*xf32> {
+  %c = onnx.Conv(%x, %w) {kernel_shape = array<i64: 10>, strides = array<i64: 5>} : (tensor<?x1x?xf32>, tensor<4x1x10xf32>) -> tensor<*xf32>
+  %s = onnx.Shape(%c) {start = 0 : i64} : (tensor<*xf32>) -> tensor<3xi64>
+  %r = onnx.Reshape(%c, %s) {allowzero = 0 : i64} : (tensor<*xf32>, tensor<3xi64>) -> tensor<*xf32>
+  return %r : tensor<*xf32>
+}

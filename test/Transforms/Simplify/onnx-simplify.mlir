@@ -38,3 +38,21 @@ func.func @data(%x: tensor<2xi64> {onnx.name = "x"}) -> tensor<2xi64> {
   %0 = onnx.Add(%x, %x) : (tensor<2xi64>, tensor<2xi64>) -> tensor<2xi64>
   return %0 : tensor<2xi64>
 }
+
+// -----
+
+// Float arithmetic on constants that ends in a size is computed; a NaN is no size.
+// CHECK-LABEL: func @root
+// CHECK:       onnx.Constant {value = dense<7> : tensor<i64>}
+// CHECK:       %[[NAN:.+]] = onnx.Constant {value = dense<0xFFC00000> : tensor<f32>}
+// CHECK:       onnx.Cast(%[[NAN]])
+func.func @root() -> (tensor<i64>, tensor<i64>) {
+  %a = onnx.Constant {value = dense<4.9e+01> : tensor<f32>} : tensor<f32>
+  %b = onnx.Constant {value = dense<0.5> : tensor<f32>} : tensor<f32>
+  %p = onnx.Pow(%a, %b) : (tensor<f32>, tensor<f32>) -> tensor<f32>
+  %i = onnx.Cast(%p) {round_mode = "up", saturate = 1 : i64, to = 7 : i64} : (tensor<f32>) -> tensor<i64>
+  %n = onnx.Neg(%b) : (tensor<f32>) -> tensor<f32>
+  %q = onnx.Sqrt(%n) : (tensor<f32>) -> tensor<f32>
+  %j = onnx.Cast(%q) {round_mode = "up", saturate = 1 : i64, to = 7 : i64} : (tensor<f32>) -> tensor<i64>
+  return %i, %j : tensor<i64>, tensor<i64>
+}
