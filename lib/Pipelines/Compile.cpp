@@ -11,6 +11,7 @@
 #include "tenon/OnnxAdaptor/InferTypes.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
+#include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
@@ -29,6 +30,7 @@ void tenon::buildONNXPipeline(OpPassManager &passes) {
   shapes.fallback = [](Operation *op, SmallVectorImpl<Type> &types) {
     return inferResultTypes(op, types);
   };
+  passes.addNestedPass<func::FuncOp>(createExpandQuantizedPass());
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
   passes.addNestedPass<func::FuncOp>(createExpandFunctionsPass());
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));

@@ -4,6 +4,7 @@
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Pipelines/Dialects.h"
+#include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
@@ -20,6 +21,7 @@ int main(int argc, char **argv) {
   mlir::registerTransformsPasses();
   tenon::registerKernelToPlanPasses();
   tenon::registerONNXToKernelPasses();
+  tenon::registerExpandPasses();
   tenon::registerFusePasses();
   tenon::registerPlanPasses();
   tenon::registerSimplifyPasses();

@@ -13,6 +13,8 @@ using namespace tenon;
 Type tenon::getAccumulatorType(Type element) {
   if (isa<FloatType>(element) && element.getIntOrFloatBitWidth() < 32)
     return Float32Type::get(element.getContext());
+  if (element.isInteger() && element.getIntOrFloatBitWidth() < 32)
+    return IntegerType::get(element.getContext(), 32);
   return element;
 }
 
@@ -25,7 +27,11 @@ Value tenon::multiplyAdd(OpBuilder &builder, Location loc, Value a, Value b,
                               convertFloat(builder, loc, b, type));
     return arith::AddFOp::create(builder, loc, sum, product);
   }
-  Value product = arith::MulIOp::create(builder, loc, a, b);
+  auto widen = [&](Value x) -> Value {
+    return x.getType() == type ? x
+                               : arith::ExtSIOp::create(builder, loc, type, x);
+  };
+  Value product = arith::MulIOp::create(builder, loc, widen(a), widen(b));
   return arith::AddIOp::create(builder, loc, sum, product);
 }
 
@@ -50,8 +56,8 @@ static Value contract(Operation *op, Value a, Value b,
                       ArrayRef<AffineExpr> dims, ContractionMaps maps,
                       Lowering &lowering) {
   Location loc = op->getLoc();
-  Type element = lowering.element(a);
-  Type sumType = getAccumulatorType(element);
+  Type sumType = getAccumulatorType(lowering.element(a));
+  Type element = isa<FloatType>(sumType) ? lowering.element(a) : sumType;
   LaunchBuilder launch =
       lowering.launch(loc, {a, b}, Result{element, Dims(dims)});
   OpBuilder &builder = launch.builder();
@@ -100,8 +106,8 @@ static Value contractMatrices(Operation *op, Value a, Value b,
 }
 
 /// b is one matrix: all rows of a form one matrix too.
-static LogicalResult lowerMatMulByMatrix(Operation *op, Value a, Value b,
-                                         Lowering &lowering) {
+static Value multiplyByMatrix(Operation *op, Value a, Value b,
+                              Lowering &lowering) {
   Dims aDims = lowering.dims(a), result = lowering.dims(op->getResult(0));
   Value source = lowering.transposedSource(b);
   AffineExpr rows = getProduct(ArrayRef(aDims).drop_back(), lowering);
@@ -109,14 +115,13 @@ static LogicalResult lowerMatMulByMatrix(Operation *op, Value a, Value b,
   Value flat = lowering.view(op->getLoc(), a, {rows, aDims.back()});
   Value product = contractMatrices(op, flat, source ? source : b, false,
                                    bool(source), {rows, columns}, lowering);
-  lowering.replace(op, lowering.view(op->getLoc(), product, result));
-  return success();
+  return lowering.view(op->getLoc(), product, result);
 }
 
-static LogicalResult lowerMatMul(Operation *op, Lowering &lowering) {
+Value tenon::multiplyMatrices(Operation *op, Value a, Value b,
+                              Lowering &lowering) {
   Location loc = op->getLoc();
   MLIRContext *context = op->getContext();
-  Value a = op->getOperand(0), b = op->getOperand(1);
   Dims aDims = lowering.dims(a), bDims = lowering.dims(b);
   AffineExpr one = lowering.constant(1);
   if (aDims.size() == 1) {
@@ -128,7 +133,7 @@ static LogicalResult lowerMatMul(Operation *op, Lowering &lowering) {
     bDims.push_back(one);
   }
   if (bDims.size() == 2)
-    return lowerMatMulByMatrix(op, a, b, lowering);
+    return multiplyByMatrix(op, a, b, lowering);
 
   unsigned batch = std::max(aDims.size(), bDims.size()) - 2;
   AffineExpr m = getAffineDimExpr(batch, context);
@@ -161,8 +166,12 @@ static LogicalResult lowerMatMul(Operation *op, Lowering &lowering) {
   };
   Value product = contract(
       op, a, b, dims, {map(aExprs), map(bExprs), map(resultExprs)}, lowering);
+  return lowering.view(loc, product, lowering.dims(op->getResult(0)));
+}
+
+static LogicalResult lowerMatMul(Operation *op, Lowering &lowering) {
   lowering.replace(
-      op, lowering.view(loc, product, lowering.dims(op->getResult(0))));
+      op, multiplyMatrices(op, op->getOperand(0), op->getOperand(1), lowering));
   return success();
 }
 

@@ -39,6 +39,7 @@ static const LoweringTable &getLowerings() {
     addPoolingLowerings(all);
     addPaddingLowerings(all);
     addRearrangeLowerings(all);
+    addQuantizationLowerings(all);
     addReductionLowerings(all);
     addRunningLowerings(all);
     addScatterLowerings(all);

@@ -21,22 +21,21 @@ static Value splitGroups(Location loc, Value value, unsigned axis,
   return lowering.view(loc, value, dims);
 }
 
-/// Iteration space (n, g, f, out..., c, kernel...) of a grouped convolution.
-static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
-  auto conv = cast<onnx::ConvOp>(op);
+/// Iteration space (n, g, f, out..., c, kernel...).
+Value tenon::convolve(Operation *op, Value x, Value w, Value bias,
+                      Lowering &lowering) {
   Location loc = op->getLoc();
   MLIRContext *context = op->getContext();
-  Value x = conv.getX(), w = conv.getW(), bias = conv.getB();
-  Type element = lowering.element(x);
-  if (!isa<FloatType>(element))
-    return op->emitOpError("expected a float input, but got ") << element;
+  Type sumType = getAccumulatorType(lowering.element(x));
+  Type element = isa<FloatType>(sumType) ? lowering.element(x) : sumType;
   Dims weightDims = lowering.dims(w), outDims = lowering.dims(op->getResult(0));
   Windows windows(op, lowering, ArrayRef(weightDims).drop_front(2), outDims);
   unsigned spatial = windows.rank();
   auto groupAttr = op->getAttrOfType<IntegerAttr>("group");
   int64_t groups = groupAttr ? groupAttr.getInt() : 1;
 
-  Value padded = windows.pad(x, lowering.builder.getZeroAttr(element));
+  Value padded =
+      windows.pad(x, lowering.builder.getZeroAttr(lowering.element(x)));
   Value grouped = splitGroups(loc, padded, 1, groups, lowering);
   Value filters = splitGroups(loc, w, 0, groups, lowering);
   Dims resultDims = outDims;
@@ -63,7 +62,6 @@ static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
   LaunchBuilder launch =
       lowering.launch(loc, inputs, Result{element, resultDims});
   OpBuilder &builder = launch.builder();
-  Type sumType = getAccumulatorType(element);
   Value target = sumType == element ? launch.destination()
                                     : launch.empty(resultDims, sumType);
   AffineMap identity = builder.getMultiDimIdentityMap(resultDims.size());
@@ -90,7 +88,16 @@ static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
                            return convertFloat(nested, loc, v[0], element);
                          });
   Value result = lowering.finish(launch, sum).getResult(0);
-  lowering.replace(op, lowering.view(loc, result, outDims));
+  return lowering.view(loc, result, outDims);
+}
+
+static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
+  auto conv = cast<onnx::ConvOp>(op);
+  Type element = lowering.element(conv.getX());
+  if (!isa<FloatType>(element))
+    return op->emitOpError("expected a float input, but got ") << element;
+  lowering.replace(
+      op, convolve(op, conv.getX(), conv.getW(), conv.getB(), lowering));
   return success();
 }
 

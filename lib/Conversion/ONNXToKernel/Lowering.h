@@ -117,9 +117,10 @@ mlir::AffineMap getBroadcastMap(mlir::MLIRContext *context,
                                 llvm::ArrayRef<mlir::AffineExpr> from,
                                 llvm::ArrayRef<mlir::AffineExpr> to);
 
-/// The type in which products of elements are summed: f32 for smaller floats.
+/// The type in which products of elements are summed: f32 for smaller floats,
+/// i32 for smaller integers.
 mlir::Type getAccumulatorType(mlir::Type element);
-/// sum + a * b, floats widened to the sum's type.
+/// sum + a * b, floats and signed integers widened to the sum's type.
 mlir::Value multiplyAdd(mlir::OpBuilder &builder, mlir::Location loc,
                         mlir::Value a, mlir::Value b, mlir::Value sum);
 /// A float as one of `type`.
@@ -128,6 +129,15 @@ mlir::Value convertFloat(mlir::OpBuilder &builder, mlir::Location loc,
 
 /// Lowers the operations of a block, all but its terminator, and erases them.
 mlir::LogicalResult lowerBlock(mlir::Block &block, Lowering &lowering);
+/// The grouped convolution of `x` with `w` as the attributes of `op` say, whose
+/// first operand has the dimensions of `x`. Integers are signed; small ones
+/// give i32.
+mlir::Value convolve(mlir::Operation *op, mlir::Value x, mlir::Value w,
+                     mlir::Value bias, Lowering &lowering);
+/// a times b as MatMul multiplies, the result in the dimensions of that of `op`.
+/// Integers as in convolve.
+mlir::Value multiplyMatrices(mlir::Operation *op, mlir::Value a, mlir::Value b,
+                             Lowering &lowering);
 
 using LoweringFunction = mlir::LogicalResult (*)(mlir::Operation *, Lowering &);
 /// By operation name, `onnx.` included.
@@ -145,14 +155,15 @@ void addGeneratorLowerings(LoweringTable &table);
 void addIndexingLowerings(LoweringTable &table);
 void addMovementLowerings(LoweringTable &table);
 void addNormalizationLowerings(LoweringTable &table);
-void addPoolingLowerings(LoweringTable &table);
 void addPaddingLowerings(LoweringTable &table);
+void addPoolingLowerings(LoweringTable &table);
+void addQuantizationLowerings(LoweringTable &table);
 void addRearrangeLowerings(LoweringTable &table);
 void addReductionLowerings(LoweringTable &table);
+void addResizeLowerings(LoweringTable &table);
 void addRunningLowerings(LoweringTable &table);
 void addScatterLowerings(LoweringTable &table);
 void addSearchLowerings(LoweringTable &table);
-void addResizeLowerings(LoweringTable &table);
 
 } // namespace tenon
 

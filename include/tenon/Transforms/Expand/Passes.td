@@ -1,0 +1,33 @@
+#ifndef TENON_TRANSFORMS_EXPAND_PASSES_TD
+#define TENON_TRANSFORMS_EXPAND_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ExpandQuantizedPass : Pass<"onnx-expand-quantized", "mlir::func::FuncOp"> {
+  let summary = "Writes composed quantized operators as their steps";
+  let description = [{
+    Operators that dequantize, compute and quantize in one become these three steps,
+    those that multiply quantized matrices or images become the integer product, its
+    scale and its quantization. What the steps have in common with other operators is
+    then lowered and fused once, for all of them.
+
+    ```mlir
+    %0 = onnx.ms.QLinearSigmoid(%x, %xs, %xz, %ys, %yz) : ...
+    // becomes
+    %1 = onnx.DequantizeLinear(%x, %xs, %xz) : ...
+    %2 = onnx.Sigmoid(%1) : ...
+    %0 = onnx.QuantizeLinear(%2, %ys, %yz) : ...
+    ```
+
+    Before: any function of `onnx` operations.
+    After:  no QLinearConv, QLinearMatMul, nor any of com.microsoft's QLinearAdd,
+            QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax,
+            QLinearConcat, QLinearAveragePool, QLinearGlobalAveragePool, QGemm,
+            MatMulIntegerToFloat, DynamicQuantizeMatMul, QuantizeLinear and
+            DequantizeLinear.
+    Numerics: approximate; products are exact, their scale is applied in two roundings
+            instead of one, so that a quantized element may differ by one.
+  }];
+}
+
+#endif // TENON_TRANSFORMS_EXPAND_PASSES_TD
