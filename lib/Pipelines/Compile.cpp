@@ -6,6 +6,7 @@
 #include "Targets.h"
 
 #include "dialects/Kernel/KernelDialect.h"
+#include "dialects/ONNX/ONNXDialect.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
@@ -28,6 +29,8 @@ using namespace tenon;
 void tenon::buildONNXPipeline(OpPassManager &passes) {
   ShapeOptions shapes;
   shapes.fallback = [](Operation *op, SmallVectorImpl<Type> &types) {
+    if (!isa<onnx::NodeInterface>(op))
+      return failure();
     return inferResultTypes(op, types);
   };
   passes.addNestedPass<func::FuncOp>(createExpandQuantizedPass());
@@ -36,8 +39,10 @@ void tenon::buildONNXPipeline(OpPassManager &passes) {
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
 }
 
-void tenon::buildONNXToKernelPipeline(OpPassManager &passes) {
-  passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass());
+void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
+  ConvertONNXToKernelPassOptions conversion;
+  conversion.keepGoing = keepGoing;
+  passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
 }
 
@@ -68,7 +73,11 @@ public:
     if (options.emit == Level::onnx)
       return print();
     if (isONNX &&
-        failed(runPasses("onnx to kernel", buildONNXToKernelPipeline)))
+        failed(runPasses("onnx to kernel", [&](OpPassManager &passes) {
+          buildONNXToKernelPipeline(passes, options.keepGoing);
+        })))
+      return failure();
+    if (module->getOperation()->hasAttr("onnx.incomplete"))
       return failure();
     if (options.emit == Level::kernel)
       return print();

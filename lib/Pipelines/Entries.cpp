@@ -33,7 +33,7 @@ tenon::importEntries(MLIRContext &context, StringRef input,
   OwningOpRef<ModuleOp> all;
   for (const EntryFile &file : files) {
     FailureOr<OwningOpRef<ModuleOp>> module =
-        importONNX(file.path, context, {file.name});
+        importONNX(file.path, context, {file.name, options.keepGoing});
     if (failed(module))
       return failure();
     for (auto function : (*module)->getOps<func::FuncOp>()) {
@@ -45,6 +45,8 @@ tenon::importEntries(MLIRContext &context, StringRef input,
       all = std::move(*module);
       continue;
     }
+    if ((*module)->getOperation()->hasAttr("onnx.incomplete"))
+      (*all)->setAttr("onnx.incomplete", UnitAttr::get(&context));
     auto &operations = (*module)->getBody()->getOperations();
     all->getBody()->getOperations().splice(all->getBody()->end(), operations);
   }

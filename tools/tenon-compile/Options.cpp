@@ -33,6 +33,8 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
   --kv=io                  caches stay inputs and outputs (default)
   --emit=LEVEL             print IR instead of compiling: onnx-mlir, kernel, plan
                            (to -o FILE, or to the standard output)
+  --explain                compile, write nothing, and list each node that stops the
+                           compilation with the reason and what to do
   --timing                 print the time of each step to the standard error
   --version, --help
 
@@ -147,8 +149,12 @@ static std::optional<int> setFlag(StringRef name, Options &options) {
     llvm::outs() << "tenon-compile " << rt::version() << '\n';
     return 0;
   }
-  if (name == "--explain" || name == "--no-baseline")
+  if (name == "--no-baseline")
     return usage(name + " is not supported yet");
+  if (name == "--explain") {
+    options.explain = true;
+    return -1;
+  }
   if (name != "--timing")
     return std::nullopt;
   options.compile.timing = true;
@@ -186,7 +192,8 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
   }
   if (options.input.empty() && options.compile.entries.empty())
     return usage("expected a model, but got none");
-  if (options.output.empty() && options.compile.emit == Level::artifact)
+  if (options.output.empty() && !options.explain &&
+      options.compile.emit == Level::artifact)
     return usage("expected -o MODEL.tenon, but got none");
   if (options.output.empty())
     options.output = "-";

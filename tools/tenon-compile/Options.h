@@ -10,6 +10,7 @@ namespace tenon::compile {
 struct Options {
   std::string input, output;
   CompileOptions compile;
+  bool explain = false;
 };
 
 /// Parses the command line. Returns -1 to go on, else the exit code: 0 after --help

@@ -2,55 +2,38 @@
 // does not allow it, 2 wrong usage.
 
 #include "tools/tenon-compile/Options.h"
+#include "tools/tenon-compile/Report.h"
 
 #include "tenon/Pipelines/Dialects.h"
 
-#include "mlir/IR/Diagnostics.h"
-#include "mlir/IR/Location.h"
-#include "llvm/Support/raw_ostream.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
 
 using namespace mlir;
+using namespace tenon::compile;
 
-/// "node 'X'" where the location names one, else the file and line.
-static std::string describe(Location loc) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  if (auto named = dyn_cast<NameLoc>(loc))
-    stream << "node '" << named.getName().getValue() << "'";
-  else if (auto fused = dyn_cast<FusedLoc>(loc); fused && !fused.getLocations().empty())
-    stream << describe(fused.getLocations().front());
-  else if (auto file = dyn_cast<FileLineColLoc>(loc)) {
-    stream << file.getFilename().getValue();
-    if (file.getLine() != 0)
-      stream << ':' << file.getLine() << ':' << file.getColumn();
+/// Compiles to a file that goes, and says what stopped it.
+static int explain(MLIRContext &context, Options &options) {
+  llvm::SmallString<128> path;
+  if (llvm::sys::fs::createTemporaryFile("explain", "tenon", path)) {
+    llvm::errs() << "tenon-compile: expected a writable temporary folder\n";
+    return 1;
   }
-  return text;
-}
-
-/// Errors and warnings go to the standard error, one line each; remarks do not.
-static LogicalResult report(Diagnostic &diagnostic) {
-  StringRef kind;
-  switch (diagnostic.getSeverity()) {
-  case DiagnosticSeverity::Error:
-    kind = "error: ";
-    break;
-  case DiagnosticSeverity::Warning:
-    kind = "warning: ";
-    break;
-  default:
-    return success();
-  }
-  std::string place = describe(diagnostic.getLocation());
-  llvm::errs() << "tenon-compile: " << kind << place
-               << (place.empty() ? "" : ": ") << diagnostic.str() << '\n';
-  for (Diagnostic &note : diagnostic.getNotes())
-    llvm::errs() << "  note: " << note.str() << '\n';
-  return success();
+  llvm::FileRemover remover(path);
+  options.compile.keepGoing = true;
+  options.compile.emit = tenon::Level::artifact;
+  Obstacles obstacles;
+  context.getDiagEngine().registerHandler(
+      [&](Diagnostic &diagnostic) { return obstacles.add(diagnostic); });
+  LogicalResult compiled =
+      tenon::compileFile(context, options.input, path, options.compile);
+  obstacles.print(llvm::outs(), options.input);
+  return failed(compiled) || !obstacles.empty();
 }
 
 int main(int argc, char **argv) {
-  tenon::compile::Options options;
-  int code = tenon::compile::parseOptions(argc, argv, options);
+  Options options;
+  int code = parseOptions(argc, argv, options);
   if (code >= 0)
     return code;
   DialectRegistry registry;
@@ -58,6 +41,8 @@ int main(int argc, char **argv) {
   MLIRContext context(registry);
   // Users know nodes by their names, not by operations.
   context.printOpOnDiagnostic(false);
+  if (options.explain)
+    return explain(context, options);
   context.getDiagEngine().registerHandler(report);
   return failed(tenon::compileFile(context, options.input, options.output,
                                    options.compile));

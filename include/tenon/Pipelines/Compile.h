@@ -40,6 +40,8 @@ struct CompileOptions {
   /// In the order in which they are tried; none: one program for all sizes.
   std::vector<Variant> variants;
   bool timing = false;
+  /// Report every node that stops the compilation, not only the first.
+  bool keepGoing = false;
   /// The build id of the compiler; goes into the artifact.
   std::string producer;
 };
@@ -47,8 +49,10 @@ struct CompileOptions {
 /// Appends the passes that infer shapes and simplify a model.
 void buildONNXPipeline(mlir::OpPassManager &passes);
 
-/// Appends the passes from the onnx level to fused launches.
-void buildONNXToKernelPipeline(mlir::OpPassManager &passes);
+/// Appends the passes from the onnx level to fused launches. `keepGoing`: every
+/// operation that cannot be lowered is reported, not only the first.
+void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
+                               bool keepGoing = false);
 
 /// Appends the passes from the kernel level to the plan level.
 void buildKernelToPlanPipeline(mlir::OpPassManager &passes);

@@ -146,6 +146,11 @@ static LogicalResult checkElementTypes(Operation *op) {
 }
 
 static LogicalResult lowerOperation(Operation *op, Lowering &lowering) {
+  // Both stand for something that has been reported.
+  if (isa<UnrealizedConversionCastOp>(op) ||
+      llvm::any_of(op->getOperands(),
+                   [&](Value v) { return lowering.isUnknown(v); }))
+    return failure();
   if (lowerToHostTensor(op, lowering))
     return success();
   auto found = getLowerings().find(op->getName().getStringRef());
@@ -189,8 +194,12 @@ LogicalResult tenon::lowerBlock(Block &block, Lowering &lowering) {
   for (Operation *op : operations) {
     lowering.builder.setInsertionPoint(op);
     if (failed(lowerOperation(op, lowering)) ||
-        failed(checkSizes(op, lowering)))
-      return failure();
+        failed(checkSizes(op, lowering))) {
+      if (!lowering.keepGoing)
+        return failure();
+      lowering.builder.setInsertionPoint(op);
+      lowering.replaceFailed(op);
+    }
     for (Value result : op->getResults())
       if (failed(lowering.readElements(result, lowering.getLowered(result))))
         return failure();
@@ -226,6 +235,8 @@ static void addSymbols(func::FuncOp func, const ShapeAnalysis &shapes,
 namespace {
 struct ConvertONNXToKernel final
     : tenon::impl::ConvertONNXToKernelPassBase<ConvertONNXToKernel> {
+  using ConvertONNXToKernelPassBase::ConvertONNXToKernelPassBase;
+
   void runOnOperation() override {
     func::FuncOp func = getOperation();
     if (func.isDeclaration())
@@ -238,6 +249,7 @@ struct ConvertONNXToKernel final
     func.walk([&](Operation *op) { numLoops += isa<onnx::ScanOp>(op); });
     OpBuilder builder(func.getContext());
     Lowering lowering(builder, *shapes, numLoops);
+    lowering.keepGoing = keepGoing;
     makeSignless(func, lowering);
     Block &body = func.getBody().front();
     builder.setInsertionPointToStart(&body);
@@ -246,7 +258,7 @@ struct ConvertONNXToKernel final
         return signalPassFailure();
     LogicalResult lowered = lowerBlock(body, lowering);
     lowering.destroyRetired();
-    if (failed(lowered))
+    if (failed(lowered) || lowering.hasFailures)
       return signalPassFailure();
     addSymbols(func, *shapes, lowering.getNumAddedSymbols());
   }

@@ -47,6 +47,28 @@ void Lowering::readSymbol(AffineExpr symbol, Value source, unsigned element) {
                              element);
 }
 
+void Lowering::replaceFailed(Operation *op) {
+  hasFailures = true;
+  for (OpResult result : op->getResults()) {
+    if (getLowered(result) != result)
+      continue;
+    Value none = UnrealizedConversionCastOp::create(builder, op->getLoc(),
+                                                    result.getType(),
+                                                    ValueRange())
+                     .getResult(0);
+    if (!isa<RankedTensorType>(result.getType())) {
+      unknown.insert(none);
+    } else {
+      setDims(none, dims(result));
+      // Its sizes are not to blame for what comes after it.
+      for (AffineExpr dim : dims(result))
+        for (AffineExpr symbol : findUnread(dim))
+          isRead[cast<AffineSymbolExpr>(symbol).getPosition()] = true;
+    }
+    replace(result, none);
+  }
+}
+
 SmallVector<AffineExpr> Lowering::findUnread(AffineExpr expr) const {
   SmallVector<AffineExpr> unread;
   expr.walk([&](AffineExpr part) {

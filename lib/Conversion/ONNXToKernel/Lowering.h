@@ -18,6 +18,14 @@ public:
            unsigned numReserved);
 
   mlir::OpBuilder &builder;
+  /// Whether to go on after an operation that cannot be lowered, and whether there
+  /// was one.
+  bool keepGoing = false, hasFailures = false;
+  /// Puts values that stand for nothing in the place of the operation's results.
+  void replaceFailed(mlir::Operation *op);
+  /// Whether a value depends on an operation that failed, so that nothing is known
+  /// of it.
+  bool isUnknown(mlir::Value value) const { return unknown.contains(value); }
 
   /// Dimensions of a value over the function's symbols.
   Dims dims(mlir::Value value) const;
@@ -107,7 +115,7 @@ private:
   llvm::SmallVector<mlir::Operation *> retired;
   llvm::DenseMap<mlir::Value, Dims> newDims;
   llvm::DenseMap<mlir::Value, mlir::Value> originals; // that a value replaced
-  llvm::DenseSet<mlir::Value> unsignedValues;
+  llvm::DenseSet<mlir::Value> unsignedValues, unknown;
   llvm::DenseMap<mlir::Value, mlir::Value> transposed;
 };
 

@@ -14,7 +14,8 @@ static Node makeNode(tenon::onnx::NodeInterface op) {
   auto named = loc->findInstanceOf<NameLoc>();
   std::string name = named ? named.getName().str() : op.getOnnxName().str();
   Node node{"'" + name + "' (" + op.getOnnxName().str() + ")",
-            NameLoc::get(StringAttr::get(op.getContext(), name), loc),
+            named ? named
+                  : NameLoc::get(StringAttr::get(op.getContext(), name), loc),
             op.getOnnxDomain().str(), op.getOnnxName().str()};
   node.inputs = op.getOnnxInputs();
   for (NamedAttribute attribute : op->getAttrs())

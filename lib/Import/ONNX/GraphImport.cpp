@@ -17,10 +17,11 @@ static StringRef canonicalDomain(StringRef domain) {
 }
 
 GraphImporter::GraphImporter(const ::onnx::ModelProto &model,
-                             const ModelFile &file, ModuleOp module)
+                             const ModelFile &file, ModuleOp module,
+                             bool keepGoing)
     : context(module.getContext()), model(model), file(file), module(module),
       fileLoc(FileLineColLoc::get(context, file.getPath(), 0, 0)),
-      builder(module.getBodyRegion()) {
+      builder(module.getBodyRegion()), keepGoing(keepGoing) {
   addInputUpgrades(upgrades);
   addMeaningUpgrades(upgrades);
   for (const auto &import : model.opset_import())
@@ -131,6 +132,8 @@ LogicalResult GraphImporter::finishOutputs(func::FuncOp func, Scope &scope) {
         edgeType(context, output, "output", [&] { return emitError(); });
     if (failed(declared))
       return failure();
+    if (isMissing(output.name(), scope))
+      continue;
     FailureOr<Value> value = lookup(output.name(), scope);
     if (failed(value))
       return failure();
@@ -174,10 +177,39 @@ LogicalResult GraphImporter::importMain(StringRef name) {
 
 LogicalResult GraphImporter::importNodes(
     const google::protobuf::RepeatedPtrField<NodeProto> &nodes, Scope &scope) {
-  for (const NodeProto &node : nodes)
-    if (failed(importNode(node, scope)))
+  for (const NodeProto &node : nodes) {
+    if (succeeded(importNode(node, scope)))
+      continue;
+    if (!keepGoing)
       return failure();
+    failures = true;
+    replaceOutputs(node, scope);
+  }
   return success();
+}
+
+void GraphImporter::replaceOutputs(const NodeProto &proto, Scope &scope) {
+  for (const std::string &output : proto.output()) {
+    auto info = scope.valueInfos.find(output);
+    Type type = info == scope.valueInfos.end()
+                    ? Type()
+                    : importType(context, info->second->type());
+    if (!type) {
+      scope.missing.insert(output);
+      continue;
+    }
+    scope.values.try_emplace(
+        output, UnrealizedConversionCastOp::create(builder, fileLoc, type,
+                                                   ValueRange())
+                    .getResult(0));
+  }
+}
+
+bool GraphImporter::isMissing(StringRef name, const Scope &scope) const {
+  for (const Scope *current = &scope; current; current = current->parent)
+    if (current->missing.contains(name))
+      return true;
+  return false;
 }
 
 FailureOr<Value> GraphImporter::materialize(StringRef name, Scope &scope) {
@@ -282,7 +314,7 @@ LogicalResult GraphImporter::importRegion(const GraphProto &graph,
   SmallVector<Value> outputs;
   for (const ValueInfoProto &output : graph.output()) {
     FailureOr<Value> value = lookup(output.name(), scope);
-    if (failed(value))
+    if (failed(value) || isMissing(output.name(), scope))
       return failure();
     if (!*value)
       return node.emitError() << "expected its body to define output '"

@@ -7,6 +7,7 @@
 #include "TensorImport.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace tenon::import {
 
@@ -27,12 +28,14 @@ struct Scope {
   llvm::StringMap<const ::onnx::SparseTensorProto *> sparseInitializers = {};
   llvm::StringMap<const ::onnx::ValueInfoProto *> valueInfos = {};
   mlir::Operation *lastConstant = nullptr;
+  /// Values of nodes that were refused, where the importer goes on after errors.
+  llvm::StringSet<> missing = {};
 };
 
 class GraphImporter {
 public:
   GraphImporter(const ::onnx::ModelProto &model, const ModelFile &file,
-                mlir::ModuleOp module);
+                mlir::ModuleOp module, bool keepGoing = false);
 
   mlir::LogicalResult importMain(llvm::StringRef name);
 
@@ -41,6 +44,9 @@ public:
   mlir::LogicalResult importBody(const ::onnx::FunctionProto &function,
                                  const Node &node, mlir::OpBuilder &at,
                                  Values &results);
+
+  /// Whether it went on after a node that cannot be imported.
+  bool hasFailures() const { return failures; }
 
 private:
   mlir::LogicalResult checkFunctions();
@@ -67,6 +73,10 @@ private:
                                    mlir::Region &region, const Node &node,
                                    Scope &parent);
   mlir::LogicalResult checkVersion(Node &node, Scope &scope);
+  /// Gives the outputs of a node that was refused the types that the model declares,
+  /// so that the nodes after it can be looked at; else they are `missing`.
+  void replaceOutputs(const ::onnx::NodeProto &proto, Scope &scope);
+  bool isMissing(llvm::StringRef name, const Scope &scope) const;
   /// Whether a function's caller left the value out.
   bool isAbsent(llvm::StringRef name, const Scope &scope) const;
   /// The value, made from an initializer if need be; null if there is none.
@@ -82,6 +92,7 @@ private:
   mlir::ModuleOp module;
   mlir::Location fileLoc;
   mlir::OpBuilder builder;
+  bool keepGoing, failures = false;
   UpgradeTable upgrades;
   llvm::StringMap<int64_t> opsets;
   llvm::StringMap<const ::onnx::FunctionProto *> functions;

@@ -81,9 +81,11 @@ tenon::importONNX(StringRef path, MLIRContext &context,
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   setModelAttributes(*module, **model);
   ModelFile file(path);
-  GraphImporter importer(**model, file, *module);
+  GraphImporter importer(**model, file, *module, options.keepGoing);
   if (failed(importer.importMain(options.entryName)) ||
       failed(verify(*module)))
     return failure();
+  if (importer.hasFailures())
+    (*module)->setAttr("onnx.incomplete", UnitAttr::get(&context));
   return module;
 }

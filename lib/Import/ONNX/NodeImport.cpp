@@ -42,6 +42,14 @@ static void useDeclaredRank(Value value, const ::onnx::ValueInfoProto &info) {
   value.setType(RankedTensorType::get(shape, inferred.getElementType()));
 }
 
+/// A node's name, and what it is in its model: every later message can say both.
+static Location makeNodeLoc(StringRef name, StringRef origin, Location file) {
+  MLIRContext *context = file.getContext();
+  Location kind =
+      FusedLoc::get(context, {file}, StringAttr::get(context, origin));
+  return NameLoc::get(StringAttr::get(context, name), kind);
+}
+
 LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
   StringRef domain = proto.domain();
   if (domain == "ai.onnx")
@@ -53,18 +61,24 @@ LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
   auto opset = scope.opsets->find(domain);
   std::string version =
       opset == scope.opsets->end() ? "none" : std::to_string(opset->second);
-  Node node{"'" + name + "' (" + proto.op_type() + ", domain '" +
-                (domain.empty() ? "ai.onnx" : domain.str()) + "', version " +
-                version + ")",
-            NameLoc::get(builder.getStringAttr(name), fileLoc), domain.str(),
-            proto.op_type()};
+  std::string origin = proto.op_type() + ", domain '" +
+                       (domain.empty() ? "ai.onnx" : domain.str()) +
+                       "', version " + version;
+  Node node{"'" + name + "' (" + origin + ")",
+            makeNodeLoc(name, origin, fileLoc), domain.str(), proto.op_type()};
   if (scope.depth > kMaxDepth)
     return node.emitError() << "expected at most " << kMaxDepth
                             << " nested graphs and functions, but got more";
 
   SmallVector<Value> results;
-  if (failed(readNode(proto, scope, node)) ||
-      failed(buildOp(proto, node, scope, results)))
+  if (failed(readNode(proto, scope, node))) {
+    // What is wrong with the operator itself is reported all the same.
+    if (keepGoing && !functions.count(node.domain + "::" + node.op + "::" +
+                                      proto.overload()))
+      (void)checkVersion(node, scope);
+    return failure();
+  }
+  if (failed(buildOp(proto, node, scope, results)))
     return failure();
   for (auto [output, value] : llvm::zip(proto.output(), results)) {
     if (output.empty() || !value)
@@ -85,6 +99,9 @@ LogicalResult GraphImporter::readNode(const NodeProto &proto, Scope &scope,
     if (!input.empty()) {
       FailureOr<Value> found = lookup(input, scope);
       if (failed(found))
+        return failure();
+      // It was refused for a reason that has been reported.
+      if (isMissing(input, scope))
         return failure();
       if (!*found && !isAbsent(input, scope))
         return node.emitError() << "expected a value '" << input
@@ -342,6 +359,8 @@ GraphImporter::inlineFunction(const ::onnx::FunctionProto &function,
   for (auto [index, name] : llvm::enumerate(function.output())) {
     auto value = scope.values.find(name);
     bool wanted = index < node.outputs.size() && node.outputs[index];
+    if (scope.missing.contains(name))
+      return failure();
     if (value == scope.values.end() && !wanted) {
       results.push_back(nullptr);
       continue;

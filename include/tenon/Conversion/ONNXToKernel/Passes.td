@@ -33,6 +33,10 @@ def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp
     Numerics: approximate; each operation as ONNX defines it, sums in an
             unspecified order.
   }];
+  let options = [
+    Option<"keepGoing", "keep-going", "bool", "false",
+           "Report every operation that cannot be lowered, not only the first">,
+  ];
   let dependentDialects = [
     "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
     "mlir::math::MathDialect", "mlir::scf::SCFDialect",

@@ -13,6 +13,9 @@ namespace tenon {
 struct ImportOptions {
   /// The name of the func.func.
   std::string entryName = "main";
+  /// Reports every node that cannot be imported. The module is then without them and
+  /// what depends on them, and has the attribute `onnx.incomplete`.
+  bool keepGoing = false;
 };
 
 /// The model as one func.func in the newest opset's meaning; the module has
