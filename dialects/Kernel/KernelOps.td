@@ -161,15 +161,23 @@ def Kernel_WeightOp : Kernel_Op<"weight", [Pure]> {
   let summary = "A constant that is stored in the artifact";
   let description = [{
     `value` is an elements attribute or a reference into the weight store; `weight`
-    is the name by which the artifact knows it.
+    is the name by which the artifact knows it. `encoding`, where present, says how
+    the result's bytes come from the value's: "panels:WIDTH:DIM" (docs/artifact.md).
 
     ```mlir
     %0 = kernel.weight "fc.weight" dense<1.0> : tensor<4xf32> : tensor<4xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$weight, TypedAttrInterface:$value);
+  let arguments = (ins StrAttr:$weight, TypedAttrInterface:$value,
+                       OptionalAttr<StrAttr>:$encoding);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "$weight $value attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $weight $value (`encoding` $encoding^)? attr-dict `:` type($result)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::StringAttr":$weight,
+                                 "::mlir::TypedAttr":$value), [{
+    build($_builder, $_state, type, weight, value, /*encoding=*/::mlir::StringAttr());
+  }]>];
 }
 
 #endif // TENON_DIALECTS_KERNEL_KERNELOPS_TD

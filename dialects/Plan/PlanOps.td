@@ -93,15 +93,19 @@ def Plan_WeightOp : Plan_Op<"weight", [Pure]> {
   let summary = "A constant that is stored in the artifact";
   let description = [{
     `value` is an elements attribute or a reference into the weight store; `weight`
-    is the name by which the artifact knows it.
+    is the name by which the artifact knows it. `encoding`, where present, says how
+    the result's bytes come from the value's: "panels:WIDTH:DIM" (docs/artifact.md).
 
     ```mlir
     %0 = plan.weight "fc.weight" dense<1.0> : tensor<4xf32> : tensor<4xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$weight, TypedAttrInterface:$value);
+  let arguments = (ins StrAttr:$weight, TypedAttrInterface:$value,
+                       OptionalAttr<StrAttr>:$encoding);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "$weight $value attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $weight $value (`encoding` $encoding^)? attr-dict `:` type($result)
+  }];
 }
 
 def Plan_CopyOp : Plan_Op<"copy", [

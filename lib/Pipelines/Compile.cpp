@@ -14,6 +14,7 @@
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
+#include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
 
@@ -44,6 +45,10 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
   conversion.keepGoing = keepGoing;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
+  passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addNestedPass<func::FuncOp>(createPackWeightsPass());
 }
 
 void tenon::buildKernelToPlanPipeline(OpPassManager &passes) {

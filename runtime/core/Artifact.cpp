@@ -179,16 +179,16 @@ void Weights::replace(std::string_view name, const TensorView &tensor) {
     fail(Status::usage, "artifact '", artifact->path,
          "': expected the name of a weight, but got '", name, "'");
   const WeightInfo &weight = artifact->weights[i];
-  if (!weight.encoding.empty())
-    fail(Status::unsupported, "weight '", name,
-         "': expected one stored as in the model, but got encoding '", weight.encoding, "'");
   if (tensor.type != weight.type || tensor.dims != weight.dims || !isContiguous(tensor))
     fail(Status::input, "weight '", name, "': expected a contiguous tensor of ",
          elementName(weight.type), printDims(weight.dims), ", but got ",
          elementName(tensor.type), printDims(tensor.dims));
   Memory copy;
   copy.grow(weight.section.size, 0, "a weight");
-  if (weight.section.size)
+  if (weight.section.size && weight.panels)
+    format::packPanels(format::PanelShape(*weight.panels, weight.dims),
+                       elementBytes(weight.type), tensor.data, copy.data());
+  else if (weight.section.size)
     std::memcpy(copy.data(), tensor.data, weight.section.size);
   data[i] = copy.data();
   replacements.push_back(std::move(copy));

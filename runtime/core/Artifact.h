@@ -5,6 +5,7 @@
 #include "runtime/core/Memory.h"
 #include "runtime/core/Program.h"
 #include "runtime/cpu/CodeLibrary.h"
+#include "runtime/format/Panels.h"
 
 #include <memory>
 #include <string>
@@ -37,8 +38,9 @@ struct Code {
 struct WeightInfo {
   std::string_view name, encoding;
   ElementType type;
-  std::vector<int64_t> dims;
+  std::vector<int64_t> dims; // as in the model
   Section section;
+  std::optional<format::Panels> panels; // how its bytes lie, if not as there
 };
 
 struct ArtifactOptions {

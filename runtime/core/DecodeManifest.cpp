@@ -97,7 +97,19 @@ static WeightInfo decodeWeight(const format::Weight &weight, size_t index,
   int64_t bytes;
   if (!byteSize(result.dims, elementBytes(result.type), bytes))
     fail(Status::corrupt, where, ": expected dimensions whose product fits 64 bits");
-  if (result.encoding.empty() && uint64_t(bytes) != result.section.size)
+  if (!result.encoding.empty()) {
+    result.panels = format::parsePanels(result.encoding, result.dims.size());
+    if (!result.panels)
+      fail(Status::unsupported, where, ": expected the encoding panels:WIDTH:DIM, but got '",
+           result.encoding, "'");
+    std::vector<int64_t> packed = result.dims;
+    int64_t &columns = packed[result.panels->columns];
+    columns = format::countPanels(columns, result.panels->width);
+    packed.push_back(result.panels->width);
+    if (!byteSize(packed, elementBytes(result.type), bytes))
+      fail(Status::corrupt, where, ": expected panels whose size fits 64 bits");
+  }
+  if (uint64_t(bytes) != result.section.size)
     fail(Status::corrupt, where, ": expected a section of ", bytes,
          " bytes, but got ", result.section.size);
   return result;

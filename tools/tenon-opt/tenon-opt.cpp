@@ -6,6 +6,7 @@
 #include "tenon/Pipelines/Dialects.h"
 #include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
+#include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
 
@@ -23,6 +24,7 @@ int main(int argc, char **argv) {
   tenon::registerONNXToKernelPasses();
   tenon::registerExpandPasses();
   tenon::registerFusePasses();
+  tenon::registerLayoutPasses();
   tenon::registerPlanPasses();
   tenon::registerSimplifyPasses();
   llvm::cl::AddExtraVersionPrinter([](llvm::raw_ostream &os) {

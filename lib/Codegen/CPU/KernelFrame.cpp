@@ -10,7 +10,8 @@ using namespace mlir;
 using namespace tenon;
 
 AffineExpr tenon::simplify(AffineExpr expr, unsigned numSymbols) {
-  return simplifyAffineExpr(expr, 0, numSymbols);
+  constexpr unsigned mostLoops = 32;
+  return simplifyAffineExpr(expr, mostLoops, numSymbols);
 }
 
 /// func @NAME.body(buffers, symbols, begin, end, workspace)

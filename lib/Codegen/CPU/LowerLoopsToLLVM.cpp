@@ -139,6 +139,30 @@ static void splitTruncations(ModuleOp module) {
   });
 }
 
+/// arith.maximumf -> llvm.intr.maximum, in which LLVM knows a reduction. Which of
+/// two zeros is the larger is left open.
+static void keepExtremes(ModuleOp module) {
+  auto flags = LLVM::FastmathFlagsAttr::get(module.getContext(),
+                                            LLVM::FastmathFlags::nsz);
+  auto replace = [&](Operation *op, auto create) {
+    OpBuilder builder(op);
+    Value value = create(builder, op->getOperand(0), op->getOperand(1));
+    op->replaceAllUsesWith(ValueRange{value});
+    op->erase();
+  };
+  module.walk([&](Operation *op) {
+    Location loc = op->getLoc();
+    if (isa<arith::MaximumFOp>(op))
+      replace(op, [&](OpBuilder &builder, Value a, Value b) -> Value {
+        return LLVM::MaximumOp::create(builder, loc, a.getType(), a, b, flags);
+      });
+    else if (isa<arith::MinimumFOp>(op))
+      replace(op, [&](OpBuilder &builder, Value a, Value b) -> Value {
+        return LLVM::MinimumOp::create(builder, loc, a.getType(), a, b, flags);
+      });
+  });
+}
+
 static LogicalResult widenSmallFloats(ModuleOp module) {
   PassManager passes(module.getContext());
   passes.enableVerifier(false);
@@ -150,6 +174,7 @@ static LogicalResult widenSmallFloats(ModuleOp module) {
   if (failed(passes.run(module)))
     return failure();
   splitTruncations(module);
+  keepExtremes(module);
   arith::ArithExpandOpsPassOptions expand;
   expand.includeBf16 = true;
   PassManager after(module.getContext());

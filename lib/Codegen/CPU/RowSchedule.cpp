@@ -140,10 +140,11 @@ void RowSchedule::flatten() {
   }
 }
 
-/// The class along which most accesses are contiguous.
+/// The class along which most accesses are contiguous; a reduction's results are
+/// few.
 int RowSchedule::getUnitClass(const Step &step, bool parallelOnly) const {
   SmallVector<int> votes(step.classes.size(), 0);
-  forAccesses(step, [&](const Access &access) {
+  auto vote = [&](const Access &access) {
     if (access.index.empty())
       return;
     for (unsigned loop = 0; loop < votes.size(); ++loop) {
@@ -151,7 +152,11 @@ int RowSchedule::getUnitClass(const Step &step, bool parallelOnly) const {
       AffineExpr rest = simplify(access.index.back() - dim, 16);
       votes[loop] += !rest.isFunctionOfDim(loop);
     }
-  });
+  };
+  if (step.isReduction())
+    llvm::for_each(step.reads, vote);
+  else
+    forAccesses(step, vote);
   int best = -1, most = -1;
   for (auto [loop, count] : llvm::enumerate(votes)) {
     int weight = 2 * count + step.isParallel[loop];
@@ -185,15 +190,17 @@ void RowSchedule::chooseRows() {
   for (int shared : widest->classes)
     if (isShared(shared))
       candidates.push_back(shared);
+  // A step over rows alone, such as a row's factor, is one element a row.
+  SmallVector<int> units;
   for (const Step &step : program.steps) {
-    int unit = getUnitClass(step, false);
-    bool keepsOne = step.isReduction() ||
-                    llvm::all_of(step.classes, [&](int shared) {
-                      return llvm::is_contained(candidates, shared);
-                    });
-    if (keepsOne)
-      llvm::erase(candidates, unit);
+    bool isOverRows = llvm::all_of(step.classes, [&](int shared) {
+      return llvm::is_contained(candidates, shared);
+    });
+    if (!isOverRows || step.classes.size() == widest->classes.size())
+      units.push_back(getUnitClass(step, false));
   }
+  for (int unit : units)
+    llvm::erase(candidates, unit);
   rows = candidates;
 }
 

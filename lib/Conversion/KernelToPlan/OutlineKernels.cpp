@@ -121,7 +121,8 @@ void lowerOther(Operation *op) {
             return plan::WeightOp::create(builder, op->getLoc(),
                                           weight.getResult().getType(),
                                           weight.getWeight(),
-                                          weight.getValue());
+                                          weight.getValue(),
+                                          weight.getEncodingAttr());
           })
           .Case([&](func::ReturnOp end) {
             return plan::ReturnOp::create(builder, op->getLoc(),

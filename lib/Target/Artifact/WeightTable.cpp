@@ -8,18 +8,42 @@
 #include "dialects/ONNX/StoredAttr.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
+#include "runtime/format/Panels.h"
 
 using namespace mlir;
 using namespace tenon;
 
-const WrittenSection &WeightTable::store(ArrayRef<char> bytes) {
+/// The bytes of a weight of `type` in panels.
+static std::vector<char> encode(ArrayRef<char> bytes,
+                                const format::Panels &panels,
+                                RankedTensorType type) {
+  std::vector<int64_t> dims(type.getShape());
+  format::PanelShape shape(panels, dims);
+  size_t width = onnx::getElementBits(type.getElementType()) / 8;
+  std::vector<char> packed(shape.size() * width);
+  format::packPanels(shape, width,
+                     reinterpret_cast<const uint8_t *>(bytes.data()),
+                     reinterpret_cast<uint8_t *>(packed.data()));
+  return packed;
+}
+
+/// Equal bytes are written once for each encoding and its shape.
+const WrittenSection &WeightTable::store(ArrayRef<char> bytes,
+                                         StringRef encoding,
+                                         RankedTensorType type) {
   uint64_t hash = format::hashBytes(bytes.data(), bytes.size());
   auto [begin, end] = contents.equal_range(hash);
   for (auto known = begin; known != end; ++known)
-    if (known->second.bytes == bytes)
+    if (known->second.bytes == bytes && known->second.encoding == encoding &&
+        (encoding.empty() || known->second.type == type))
       return known->second.section;
-  WrittenSection section = file.append(bytes, format::sectionAlignment);
-  return contents.emplace(hash, Stored{bytes, section})->second.section;
+  auto panels = format::parsePanels(encoding, type.getRank());
+  WrittenSection section =
+      panels ? file.append(encode(bytes, *panels, type),
+                           format::sectionAlignment)
+             : file.append(bytes, format::sectionAlignment);
+  return contents.emplace(hash, Stored{bytes, encoding, type, section})
+      ->second.section;
 }
 
 /// Weights that differ have names that differ: "w", "w#1", ...
@@ -33,9 +57,9 @@ std::string WeightTable::getFreeName(StringRef name) {
 }
 
 FailureOr<uint32_t> WeightTable::add(plan::WeightOp weight) {
-  auto type = weight.getResult().getType();
-  // The plan's types have no sign; the value's still does.
-  format::ElementType element = getElementType(weight.getValue().getType());
+  // The plan's types have no sign and may be encoded; the value's are the model's.
+  auto type = cast<RankedTensorType>(weight.getValue().getType());
+  format::ElementType element = getElementType(type);
   if (element == format::ElementType::undefined)
     return weight.emitOpError("expected a weight of a type that artifacts hold, "
                               "but got '")
@@ -50,7 +74,11 @@ FailureOr<uint32_t> WeightTable::add(plan::WeightOp weight) {
            << onnx::getByteSize(type) << " bytes of weight '"
            << weight.getWeight() << "', but got " << bytes->size();
 
-  const WrittenSection &stored = store(*bytes);
+  StringRef encoding = weight.getEncoding().value_or("");
+  if (!encoding.empty() && !format::parsePanels(encoding, type.getRank()))
+    return weight.emitOpError("expected the encoding panels:WIDTH:DIM, but got '")
+           << encoding << "'";
+  const WrittenSection &stored = store(*bytes, encoding, type);
   auto [known, isNew] = indices.try_emplace(
       std::make_tuple(weight.getWeight().str(), type.getAsOpaquePointer(),
                       stored.offset),
@@ -62,6 +90,7 @@ FailureOr<uint32_t> WeightTable::add(plan::WeightOp weight) {
   auto section = format::CreateSection(builder, stored.offset, stored.size,
                                        stored.hash);
   entries.push_back(format::CreateWeightDirect(builder, name.c_str(), element,
-                                               &dims, section, ""));
+                                               &dims, section,
+                                               encoding.str().c_str()));
   return known->second;
 }

@@ -29,10 +29,14 @@ public:
 
 private:
   struct Stored {
-    llvm::ArrayRef<char> bytes;
+    llvm::ArrayRef<char> bytes; // before encoding
+    llvm::StringRef encoding;
+    mlir::RankedTensorType type;
     WrittenSection section;
   };
-  const WrittenSection &store(llvm::ArrayRef<char> bytes);
+  const WrittenSection &store(llvm::ArrayRef<char> bytes,
+                              llvm::StringRef encoding,
+                              mlir::RankedTensorType type);
   std::string getFreeName(llvm::StringRef name);
 
   SectionFile &file;

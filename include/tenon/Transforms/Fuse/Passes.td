@@ -29,4 +29,33 @@ def FuseElementwiseLaunchesPass
   ];
 }
 
+def FuseEpiloguesPass
+    : InterfacePass<"fuse-epilogues", "mlir::FunctionOpInterface"> {
+  let summary = "Moves contractions into the elementwise launches after them";
+  let description = [{
+    A launch that is one sum of products moves into the elementwise launch that is
+    its only reader and reads it element by element; bias, activation and residual
+    are then computed from the sums while they are in cache. A `kernel.view` between
+    the two is moved behind both, where every operand can be reshaped alike.
+
+    ```mlir
+    %1 = kernel.launch(%x, %w) ... { sum of products }
+    %2 = kernel.view %1 ...
+    %3 = kernel.launch(%2, %b) ... { add }
+    // becomes
+    %2 = kernel.launch(%x, %w, %b) ... { sum of products, add }
+    %3 = kernel.view %2 ...
+    ```
+
+    Before: functions at kernel level.
+    After:  no contraction stands before an elementwise launch that could follow it
+            in one launch.
+    Numerics: bit-exact.
+  }];
+  let dependentDialects = [
+    "mlir::linalg::LinalgDialect", "mlir::tensor::TensorDialect",
+    "mlir::arith::ArithDialect", "mlir::affine::AffineDialect"
+  ];
+}
+
 #endif // TENON_TRANSFORMS_FUSE_PASSES_TD

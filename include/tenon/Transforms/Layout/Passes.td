@@ -1,0 +1,32 @@
+#ifndef TENON_TRANSFORMS_LAYOUT_PASSES_TD
+#define TENON_TRANSFORMS_LAYOUT_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def PackWeightsPass
+    : InterfacePass<"pack-weights", "mlir::FunctionOpInterface"> {
+  let summary = "Lays weights out in the panels that contractions read";
+  let description = [{
+    A weight that contractions multiply with, k by n, becomes panels of 128 bytes
+    times k: element (k, n) moves to (n / p, k, n % p), where p columns are 128 bytes
+    of the sums' type. Its other readers (contractions with the same k and n, reads
+    of single elements as in Gather) follow, so it is stored once. The bytes are
+    packed when the artifact is written. What panels add at the last one's end is at
+    most 1/25 of all weights' bytes.
+
+    ```mlir
+    %w = kernel.weight "w" #onnx.stored<...> : tensor<576x1000xf32>
+    %y = kernel.launch(%x, %w) ... { generic with w at (k, n) }
+    // becomes
+    %w = kernel.weight "w" #onnx.stored<...> encoding "panels:32:1" : tensor<32x576x32xf32>
+    %y = kernel.launch(%x, %w) ... { generic with w at (n floordiv 32, k, n mod 32) }
+    ```
+
+    Before: functions at kernel level.
+    After:  weights of contractions are in panels where every reader can follow.
+    Numerics: bit-exact.
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect"];
+}
+
+#endif // TENON_TRANSFORMS_LAYOUT_PASSES_TD
