@@ -9,6 +9,7 @@
 #include "dialects/ONNX/ONNXDialect.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
+#include "tenon/Export/ONNX/Export.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
@@ -27,13 +28,22 @@
 using namespace mlir;
 using namespace tenon;
 
-void tenon::buildONNXPipeline(OpPassManager &passes) {
+static ShapeOptions getShapeOptions() {
   ShapeOptions shapes;
   shapes.fallback = [](Operation *op, SmallVectorImpl<Type> &types) {
     if (!isa<onnx::NodeInterface>(op))
       return failure();
     return inferResultTypes(op, types);
   };
+  return shapes;
+}
+
+void tenon::buildExportPipeline(OpPassManager &passes) {
+  passes.addNestedPass<func::FuncOp>(createSimplifyPass(getShapeOptions()));
+}
+
+void tenon::buildONNXPipeline(OpPassManager &passes) {
+  ShapeOptions shapes = getShapeOptions();
   passes.addNestedPass<func::FuncOp>(createExpandQuantizedPass());
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
   passes.addNestedPass<func::FuncOp>(createExpandFunctionsPass());
@@ -73,6 +83,9 @@ public:
     bool isONNX = !input.ends_with(".mlir");
     if (failed(isONNX ? importModel() : parseModule()))
       return failure();
+    if (isONNX && options.emit == Level::onnx &&
+        options.onnxForm == OnnxForm::model)
+      return exportModel();
     if (isONNX && failed(runPasses("onnx", buildONNXPipeline)))
       return failure();
     if (options.emit == Level::onnx)
@@ -119,6 +132,13 @@ private:
     passes.enableTiming(scope);
     build(passes);
     return passes.run(*module);
+  }
+
+  LogicalResult exportModel() {
+    if (failed(runPasses("onnx", buildExportPipeline)))
+      return failure();
+    TimingScope scope = root.nest("export");
+    return exportONNX(*module, output, options.opset);
   }
 
   LogicalResult print() {

@@ -147,6 +147,7 @@ PARTS = {
     "debug": script("test/EndToEnd/debug.py", 100),
     "entries": script("test/EndToEnd/entries.py", 200),
     "fuzz": script("tools/dev/fuzz.py", 200, "--count", "10000"),
+    "round-trip": script("test/EndToEnd/round_trip.py", 300, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 300, "--all"),
 }
 

@@ -33,6 +33,8 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
   --kv=io                  caches stay inputs and outputs (default)
   --emit=LEVEL             print IR instead of compiling: onnx-mlir, kernel, plan
                            (to -o FILE, or to the standard output)
+  --emit=onnx [--opset=N]  write a simplified ONNX model to -o FILE.onnx, its weights
+                           to FILE.onnx.data; N defaults to the model's own opset
   --explain                compile, write nothing, and list each node that stops the
                            compilation with the reason and what to do
   --timing                 print the time of each step to the standard error
@@ -81,22 +83,22 @@ static std::optional<Variant> parseVariant(StringRef text) {
 }
 
 /// Sets the level; false if the name is none.
-static bool parseLevel(StringRef name, Level &level) {
-  if (name == "onnx-mlir")
-    level = Level::onnx;
+static bool parseLevel(StringRef name, CompileOptions &options) {
+  if (name == "onnx" || name == "onnx-mlir")
+    options.emit = Level::onnx;
   else if (name == "kernel")
-    level = Level::kernel;
+    options.emit = Level::kernel;
   else if (name == "plan")
-    level = Level::plan;
+    options.emit = Level::plan;
   else
     return false;
+  options.onnxForm = name == "onnx" ? OnnxForm::model : OnnxForm::mlir;
   return true;
 }
 
 /// Sets one option; -1 to go on, else the exit code.
 static int setOption(StringRef name, StringRef value, Options &options) {
-  static constexpr StringRef kLater[] = {"--passes", "--report", "--ptxas",
-                                         "--opset"};
+  static constexpr StringRef kLater[] = {"--passes", "--report", "--ptxas"};
   if (llvm::is_contained(kLater, name))
     return usage(name + " is not supported yet");
   if (name == "-o") {
@@ -111,11 +113,12 @@ static int setOption(StringRef name, StringRef value, Options &options) {
     if (value != "io")
       return usage("expected --kv=io or --kv=session, but got '" + value + "'");
   } else if (name == "--emit") {
-    if (value == "onnx")
-      return usage("--emit=onnx is not supported yet");
-    if (!parseLevel(value, options.compile.emit))
-      return usage("expected --emit of onnx-mlir, kernel or plan, but got '" +
+    if (!parseLevel(value, options.compile))
+      return usage("expected --emit of onnx, onnx-mlir, kernel or plan, but got '" +
                    value + "'");
+  } else if (name == "--opset") {
+    if (value.getAsInteger(10, options.compile.opset) || options.compile.opset < 1)
+      return usage("expected --opset=N, but got '" + value + "'");
   } else if (name == "--variant") {
     std::optional<Variant> variant = parseVariant(value);
     if (!variant)
@@ -192,9 +195,13 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
   }
   if (options.input.empty() && options.compile.entries.empty())
     return usage("expected a model, but got none");
+  bool exports = options.compile.emit == Level::onnx &&
+                 options.compile.onnxForm == OnnxForm::model;
   if (options.output.empty() && !options.explain &&
-      options.compile.emit == Level::artifact)
-    return usage("expected -o MODEL.tenon, but got none");
+      (exports || options.compile.emit == Level::artifact))
+    return usage("expected -o FILE, but got none");
+  if (options.compile.opset != 0 && !exports)
+    return usage("expected --opset with --emit=onnx alone, but got it without");
   if (options.output.empty())
     options.output = "-";
   return -1;

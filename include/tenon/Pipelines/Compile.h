@@ -12,6 +12,9 @@ namespace tenon {
 /// What a compile stops at; the artifact is past the last level.
 enum class Level { onnx, kernel, plan, artifact };
 
+/// The form of what is written of the onnx level.
+enum class OnnxForm { mlir, model };
+
 /// NAME=LOW..HIGH; no upper bound is INT64_MAX.
 struct DimRange {
   std::string name;
@@ -34,6 +37,9 @@ struct CompileOptions {
   /// "cpu", "cpu:host" or "cpu:ISA".
   std::string target = "cpu";
   Level emit = Level::artifact;
+  OnnxForm onnxForm = OnnxForm::mlir;
+  /// Of an exported model; 0: the model's own.
+  int opset = 0;
   std::vector<DimRange> dims;
   /// Further entries, beside the model, which is entry "main".
   std::vector<EntryFile> entries;
@@ -49,6 +55,9 @@ struct CompileOptions {
 /// Appends the passes that infer shapes and simplify a model.
 void buildONNXPipeline(mlir::OpPassManager &passes);
 
+/// Appends the passes that simplify a model and leave it to other runtimes.
+void buildExportPipeline(mlir::OpPassManager &passes);
+
 /// Appends the passes from the onnx level to fused launches. `keepGoing`: every
 /// operation that cannot be lowered is reported, not only the first.
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
@@ -59,7 +68,7 @@ void buildKernelToPlanPipeline(mlir::OpPassManager &passes);
 
 /// Compiles the file `input`, an ONNX model (none: `options.entries`
 /// alone) or (*.mlir) a module at the kernel level,
-/// to the file `output`; IR of an earlier level goes to the standard output where
+/// to the file `output`: an artifact, or a simplified ONNX model; IR of an earlier level goes to the standard output where
 /// `output` is "-". Errors are emitted as diagnostics of `context`.
 mlir::LogicalResult compileFile(mlir::MLIRContext &context,
                                 llvm::StringRef input, llvm::StringRef output,

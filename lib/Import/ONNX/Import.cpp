@@ -57,10 +57,16 @@ static void setModelAttributes(ModuleOp module,
   Builder builder(module.getContext());
   module->setAttr("onnx.ir_version",
                   builder.getI64IntegerAttr(model.ir_version()));
-  for (const auto &import : model.opset_import())
+  NamedAttrList others;
+  for (const auto &import : model.opset_import()) {
+    auto version = builder.getI64IntegerAttr(import.version());
     if (import.domain().empty() || import.domain() == "ai.onnx")
-      module->setAttr("onnx.opset",
-                      builder.getI64IntegerAttr(import.version()));
+      module->setAttr("onnx.opset", version);
+    else
+      others.set(import.domain(), version);
+  }
+  if (!others.empty())
+    module->setAttr("onnx.domains", others.getDictionary(module.getContext()));
 }
 
 FailureOr<OwningOpRef<ModuleOp>>

@@ -19,7 +19,7 @@ struct ImportOptions {
 };
 
 /// The model as one func.func in the newest opset's meaning; the module has
-/// `onnx.opset` and `onnx.ir_version`. Weights stay in the file. Fails with a
+/// `onnx.opset`, `onnx.ir_version` and, for other domains, `onnx.domains`. Weights stay in the file. Fails with a
 /// diagnostic that names the file, and the node or tensor.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
 importONNX(llvm::StringRef path, mlir::MLIRContext &context,
