@@ -198,10 +198,25 @@ SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder,
       sums.push_back(getInitial(builder, step, i));
     }
   }
+  auto storeSums = [&] {
+    for (auto [number, sum] : llvm::enumerate(begun))
+      store(builder, sums[outer + number], sum.first->writes[sum.second],
+            getLoops(*sum.first));
+    sums.truncate(outer);
+  };
   if (depth == group.order.size()) {
     sums = emitSteps(builder, group, sums);
   } else {
     int shared = group.order[depth];
+    if (group.isUnrolled && !sums.empty()) {
+      auto extent = cast<AffineConstantExpr>(program.extents[shared]);
+      for (int64_t i = 0; i < extent.getValue(); ++i) {
+        position[shared] = frame.constant(i);
+        sums = emitLevel(builder, group, depth + 1, sums);
+      }
+      storeSums();
+      return sums;
+    }
     auto [low, high] = getBounds(shared);
     auto loop = scf::ForOp::create(builder, loc, low, high, frame.constant(1),
                                    sums);
@@ -216,10 +231,7 @@ SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder,
       scf::YieldOp::create(nested, loc, results);
     sums.assign(loop.getResults().begin(), loop.getResults().end());
   }
-  for (auto [number, sum] : llvm::enumerate(begun))
-    store(builder, sums[outer + number], sum.first->writes[sum.second],
-          getLoops(*sum.first));
-  sums.truncate(outer);
+  storeSums();
   return sums;
 }
 

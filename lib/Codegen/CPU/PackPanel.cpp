@@ -52,9 +52,18 @@ public:
     if (source.access.getStride(k) == one && source.access.getStride(n))
       return packColumns();
     Value count = findRuns();
+    // With strides, no two columns lie together.
+    Value isApart = arith::CmpIOp::create(
+        builder, loc, arith::CmpIPredicate::eq, count, columns);
+    auto choice = scf::IfOp::create(builder, loc, isApart, true);
+    OpBuilder outer = builder;
+    builder = choice.getThenBodyBuilder();
+    packElements();
+    builder = choice.getElseBodyBuilder();
     packRows(count, [&](OpBuilder &, Value run) {
       return std::pair(loadIndex(run), loadIndex(add(run, index(width + 1))));
     });
+    builder = outer;
   }
 
 private:
@@ -171,6 +180,26 @@ private:
     return constant && constant.value() == 1;
   }
 
+  void copyElement(Value from, Value to) {
+    Value element = memref::LoadOp::create(builder, loc, view, from);
+    if (element.getType() != source.format.sum)
+      element =
+          arith::ExtFOp::create(builder, loc, source.format.sum, element);
+    memref::StoreOp::create(builder, loc, element, panel, to);
+  }
+
+  /// Each column is a run.
+  void packElements() {
+    forEach(getDepth(), [&](Value at) {
+      Value from = add(base, getDepthOffset(at));
+      Value row = times(at, index(width));
+      forEach(columns, [&](Value j) {
+        copyElement(add(from, loadIndex(add(j, index(width + 1)))),
+                    add(row, j));
+      });
+    });
+  }
+
   /// Columns lie along k.
   void packColumns() {
     Value stride =
@@ -179,13 +208,7 @@ private:
     forEach(columns, [&](Value j) {
       Value start = add(from, times(j, stride));
       forEach(getDepth(), [&](Value at) {
-        Value element =
-            memref::LoadOp::create(builder, loc, view, add(start, at));
-        if (element.getType() != source.format.sum)
-          element = arith::ExtFOp::create(builder, loc, source.format.sum,
-                                          element);
-        memref::StoreOp::create(builder, loc, element, panel,
-                                add(times(at, index(width)), j));
+        copyElement(add(start, at), add(times(at, index(width)), j));
       });
     });
   }

@@ -7,6 +7,8 @@ using namespace tenon;
 /// a reduction's sums stay in the first cache.
 static constexpr int64_t kElementwiseChunk = 4096;
 static constexpr int64_t kReductionChunk = 512;
+/// A sum of so few, such as a window's, is written out.
+static constexpr int64_t kMostUnrolled = 64;
 
 RowSchedule::RowSchedule(KernelProgram &program) : program(program) {
   flatten();
@@ -141,8 +143,8 @@ void RowSchedule::flatten() {
 }
 
 /// The class along which most accesses are contiguous; a reduction's results are
-/// few.
-int RowSchedule::getUnitClass(const Step &step, bool parallelOnly) const {
+/// few, and where a sum is written out its own loops do not count.
+int RowSchedule::getUnitClass(const Step &step) const {
   SmallVector<int> votes(step.classes.size(), 0);
   auto vote = [&](const Access &access) {
     if (access.index.empty())
@@ -157,6 +159,10 @@ int RowSchedule::getUnitClass(const Step &step, bool parallelOnly) const {
     llvm::for_each(step.reads, vote);
   else
     forAccesses(step, vote);
+  bool parallelOnly = false;
+  if (step.isReduction() && canUnroll(step))
+    for (auto [loop, count] : llvm::enumerate(votes))
+      parallelOnly |= count > 0 && step.isParallel[loop];
   int best = -1, most = -1;
   for (auto [loop, count] : llvm::enumerate(votes)) {
     int weight = 2 * count + step.isParallel[loop];
@@ -197,7 +203,7 @@ void RowSchedule::chooseRows() {
       return llvm::is_contained(candidates, shared);
     });
     if (!isOverRows || step.classes.size() == widest->classes.size())
-      units.push_back(getUnitClass(step, false));
+      units.push_back(getUnitClass(step));
   }
   for (int unit : units)
     llvm::erase(candidates, unit);
@@ -235,22 +241,44 @@ unsigned RowSchedule::getDepth(const Step &step, const Group &group) const {
   return depth;
 }
 
+bool RowSchedule::canUnroll(const Step &step) const {
+  int64_t size = 1;
+  for (auto [loop, expr] : llvm::enumerate(step.extents)) {
+    if (step.isParallel[loop])
+      continue;
+    auto extent = dyn_cast<AffineConstantExpr>(expr);
+    if (!extent || extent.getValue() > kMostUnrolled)
+      return false;
+    size *= extent.getValue();
+    if (size > kMostUnrolled)
+      return false;
+  }
+  return true;
+}
+
 RowSchedule::Group RowSchedule::startGroup(unsigned index) const {
   const Step &step = program.steps[index];
   Group group;
   group.steps.push_back(index);
-  int unit = getUnitClass(step, false);
+  int unit = getUnitClass(step);
   SmallVector<int> parallel, reduced;
   for (auto [loop, shared] : llvm::enumerate(step.classes))
     if (!isRow(shared) && shared != unit)
       (step.isParallel[loop] ? parallel : reduced).push_back(shared);
-  group.order = parallel;
-  group.order.append(reduced);
-  if (unit >= 0)
-    group.order.push_back(unit);
   auto *at = llvm::find(step.classes, unit);
   bool unitIsParallel = at != step.classes.end() &&
                         step.isParallel[at - step.classes.begin()];
+  group.order = parallel;
+  group.isUnrolled =
+      step.isReduction() && unitIsParallel && canUnroll(step);
+  if (group.isUnrolled) {
+    group.order.push_back(unit);
+    group.order.append(reduced);
+    return group;
+  }
+  group.order.append(reduced);
+  if (unit >= 0)
+    group.order.push_back(unit);
   group.sumsInMemory = step.isReduction() && unit >= 0 && unitIsParallel;
   return group;
 }

@@ -27,6 +27,7 @@ struct RowSchedule {
     llvm::SmallVector<int> order;
     bool sumsInMemory = false;
     bool isContraction = false;
+    bool isUnrolled = false; // its reductions, the innermost loops
   };
 
   bool isRow(int shared) const { return llvm::is_contained(rows, shared); }
@@ -52,7 +53,9 @@ private:
   void chooseGroups();
   bool joins(const Step &step, const Group &group) const;
   Group startGroup(unsigned index) const;
-  int getUnitClass(const Step &step, bool parallelOnly) const;
+  /// Whether a reduction has few enough terms, a number that is known.
+  bool canUnroll(const Step &step) const;
+  int getUnitClass(const Step &step) const;
 
   llvm::SmallVector<bool> forwarded;
 };

@@ -1,139 +1,89 @@
 #!/usr/bin/env python3
-"""Whole models on the CPU against ONNX Runtime, and one artifact at many sizes.
+"""Models of the corpus on the CPU against ONNX Runtime, in one run.
 
-For every model the two engines take turns; the least of N runs counts. `--sizes` adds ten
-sizes that one artifact runs at, each against an artifact compiled for that size alone
-(--dim), and checks the results. --write puts the tables into docs/benchmarks/models.md.
+Each argument is MODEL[:DIM=SIZE,...]; engines take turns, the best time of each
+counts. --processor-time counts the seconds that one thread spends, which other
+programs of a busy machine disturb less. --write puts the table into docs/benchmarks/cpu.md.
 """
 import argparse
 import datetime
 import os
 import pathlib
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "test/EndToEnd"), str(pathlib.Path(__file__).parent)]
+sys.path[:0] = [str(ROOT / "test/EndToEnd"), str(ROOT / "tools/dev/bench")]
 
 import numpy as np  # noqa: E402
-from cpu import cpu_name  # noqa: E402
+from cpu import PAGE, cpu_name  # noqa: E402
 from tenon_tools import compile_model, ort_session, tenon_session  # noqa: E402
 
-CORPUS = pathlib.Path(os.environ.get("TENON_CORPUS_WORK", ROOT / ".deps/corpus"))
-PAGE = ROOT / "docs/benchmarks/models.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-# model -> the size that speed is asked at, and ten others.
-IMAGES = [(1, 1), (17, 19), (32, 32), (37, 53), (64, 96), (101, 103), (128, 64), (127, 131),
-          (160, 224), (193, 97)]
-TEXTS = [(1, 1), (1, 2), (1, 7), (1, 13), (2, 31), (1, 64), (3, 29), (1, 97), (5, 17), (1, 127)]
-MODELS = {
-    "minilm": ({"batch": 1, "seq": 128}, [{"batch": b, "seq": s} for b, s in TEXTS]),
-    "t5-encoder": ({"batch": 1, "seq": 128}, [{"batch": b, "seq": s} for b, s in TEXTS]),
-    "resnet18": ({"batch": 1, "height": 224, "width": 224},
-                 [{"batch": 1, "height": 32 + h, "width": 32 + w} for h, w in IMAGES]),
-    "ocr-det-db": ({"batch": 1, "height": 640, "width": 640},
-                   [{"batch": 1, "height": 32 * (1 + h // 32), "width": 32 * (1 + w // 32)}
-                    for h, w in IMAGES]),
-    "efficientnet-b0": ({"batch": 1, "height": 224, "width": 224},
-                        [{"batch": 1, "height": 32 + h, "width": 32 + w} for h, w in IMAGES]),
-}
+WORK = pathlib.Path(os.environ.get("TENON_CORPUS_WORK", ROOT / ".deps/corpus"))
+MODELS = ("minilm:batch=1,seq=128", "resnet18:batch=1,height=224,width=224",
+          "ocr-det-db:batch=1,height=640,width=640")
+BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
 
 
-def make_inputs(session, dims):
-    generator = np.random.default_rng(0)
+def make_feeds(session, sizes):
+    """Normal floats; ones for integers: a valid mask, token and type."""
+    rng = np.random.default_rng(0)
     feeds = {}
-    for value in session.get_inputs():
-        shape = [dims.get(d, 1) if isinstance(d, str) else d for d in value.shape]
-        if "int" in value.type:
-            top = 2 if "mask" in value.name or "type" in value.name else 1000
-            ids = generator.integers(0, top, shape)
-            feeds[value.name] = np.ones_like(ids) if "mask" in value.name else ids
-        else:
-            feeds[value.name] = generator.standard_normal(shape).astype(np.float32)
+    for tensor in session.get_inputs():
+        shape = [int(sizes[d]) if isinstance(d, str) else d for d in tensor.shape]
+        feeds[tensor.name] = (np.ones(shape, np.int64) if "int64" in tensor.type
+                              else rng.standard_normal(shape, np.float32))
     return feeds
 
 
-def least_times(runs, rounds):
-    """The least seconds of each function, called in turn."""
-    best = [float("inf")] * len(runs)
-    for _ in range(rounds):
-        for index, run in enumerate(runs):
-            start = time.perf_counter()
-            run()
-            best[index] = min(best[index], time.perf_counter() - start)
-    return best
+def measure(text, args):
+    """Milliseconds of Tenon and of ONNX Runtime."""
+    name, _, dims = text.partition(":")
+    artifact = WORK / f"{name}.bench.tenon"
+    compile_model(WORK / f"{name}.onnx", artifact)
+    peer = ort_session(WORK / f"{name}.onnx", args.threads)
+    ours = tenon_session(artifact, args.threads)
+    feeds = make_feeds(peer, dict(d.split("=") for d in dims.split(",") if d))
+    clock = time.process_time if args.processor_time else time.perf_counter
+    best = [float("inf")] * 2
+    for _ in range(args.rounds):
+        for i, run in enumerate((ours.run, lambda f: peer.run(None, f))):
+            start = clock()
+            run(feeds)
+            best[i] = min(best[i], clock() - start)
+    return [1e3 * seconds for seconds in best]
 
 
-def agrees(ours, peer, names):
-    """Whether every output is as near as the corpus asks."""
-    for name, expected in zip(names, peer):
-        found = np.asarray(ours[name])
-        if found.shape != expected.shape:
-            return False
-        scale = max(float(np.abs(expected).max()), 1e-6) if expected.size else 1
-        if expected.size and not np.abs(found - expected).max() <= 1e-3 * scale:
-            return False
-    return True
-
-
-def speed_rows(names, args):
-    yield "| model | size | ONNX Runtime, ms | Tenon, ms | ratio |"
-    yield "|---|---|---:|---:|---:|"
-    for name in names:
-        dims = MODELS[name][0]
-        path = CORPUS / f"{name}.onnx"
-        peer = ort_session(path, args.threads)
-        session = tenon_session(compile_model(path, CORPUS / f"{name}.tenon"), args.threads)
-        feeds = make_inputs(peer, dims)
-        theirs, ours = least_times([lambda: peer.run(None, feeds), lambda: session.run(feeds)],
-                                   args.rounds)
-        size = " x ".join(map(str, dims.values()))
-        yield f"| {name} | {size} | {theirs * 1e3:.2f} | {ours * 1e3:.2f} | {theirs / ours:.2f} |"
-
-
-def size_rows(names, args):
-    yield "| model | sizes | right | generic over fixed: median, worst |"
+def table(args):
+    kind = "processor time" if args.processor_time else "time"
+    yield (f"Machine: {cpu_name()}, {os.cpu_count()} CPUs; {kind}, {args.threads} threads, "
+           f"best of {args.rounds}.")
+    yield (f"Peer: ONNX Runtime {__import__('onnxruntime').__version__} with its defaults. "
+           f"{datetime.date.today()}.")
+    yield ""
+    yield "| model | Tenon, ms | ONNX Runtime, ms | ratio of speeds |"
     yield "|---|---:|---:|---:|"
-    for name in names:
-        path = CORPUS / f"{name}.onnx"
-        peer = ort_session(path, args.threads)
-        outputs = [o.name for o in peer.get_outputs()]
-        generic = tenon_session(compile_model(path, CORPUS / f"{name}.tenon"), args.threads)
-        ratios, right = [], 0
-        for dims in MODELS[name][1]:
-            with tempfile.TemporaryDirectory() as folder:
-                options = [f"--dim={n}={s}" for n, s in dims.items()]
-                fixed = tenon_session(compile_model(path, pathlib.Path(folder, "m.tenon"),
-                                                    *options), args.threads)
-                feeds = make_inputs(peer, dims)
-                right += agrees(generic.run(feeds), peer.run(None, feeds), outputs)
-                a, b = least_times([lambda: generic.run(feeds), lambda: fixed.run(feeds)],
-                                   args.rounds)
-                ratios.append(a / b)
-        yield (f"| {name} | {len(ratios)} | {right} | {np.median(ratios):.2f}, "
-               f"{max(ratios):.2f} |")
+    for text in args.models:
+        ours, peer = measure(text, args)
+        yield f"| {text} | {ours:.2f} | {peer:.2f} | {peer / ours:.2f} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(MODELS))
-    parser.add_argument("--sizes", action="store_true")
+    parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    lines = [f"Machine: {cpu_name()}, {os.cpu_count()} CPUs. {args.threads} threads, least of "
-             f"{args.rounds} runs, engines taking turns. Peer: ONNX Runtime "
-             f"{__import__('onnxruntime').__version__}. {datetime.date.today()}.", ""]
-    lines += speed_rows(args.models, args)
-    if args.sizes:
-        lines += ["", *size_rows(args.models, args)]
-    text = "\n".join(lines)
+    if args.processor_time:
+        args.threads = 1  # waiting threads spend processor time too
+    text = "\n".join(table(args))
     print(text)
     if args.write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        after = rest.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 if __name__ == "__main__":
