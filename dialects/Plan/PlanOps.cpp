@@ -126,6 +126,13 @@ LogicalResult ReadSymbolOp::verify() {
   return success();
 }
 
+LogicalResult CheckOp::verify() {
+  if (getSizes().getNumResults() != 2) // check-C1
+    return emitOpError("expected two sizes, but got ")
+           << getSizes().getNumResults();
+  return success();
+}
+
 LogicalResult IfOp::verify() {
   for (Region *region : {&getThenSteps(), &getElseSteps()}) {
     auto end = dyn_cast<ReturnOp>(region->front().getTerminator());

@@ -180,6 +180,24 @@ def Plan_ReadSymbolOp : Plan_Op<"read_symbol"> {
   let hasVerifier = 1;
 }
 
+def Plan_CheckOp : Plan_Op<"check"> {
+  let summary = "Ends the run with an error where two sizes do not belong together";
+  let description = [{
+    `sizes` maps the function's symbols to two sizes, which must be equal or, where
+    `broadcasts`, one of them 1.
+
+    Constraints:
+    - (check-C1) `sizes` has two results.
+
+    ```mlir
+    plan.check broadcasts affine_map<()[s0, s1] -> (s0, s1)>
+    ```
+  }];
+  let arguments = (ins AffineMapAttr:$sizes, UnitAttr:$broadcasts);
+  let assemblyFormat = "(`broadcasts` $broadcasts^)? $sizes attr-dict";
+  let hasVerifier = 1;
+}
+
 def Plan_IfOp : Plan_Op<"if", [
     SingleBlock, NoRegionArguments, RecursiveMemoryEffects
   ]> {

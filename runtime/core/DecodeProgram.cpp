@@ -312,6 +312,12 @@ Step ProgramDecoder::decodeStep(const format::Step &step, unsigned depth,
   case format::Action::ReadSymbol:
     decodeRead(*step.action_as_ReadSymbol(), at);
     return {StepKind::readSymbol, uint32_t(program.reads.size() - 1)};
+  case format::Action::Check: {
+    const format::Check &check = *step.action_as_Check();
+    program.checks.push_back({expr(check.a(), at), expr(check.b(), at),
+                              check.broadcasts(), view(check.node())});
+    return {StepKind::check, uint32_t(program.checks.size() - 1)};
+  }
   case format::Action::If:
     return decodeBranch(*step.action_as_If(), depth, at);
   case format::Action::Loop:

@@ -35,6 +35,8 @@ void Executor::runStep(const Step &step) {
     return insert(program.inserts[step.index]);
   case StepKind::readSymbol:
     return readSymbol(program.reads[step.index]);
+  case StepKind::check:
+    return check(program.checks[step.index]);
   case StepKind::branch: {
     const Branch &branch = program.branches[step.index];
     return runSteps(readBool(branch.condition) ? branch.thenSteps : branch.elseSteps);
@@ -249,6 +251,16 @@ void Executor::readSymbol(const ReadSymbol &step) {
     value = load<uint8_t>(from);
   }
   state.setSymbol(step.symbol, value);
+}
+
+void Executor::check(const Check &step) {
+  int64_t a = state.expr(step.a, "a size"), b = state.expr(step.b, "a size");
+  if (a == b || (step.broadcasts && (a == 1 || b == 1)))
+    return;
+  fail(Status::input, "node '", step.node, "': expected ",
+       step.broadcasts ? "sizes that are equal or of which one is 1" : "equal sizes",
+       ", but got ", a, state.describeSize(step.a), " and ", b,
+       state.describeSize(step.b));
 }
 
 bool Executor::readBool(uint32_t value) { return *state.hostBytes(value, 1) != 0; }

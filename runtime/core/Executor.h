@@ -30,6 +30,7 @@ private:
   void fill(const HostTensor &step);
   void copy(const Copy &step);
   void insert(const Insert &step);
+  void check(const Check &step);
   void readSymbol(const ReadSymbol &step);
   void runLoop(const Loop &loop);
   bool readBool(uint32_t value);

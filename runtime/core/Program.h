@@ -67,7 +67,15 @@ struct ReadSymbol {
   uint32_t value, element, symbol;
 };
 
-enum class StepKind : uint8_t { launch, hostTensor, copy, insert, readSymbol, branch, loop };
+struct Check {
+  uint32_t a, b;
+  bool broadcasts;
+  std::string_view node;
+};
+
+enum class StepKind : uint8_t {
+  launch, hostTensor, copy, insert, readSymbol, check, branch, loop
+};
 
 /// One step: an entry of the program's table for its kind.
 struct Step {
@@ -108,6 +116,7 @@ struct Program {
   std::vector<Copy> copies;
   std::vector<Insert> inserts;
   std::vector<ReadSymbol> reads;
+  std::vector<Check> checks;
   std::vector<Branch> branches;
   std::vector<Loop> loops;
 

@@ -143,6 +143,18 @@ int64_t ProgramState::expr(uint32_t index, const char *what) const {
   return result.value;
 }
 
+std::string ProgramState::describeSize(uint32_t index) const {
+  const Expr &expr = program.exprs[index];
+  if (expr.op != ExprOp::symbol)
+    return "";
+  const Symbol &symbol = program.symbols[expr.value];
+  if (symbol.residency != Residency::bound)
+    return concat(" ('", symbol.name, "')");
+  const Binder &binder = binders[expr.value];
+  return concat(" ('", symbol.name, "', input '", program.inputs[binder.input].name,
+                "' dimension ", binder.dim, ")");
+}
+
 std::vector<int64_t> ProgramState::dims(const std::vector<uint32_t> &indices) const {
   std::vector<int64_t> result;
   for (uint32_t index : indices)

@@ -51,6 +51,8 @@ public:
 
   /// The expression's value; fails with `what` where it has none.
   int64_t expr(uint32_t index, const char *what) const;
+  /// Where the size comes from, in brackets, if it is a symbol; else nothing.
+  std::string describeSize(uint32_t expr) const;
   /// False where the expression has no value yet.
   bool knows(uint32_t expr, int64_t &result) const;
 

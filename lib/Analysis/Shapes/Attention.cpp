@@ -50,7 +50,7 @@ static LogicalResult inferAttention(Node &node) {
   if (const Dims *mask = node.getDims(3))
     if (!mask->empty() && !isa<AffineConstantExpr>(mask->back()) &&
         !isa<AffineConstantExpr>(total))
-      node.inference.unify(mask->back(), total);
+      node.inference.unify(mask->back(), total, node.op);
   total = node.symbols.normalize(total);
   if (node.getDims(0)->size() == 4)
     node.setDims(0, {q->batch, q->heads, q->length, v->size});
@@ -93,7 +93,7 @@ static LogicalResult inferGroupQueryAttention(Node &node) {
   AffineExpr total = getTotal(node, 6);
   AffineExpr present = past ? symbols.add(past, length) : length;
   if (total && present && past && total != past)
-    node.inference.unify(total, present);
+    node.inference.unify(total, present, node.op);
   if (total && past && total == past)
     present = past;
   Dims cache{(*query)[0], node.constant(kvHeads), symbols.normalize(present),

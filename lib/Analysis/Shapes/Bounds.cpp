@@ -73,7 +73,8 @@ static SmallVector<AffineExpr> getNeighbours(AffineExpr atom,
   if (symbol->kind == Symbol::Kind::Data)
     return below || !symbol->bound ? SmallVector<AffineExpr>{}
                                    : SmallVector<AffineExpr>{symbol->bound};
-  if ((symbol->op == Symbol::Op::Max) == below)
+  if (symbol->op != Symbol::Op::Broadcast &&
+      (symbol->op == Symbol::Op::Max) == below)
     return SmallVector<AffineExpr>(ArrayRef(symbol->operands));
   return {};
 }

@@ -64,7 +64,7 @@ static LogicalResult inferGemm(Node &node) {
     return failure();
   Dims result{(*a)[transA ? 1 : 0], (*b)[transB ? 0 : 1]};
   if (const Dims *c = node.getDims(2))
-    if (failed(node.broadcast(result, *c)))
+    if (failed(node.broadcastTo(result, *c)))
       return failure();
   node.setDims(0, std::move(result));
   return success();

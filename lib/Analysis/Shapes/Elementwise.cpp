@@ -42,7 +42,7 @@ static LogicalResult inferBroadcast(Node &node) {
 /// The first input, with a second that is broadcast to it: PRelu.
 static LogicalResult inferFirstBroadcast(Node &node) {
   if (node.getDims(0) && node.getDims(1) &&
-      failed(node.broadcast(*node.getDims(0), *node.getDims(1))))
+      failed(node.broadcastTo(*node.getDims(0), *node.getDims(1))))
     return failure();
   return inferSame(node);
 }

@@ -204,7 +204,7 @@ void Inference::inferByFallback(Operation *op) {
     types.assign(op->result_type_begin(), op->result_type_end());
   for (auto [result, type] : llvm::zip(op->getResults(), types))
     if (!getDims(result))
-      setTypeDims(result, type);
+      setTypeDims(result, isa<RankedTensorType>(type) ? type : result.getType());
 }
 
 LogicalResult Inference::infer(Operation *op) {
@@ -247,6 +247,7 @@ FailureOr<ShapeAnalysis> Inference::run() {
   constexpr int kMostRounds = 64;
   for (int round = 0; round < kMostRounds; ++round) {
     changed = false;
+    broadcasts.clear();
     dims.clear();
     elements.clear();
     seedArguments();
@@ -261,7 +262,7 @@ FailureOr<ShapeAnalysis> Inference::run() {
 /// The symbols that stay: an argument's, and those that some value needs.
 static llvm::SmallBitVector getUsedSymbols(
     const SymbolTable &table, const ValueMap<Dims> &dims,
-    const ValueMap<Elements> &elements) {
+    const ValueMap<Elements> &elements, ArrayRef<SizeFact> broadcasts) {
   ArrayRef<Symbol> symbols = table.getSymbols();
   llvm::SmallBitVector used(symbols.size());
   SmallVector<unsigned> pending;
@@ -280,9 +281,14 @@ static llvm::SmallBitVector getUsedSymbols(
   for (const auto &entry : elements)
     for (const Element &element : entry.second)
       use(element.value);
-  for (const auto &[a, b] : table.getEqualities()) {
-    use(a);
-    use(b);
+  for (const SizeFact &fact : table.getEqualities()) {
+    use(fact.a);
+    use(table.normalize(fact.a));
+    use(table.normalize(fact.b));
+  }
+  for (const SizeFact &fact : broadcasts) {
+    use(table.normalize(fact.a));
+    use(table.normalize(fact.b));
   }
   while (!pending.empty()) {
     const Symbol &symbol = symbols[pending.pop_back_val()];
@@ -297,7 +303,7 @@ ShapeAnalysis Inference::finish() {
   ShapeAnalysis result(function.getContext());
   MLIRContext *context = function.getContext();
   ArrayRef<Symbol> all = symbols.getSymbols();
-  llvm::SmallBitVector used = getUsedSymbols(symbols, dims, elements);
+  llvm::SmallBitVector used = getUsedSymbols(symbols, dims, elements, broadcasts);
   // Inputs first: what arguments need is then the same in every later run.
   SmallVector<AffineExpr> renamed(all.size());
   for (bool inputs : {true, false})
@@ -334,8 +340,19 @@ ShapeAnalysis Inference::finish() {
     for (const Element &element : known)
       exprs.push_back(rename(element.value));
   }
-  for (const auto &[a, b] : symbols.getEqualities())
-    result.equalities.emplace_back(rename(a), rename(symbols.normalize(b)));
+  auto addFact = [&](const SizeFact &fact) {
+    // A substituted symbol keeps its name: its own value is to be compared.
+    auto symbol = dyn_cast<AffineSymbolExpr>(fact.a);
+    bool stays = symbol && symbols.isSubstituted(symbol.getPosition()) &&
+                 !fact.broadcasts;
+    AffineExpr a = rename(stays ? fact.a : symbols.normalize(fact.a));
+    AffineExpr b = rename(symbols.normalize(fact.b));
+    AffineExpr one = symbols.constant(1);
+    if (a != b && (!fact.broadcasts || (a != one && b != one)))
+      result.facts.push_back({a, b, fact.broadcasts, fact.op});
+  };
+  llvm::for_each(symbols.getEqualities(), addFact);
+  llvm::for_each(broadcasts, addFact);
   return result;
 }
 

@@ -59,8 +59,13 @@ public:
   }
   mlir::LogicalResult inferBlock(mlir::Block &block);
   /// `a` and `b` are equal wherever the model runs.
-  void unify(mlir::AffineExpr a, mlir::AffineExpr b) {
-    changed |= symbols.unify(a, b);
+  void unify(mlir::AffineExpr a, mlir::AffineExpr b, mlir::Operation *op) {
+    changed |= symbols.unify(a, b, op);
+  }
+  /// `a` and `b` are equal, or one of them is 1.
+  void addBroadcast(mlir::AffineExpr a, mlir::AffineExpr b,
+                    mlir::Operation *op) {
+    broadcasts.push_back({a, b, /*broadcasts=*/true, op});
   }
   /// `expr` is a dimension of something that the model computes.
   void assumeNonNegative(mlir::AffineExpr expr) {
@@ -83,6 +88,7 @@ private:
   const ShapeTable &table;
   ValueMap<Dims> dims;
   ValueMap<Elements> elements;
+  llvm::SmallVector<SizeFact> broadcasts; // of the current round
   bool changed = false;
 };
 
@@ -148,6 +154,9 @@ public:
                                               mlir::AffineExpr b);
   mlir::FailureOr<Dims> broadcast(llvm::ArrayRef<mlir::AffineExpr> a,
                                   llvm::ArrayRef<mlir::AffineExpr> b);
+  /// `other` is broadcast to `dims`, which stay as they are.
+  mlir::LogicalResult broadcastTo(llvm::ArrayRef<mlir::AffineExpr> dims,
+                                  llvm::ArrayRef<mlir::AffineExpr> other);
   mlir::LogicalResult expectRank(unsigned input, int64_t rank);
 
   /// A diagnostic that begins with the node's name and operator.

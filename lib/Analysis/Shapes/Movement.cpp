@@ -141,16 +141,17 @@ static LogicalResult inferTile(Node &node) {
   const Elements *repeats = node.getElements(1);
   if (!data)
     return success();
-  if (!repeats) {
-    node.setDims(0, Dims(data->size()));
-    return success();
-  }
-  if (repeats->size() != data->size())
+  if (repeats && repeats->size() != data->size())
     return node.error() << "expected " << data->size() << " repeats, but got "
                         << repeats->size();
   Dims result;
-  for (auto [dim, element] : llvm::zip(*data, *repeats))
-    result.push_back(node.symbols.mul(dim, element.value));
+  for (auto [index, dim] : llvm::enumerate(*data)) {
+    AffineExpr times = repeats ? (*repeats)[index].value : AffineExpr();
+    if (!times)
+      times = node.symbols.getData(node.inputs[1], index,
+                                   /*isDimension=*/false);
+    result.push_back(node.symbols.mul(dim, times));
+  }
   const Elements *elements = node.getElements(0);
   std::optional<SmallVector<int64_t>> from = getStatic(*data);
   if (elements && from && getSmallSize(result)) {
@@ -170,11 +171,8 @@ static LogicalResult inferTile(Node &node) {
 /// A dimension of Expand: the target only widens a 1.
 static FailureOr<AffineExpr> expandDim(Node &node, AffineExpr dim,
                                        AffineExpr target) {
-  if (!dim || dim == node.constant(1))
+  if (!dim || dim == node.constant(1) || !target)
     return target;
-  auto size = dyn_cast<AffineConstantExpr>(dim);
-  if (!target || (size && !isa<AffineConstantExpr>(target)))
-    return size ? dim : AffineExpr();
   return node.broadcast(dim, target);
 }
 
@@ -186,6 +184,10 @@ static LogicalResult inferExpand(Node &node) {
   Elements target(*length);
   if (const Elements *known = node.getElements(1))
     target = *known;
+  for (auto [index, element] : llvm::enumerate(target))
+    if (!element.value)
+      element = {node.symbols.getData(node.inputs[1], index,
+                                      /*isDimension=*/false)};
   size_t rank = std::max(data->size(), target.size());
   Dims result;
   for (size_t i = 0; i < rank; ++i) {
@@ -313,9 +315,13 @@ static LogicalResult inferCenterCropPad(Node &node) {
     return failure();
   const Elements *target = node.getElements(1);
   Dims result = *data;
-  for (auto [index, axis] : llvm::enumerate(*axes))
+  for (auto [index, axis] : llvm::enumerate(*axes)) {
     result[axis] = target && index < target->size() ? (*target)[index].value
                                                     : AffineExpr();
+    if (!result[axis])
+      result[axis] = node.symbols.getData(node.inputs[1], index,
+                                          /*isDimension=*/false);
+  }
   node.setDims(0, std::move(result));
   return success();
 }

@@ -137,16 +137,19 @@ FailureOr<AffineExpr> Node::merge(AffineExpr a, AffineExpr b, StringRef what) {
   if (first && second)
     return error() << "expected equal " << what << ", but got "
                    << first.getValue() << " and " << second.getValue();
-  inference.unify(a, b);
+  inference.unify(a, b, op);
   return second ? b : symbols.normalize(a);
 }
 
 FailureOr<AffineExpr> Node::broadcast(AffineExpr a, AffineExpr b) {
-  if (a == constant(1))
-    return b;
+  if (!a || !b || a == b || a == constant(1))
+    return b ? b : a;
   if (b == constant(1))
     return a;
-  return merge(a, b, "or broadcastable dimensions");
+  if (isa<AffineConstantExpr>(a) && isa<AffineConstantExpr>(b))
+    return merge(a, b, "or broadcastable dimensions");
+  inference.addBroadcast(a, b, op);
+  return symbols.broadcast(a, b);
 }
 
 FailureOr<Dims> Node::broadcast(ArrayRef<AffineExpr> a, ArrayRef<AffineExpr> b) {
@@ -161,6 +164,21 @@ FailureOr<Dims> Node::broadcast(ArrayRef<AffineExpr> a, ArrayRef<AffineExpr> b) 
     result[offset + index] = *both;
   }
   return result;
+}
+
+LogicalResult Node::broadcastTo(ArrayRef<AffineExpr> dims,
+                                ArrayRef<AffineExpr> other) {
+  if (other.size() > dims.size())
+    return error() << "expected an operand of at most rank " << dims.size()
+                   << ", but got rank " << other.size();
+  for (auto [to, from] :
+       llvm::zip(dims.take_back(other.size()), other)) {
+    FailureOr<AffineExpr> both = broadcast(to, from);
+    if (failed(both) ||
+        failed(merge(to, *both, "dimensions after broadcasting")))
+      return failure();
+  }
+  return success();
 }
 
 LogicalResult Node::expectRank(unsigned input, int64_t rank) {

@@ -34,12 +34,16 @@ static LogicalResult inferReduce(Node &node) {
   SmallVector<int64_t> axes;
   if (node.hasInput(1)) {
     std::optional<SmallVector<int64_t>> given = node.getConstants(1);
-    if (!given) {
+    std::optional<int64_t> length = node.getLength(1);
+    if (!given && length != 0) {
       if (keep)
         node.setDims(0, Dims(rank));
+      else if (length && *length <= rank)
+        node.setDims(0, Dims(rank - *length));
       return success();
     }
-    axes = *given;
+    if (given)
+      axes = *given;
   }
   if (failed(node.normalizeAxes(axes, rank)))
     return failure();
@@ -84,7 +88,7 @@ static LogicalResult inferLayerNorm(Node &node) {
     return failure();
   for (unsigned i = 1; i < node.inputs.size(); ++i)
     if (const Dims *other = node.getDims(i))
-      if (failed(node.broadcast(*data, *other)))
+      if (failed(node.broadcastTo(*data, *other)))
         return failure();
   Dims statistics = *data;
   std::fill(statistics.begin() + *axis, statistics.end(), node.constant(1));

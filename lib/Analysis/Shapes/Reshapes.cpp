@@ -102,6 +102,9 @@ static LogicalResult inferSqueeze(Node &node) {
   } else if (std::optional<SmallVector<int64_t>> given = getAxes(node)) {
     axes = *given;
   } else {
+    std::optional<int64_t> length = node.getLength(1);
+    if (length && *length <= static_cast<int64_t>(data->size()))
+      return inferRank(node, data->size() - *length);
     return success();
   }
   if (failed(node.normalizeAxes(axes, data->size())))
@@ -123,8 +126,12 @@ static LogicalResult inferSqueeze(Node &node) {
 static LogicalResult inferUnsqueeze(Node &node) {
   const Dims *data = node.getDims(0);
   std::optional<SmallVector<int64_t>> axes = getAxes(node);
-  if (!data || !axes)
+  if (!data)
     return success();
+  if (!axes) {
+    std::optional<int64_t> length = node.getLength(1);
+    return length ? inferRank(node, data->size() + *length) : success();
+  }
   int64_t rank = data->size() + axes->size();
   if (failed(node.normalizeAxes(*axes, rank)))
     return failure();

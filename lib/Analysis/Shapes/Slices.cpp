@@ -175,8 +175,12 @@ static FailureOr<Dims> getSplits(Node &node, AffineExpr dim) {
     if (given && given->size() != count)
       return node.error() << "expected " << count << " sizes in split, but got "
                           << given->size();
-    for (size_t i = 0; given && i < count; ++i)
-      sizes[i] = (*given)[i].value;
+    for (size_t i = 0; i < count; ++i) {
+      sizes[i] = given ? (*given)[i].value : AffineExpr();
+      if (!sizes[i])
+        sizes[i] = node.symbols.getData(node.inputs[1], i,
+                                        /*isDimension=*/false);
+    }
     if (count && llvm::all_of(sizes, [](AffineExpr e) { return bool(e); })) {
       AffineExpr total = node.constant(0);
       for (AffineExpr size : sizes)

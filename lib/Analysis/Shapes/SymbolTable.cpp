@@ -107,14 +107,27 @@ AffineExpr SymbolTable::divideExactly(AffineExpr a, AffineExpr b) const {
   return quotient ? quotient->toExpr() : AffineExpr();
 }
 
-AffineExpr SymbolTable::getExtreme(Symbol::Op op, AffineExpr a, AffineExpr b) {
-  if (!a || !b)
-    return {};
-  bool isMin = op == Symbol::Op::Min;
-  if (isLessEqual(a, b))
-    return isMin ? a : b;
-  if (isLessEqual(b, a))
-    return isMin ? b : a;
+/// The range of min(a, b) or max(a, b). Without a bound the symbol may be as low as
+/// 64 bits allow.
+static SymbolRange getExtremeRange(bool isMin,
+                                   ArrayRef<std::optional<int64_t>> lows,
+                                   ArrayRef<std::optional<int64_t>> highs) {
+  SymbolRange range;
+  if (isMin) {
+    range.low = lows[0] && lows[1] ? std::min(*lows[0], *lows[1]) : INT64_MIN;
+    range.high = highs[0] && highs[1] ? std::min(*highs[0], *highs[1])
+                 : highs[0]           ? highs[0]
+                                      : highs[1];
+    return range;
+  }
+  range.low =
+      std::max(lows[0].value_or(INT64_MIN), lows[1].value_or(INT64_MIN));
+  if (highs[0] && highs[1])
+    range.high = std::max(*highs[0], *highs[1]);
+  return range;
+}
+
+AffineExpr SymbolTable::define(Symbol::Op op, AffineExpr a, AffineExpr b) {
   if (compareExprs(a, b) > 0)
     std::swap(a, b);
   auto [known, isNew] =
@@ -125,22 +138,45 @@ AffineExpr SymbolTable::getExtreme(Symbol::Op op, AffineExpr a, AffineExpr b) {
   symbol.kind = Symbol::Kind::Defined;
   symbol.op = op;
   symbol.operands = {a, b};
-  // Without a bound the symbol may be as low as 64 bits allow.
   std::optional<int64_t> lows[2] = {getLow(a), getLow(b)};
   std::optional<int64_t> highs[2] = {getHigh(a), getHigh(b)};
-  if (isMin) {
-    symbol.range.low = lows[0] && lows[1] ? std::min(*lows[0], *lows[1])
-                                          : INT64_MIN;
-    symbol.range.high = highs[0] && highs[1] ? std::min(*highs[0], *highs[1])
-                        : highs[0]           ? highs[0]
-                                             : highs[1];
-  } else {
-    symbol.range.low = std::max(lows[0].value_or(INT64_MIN),
-                                lows[1].value_or(INT64_MIN));
-    if (highs[0] && highs[1])
-      symbol.range.high = std::max(*highs[0], *highs[1]);
+  if (op != Symbol::Op::Broadcast) {
+    symbol.range = getExtremeRange(op == Symbol::Op::Min, lows, highs);
+    return addSymbol(std::move(symbol));
   }
+  // 0 and 1 give 0; the other sizes give the larger one.
+  symbol.range = getExtremeRange(/*isMin=*/false, lows, highs);
+  symbol.range.low =
+      std::max<int64_t>(0, std::min(lows[0].value_or(0), lows[1].value_or(0)));
   return addSymbol(std::move(symbol));
+}
+
+AffineExpr SymbolTable::getExtreme(Symbol::Op op, AffineExpr a, AffineExpr b) {
+  if (!a || !b)
+    return {};
+  bool isMin = op == Symbol::Op::Min;
+  if (isLessEqual(a, b))
+    return isMin ? a : b;
+  if (isLessEqual(b, a))
+    return isMin ? b : a;
+  return define(op, a, b);
+}
+
+AffineExpr SymbolTable::broadcast(AffineExpr a, AffineExpr b) {
+  if (!a || !b)
+    return {};
+  if (a == b || b == constant(1))
+    return a;
+  if (a == constant(1))
+    return b;
+  // A size that cannot be 1 is the common one.
+  auto isOther = [&](AffineExpr size) {
+    std::optional<int64_t> low = getLow(size), high = getHigh(size);
+    return (low && *low > 1) || (high && *high < 1);
+  };
+  if (isOther(a))
+    return a;
+  return isOther(b) ? b : define(Symbol::Op::Broadcast, a, b);
 }
 
 AffineExpr SymbolTable::normalize(AffineExpr expr) const {
@@ -229,12 +265,13 @@ bool SymbolTable::isInScope(const Symbol &symbol, AffineExpr by) const {
   });
 }
 
-bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by) {
+bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by, Operation *op) {
   auto position = dyn_cast<AffineSymbolExpr>(symbol);
-  if (!position || symbols[position.getPosition()].kind == Symbol::Kind::Defined ||
-      dependsOn(by, position.getPosition(), symbols))
+  if (!position || dependsOn(by, position.getPosition(), symbols))
     return false;
   const Symbol &old = symbols[position.getPosition()];
+  if (old.kind == Symbol::Kind::Defined && old.op != Symbol::Op::Broadcast)
+    return false;
   // An argument's dimension is checked against its expression when a call
   // begins; a value that a kernel computes is not known then.
   if (old.kind == Symbol::Kind::Input) {
@@ -248,14 +285,14 @@ bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by) {
   }
   if (!isInScope(old, by))
     return false;
-  if (old.kind == Symbol::Kind::Data) {
-    equalities.emplace_back(symbol, by);
+  if (old.kind != Symbol::Kind::Input) {
+    equalities.push_back({symbol, by, /*broadcasts=*/false, op});
   }
   substitutions[position.getPosition()] = by;
   return true;
 }
 
-bool SymbolTable::unify(AffineExpr a, AffineExpr b) {
+bool SymbolTable::unify(AffineExpr a, AffineExpr b, Operation *op) {
   a = normalize(a);
   b = normalize(b);
   if (!a || !b || a == b || (isa<AffineConstantExpr>(a) && isa<AffineConstantExpr>(b)))
@@ -270,12 +307,13 @@ bool SymbolTable::unify(AffineExpr a, AffineExpr b) {
     if (rank(a, first) < rank(b, second))
       std::swap(a, b);
   }
-  if (substitute(a, b) || substitute(b, a))
+  if (substitute(a, b, op) || substitute(b, a, op))
     return true;
-  std::pair<AffineExpr, AffineExpr> fact(a, b);
-  if (scope || llvm::is_contained(equalities, fact))
-    return false;
-  equalities.push_back(fact);
+  bool isKnown = llvm::any_of(equalities, [&](const SizeFact &fact) {
+    return fact.a == a && fact.b == b && fact.op == op;
+  });
+  if (!isKnown)
+    equalities.push_back({a, b, /*broadcasts=*/false, op});
   return false;
 }
 

@@ -53,6 +53,8 @@ public:
   mlir::AffineExpr max(mlir::AffineExpr a, mlir::AffineExpr b) {
     return getExtreme(Symbol::Op::Max, a, b);
   }
+  /// The common size of two dimensions that broadcast.
+  mlir::AffineExpr broadcast(mlir::AffineExpr a, mlir::AffineExpr b);
 
   /// Bounds of an expression; none where nothing is known.
   std::optional<int64_t> getLow(mlir::AffineExpr expr) const;
@@ -74,20 +76,20 @@ public:
   bool isLocalTo(mlir::AffineExpr expr, mlir::Region &region) const;
   /// `a` and `b` are equal in every run of the scope that is no error: from now on,
   /// one is written as the other, or the fact is kept. Returns whether that was news.
-  bool unify(mlir::AffineExpr a, mlir::AffineExpr b);
+  bool unify(mlir::AffineExpr a, mlir::AffineExpr b, mlir::Operation *op);
   /// `expr` in normal form, after all equalities.
   mlir::AffineExpr normalize(mlir::AffineExpr expr) const;
-  /// Equalities that no substitution expresses.
-  llvm::ArrayRef<std::pair<mlir::AffineExpr, mlir::AffineExpr>>
-  getEqualities() const {
-    return equalities;
-  }
+  /// Equalities that a run has to check: those that no substitution expresses,
+  /// and those that it does for a symbol which no input's dimension gives.
+  llvm::ArrayRef<SizeFact> getEqualities() const { return equalities; }
   bool isSubstituted(unsigned symbol) const {
     return substitutions.count(symbol) != 0;
   }
 
 private:
   mlir::AffineExpr addSymbol(Symbol symbol);
+  mlir::AffineExpr define(Symbol::Op op, mlir::AffineExpr a,
+                          mlir::AffineExpr b);
   std::string getFreshName();
   mlir::AffineExpr getExtreme(Symbol::Op op, mlir::AffineExpr a,
                               mlir::AffineExpr b);
@@ -96,7 +98,8 @@ private:
   bool isNonNegative(const Polynomial &sum, int depth) const;
   bool isAssumed(const Polynomial &sum) const;
   const Symbol *getSymbol(mlir::AffineExpr expr) const;
-  bool substitute(mlir::AffineExpr symbol, mlir::AffineExpr by);
+  bool substitute(mlir::AffineExpr symbol, mlir::AffineExpr by,
+                  mlir::Operation *op);
   bool isInScope(const Symbol &symbol, mlir::AffineExpr by) const;
   bool anyOf(mlir::AffineExpr expr,
              llvm::function_ref<bool(const Symbol &)> holds) const;
@@ -115,7 +118,7 @@ private:
       defined;
   std::map<unsigned, mlir::AffineExpr> substitutions;
   llvm::SetVector<mlir::AffineExpr> nonNegative; // assumed
-  llvm::SmallVector<std::pair<mlir::AffineExpr, mlir::AffineExpr>> equalities;
+  llvm::SmallVector<SizeFact> equalities;
 };
 
 } // namespace tenon

@@ -136,6 +136,14 @@ Value tenon::multiplyMatrices(Operation *op, Value a, Value b,
     return multiplyByMatrix(op, a, b, lowering);
 
   unsigned batch = std::max(aDims.size(), bDims.size()) - 2;
+  Dims result = lowering.dims(op->getResult(0));
+  for (auto [operand, operandDims] :
+       {std::pair(&a, &aDims), std::pair(&b, &bDims)}) {
+    Dims to(ArrayRef(result).take_front(batch));
+    llvm::append_range(to, ArrayRef(*operandDims).take_back(2));
+    *operand = lowering.broadcast(loc, *operand, to);
+    *operandDims = lowering.dims(*operand);
+  }
   AffineExpr m = getAffineDimExpr(batch, context);
   AffineExpr n = getAffineDimExpr(batch + 1, context);
   AffineExpr k = getAffineDimExpr(batch + 2, context);
@@ -193,6 +201,8 @@ static Value scaleAndAdd(Operation *op, Value product, Value c,
   Dims dims = lowering.dims(product);
   Type element = lowering.element(product);
   SmallVector<Value> inputs = {product};
+  if (c)
+    c = lowering.broadcast(loc, c, dims);
   if (c)
     inputs.push_back(c);
   LaunchBuilder launch = lowering.launch(loc, inputs, Result{element, dims});

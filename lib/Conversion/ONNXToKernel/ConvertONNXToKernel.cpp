@@ -45,6 +45,11 @@ static const LoweringTable &getLowerings() {
     addScatterLowerings(all);
     addSearchLowerings(all);
     addResizeLowerings(all);
+    addFoundSizeLowerings(all);
+    addNonMaxSuppressionLowerings(all);
+    addSliceLowerings(all);
+    addUniqueLowerings(all);
+    addViewLowerings(all);
     return all;
   }();
   return table;
@@ -193,6 +198,7 @@ LogicalResult tenon::lowerBlock(Block &block, Lowering &lowering) {
       operations.push_back(&op);
   for (Operation *op : operations) {
     lowering.builder.setInsertionPoint(op);
+    lowering.checkFacts(op);
     if (failed(lowerOperation(op, lowering)) ||
         failed(checkSizes(op, lowering))) {
       if (!lowering.keepGoing)

@@ -53,6 +53,8 @@ static Value lowerGeneric(Operation *op, ValueRange operands,
   }
   Value result = op->getResult(0);
   Dims dims = lowering.dims(result);
+  for (Value &input : inputs)
+    input = lowering.broadcast(op->getLoc(), input, dims);
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), inputs, Result{lowering.element(result), dims});
 

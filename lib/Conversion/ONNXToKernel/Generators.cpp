@@ -2,6 +2,7 @@
 // ConstantOfShape, Dropout's mask.
 
 #include "Positions.h"
+#include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -46,7 +47,34 @@ static Value getRangeOperand(Value operand, unsigned input,
                                    origin);
 }
 
+/// max(0, ceil((limit - start) / delta)), where only the run knows it.
+static void readRangeLength(Operation *op, Lowering &lowering) {
+  lowering.readDims(
+      op->getResult(0), SmallVector<Value>(op->getOperands()),
+      [&](LaunchBuilder &launch, unsigned) -> Value {
+        ScalarCode code(launch.builder(), launch.loc());
+        IndexMath math{launch.builder(), launch.loc()};
+        ElementKind kind = lowering.kind(op->getOperand(0));
+        Type f64 = launch.builder().getF64Type();
+        ScalarExpr ends[3] = {code.index(0), code.index(0), code.index(0)};
+        for (unsigned i = 0; i < 3; ++i) {
+          Value end = extractScalar(math, launch.input(i));
+          ends[i] = kind == ElementKind::Float
+                        ? toReal(code, end, kind, f64)
+                        : code(end).to(launch.builder().getI64Type());
+        }
+        auto [start, limit, delta] = ends;
+        if (kind == ElementKind::Float)
+          return ((limit - start) / delta).ceil().max(start.like(0)).toIndex();
+        ScalarExpr down = delta < 0, way = limit - start;
+        ScalarExpr distance = down.select(-way, way).max(way.like(0));
+        ScalarExpr step = down.select(-delta, delta);
+        return ((distance + step - 1) / step).toIndex();
+      });
+}
+
 static LogicalResult lowerRange(Operation *op, Lowering &lowering) {
+  readRangeLength(op, lowering);
   Value result = op->getResult(0), start = op->getOperand(0);
   Value delta = op->getOperand(2);
   Type element = lowering.element(result);
@@ -65,9 +93,14 @@ static LogicalResult lowerRange(Operation *op, Lowering &lowering) {
         if (isa<FloatType>(element)) {
           Value whole = arith::IndexCastOp::create(
               nested, loc, nested.getI64Type(), position[0]);
-          Value i = arith::SIToFPOp::create(nested, loc, element, whole);
-          Value moved = arith::MulFOp::create(nested, loc, i, step);
-          return arith::AddFOp::create(nested, loc, first, moved);
+          // A small float holds few whole numbers: rounded once, at the end.
+          Type wide = getAccumulatorType(element);
+          Value i = arith::SIToFPOp::create(nested, loc, wide, whole);
+          Value by = convertFloat(nested, loc, step, wide);
+          Value moved = arith::MulFOp::create(nested, loc, i, by);
+          Value begin = convertFloat(nested, loc, first, wide);
+          Value sum = arith::AddFOp::create(nested, loc, begin, moved);
+          return convertFloat(nested, loc, sum, element);
         }
         Value i = arith::IndexCastOp::create(nested, loc, element, position[0]);
         Value moved = arith::MulIOp::create(nested, loc, i, step);

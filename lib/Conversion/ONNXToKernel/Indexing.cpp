@@ -61,17 +61,15 @@ static LogicalResult lowerTrilu(Operation *op, Lowering &lowering) {
   Value input = trilu.getInput();
   Dims dims = lowering.dims(input);
   bool upper = !op->hasAttr("upper") || trilu.getUpper() != 0;
-  AffineExpr k = lowering.constant(0);
+  SmallVector<Value> inputs{input};
+  std::optional<Integers> k;
   if (trilu.getK()) {
-    std::optional<Dims> known = lowering.elements(trilu.getK());
-    if (!known)
-      return op->emitOpError("expected 'k' that the shapes determine, but got "
-                             "a value computed at run time");
-    k = known->front();
+    k.emplace(trilu.getK(), lowering);
+    k->addTo(inputs);
   }
-  LaunchBuilder launch = lowering.launch(op->getLoc(), input,
+  LaunchBuilder launch = lowering.launch(op->getLoc(), inputs,
                                          Result{lowering.element(input), dims});
-  Value diagonal = launch.index(k);
+  Value diagonal = k ? k->get(launch, 0) : launch.index(lowering.constant(0));
   Value kept = fillByPosition(
       launch,
       [&](OpBuilder &nested, Location loc, ValueRange position) -> Value {

@@ -54,9 +54,13 @@ Value LaunchBuilder::index(AffineExpr expr) {
   AffineExpr mine = own(expr);
   if (auto constant = dyn_cast<AffineConstantExpr>(mine))
     return arith::ConstantIndexOp::create(body, location, constant.getValue());
+  // Symbols stand at the region's top, also where a loop asks for them.
+  OpBuilder top = body;
+  if (body.getInsertionBlock() != block)
+    top.setInsertionPointToStart(block);
   // The number of symbols is settled by finish().
   return kernel::SymbolOp::create(
-      body, location, body.getIndexType(),
+      top, location, body.getIndexType(),
       AffineMapAttr::get(AffineMap::get(0, symbols.size(), mine)));
 }
 

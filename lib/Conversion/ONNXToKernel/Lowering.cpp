@@ -45,6 +45,7 @@ void Lowering::readSymbol(AffineExpr symbol, Value source, unsigned element) {
   isRead[position] = true;
   plan::ReadSymbolOp::create(builder, source.getLoc(), position, source,
                              element);
+  checkPending();
 }
 
 void Lowering::replaceFailed(Operation *op) {

@@ -61,6 +61,18 @@ public:
   /// value of 64-bit or 32-bit integers.
   void readSymbol(mlir::AffineExpr symbol, mlir::Value source,
                   unsigned element);
+  /// The dimensions of `result` that only its operator's data tell.
+  llvm::SmallVector<const Symbol *> foundDims(mlir::Value result) const;
+  /// Emits the size of dimension `axis` as an index.
+  using DimBody = llvm::function_ref<mlir::Value(LaunchBuilder &, unsigned axis)>;
+  /// Launches a kernel that computes the found dimensions of `result` from
+  /// `inputs`, and reads their symbols; no launch where there are none.
+  void readDims(mlir::Value result, llvm::ArrayRef<mlir::Value> inputs,
+                DimBody emit);
+  /// Ends the run with an error where two sizes differ.
+  void check(mlir::Location loc, mlir::AffineExpr a, mlir::AffineExpr b);
+  /// Emits the checks that `op` asks for, as soon as what they compare is known.
+  void checkFacts(mlir::Operation *op);
   /// The symbols in `expr` that data sets and that have no value yet.
   llvm::SmallVector<mlir::AffineExpr> findUnread(mlir::AffineExpr expr) const;
   /// Reads the symbols that stand for elements of `value` from it, now that
@@ -95,6 +107,10 @@ public:
   void setDims(mlir::Value value, Dims dims) {
     newDims[value] = std::move(dims);
   }
+  /// `value` with every dimension that may be 1 at run time repeated to that of
+  /// `to` (its trailing dimensions aligned); those that are the constant 1 stay.
+  mlir::Value broadcast(mlir::Location loc, mlir::Value value,
+                        llvm::ArrayRef<mlir::AffineExpr> to);
   /// Ends a launch and records its results' dimensions.
   kernel::LaunchOp finish(LaunchBuilder &launch, mlir::ValueRange values);
   /// Replaces the operation's first results by `values`.
@@ -107,6 +123,8 @@ public:
                          llvm::ArrayRef<mlir::AffineExpr> elements);
 
 private:
+  void checkPending();
+
   const ShapeAnalysis &shapes;
   unsigned numReserved, numAdded = 0;
   /// By symbol: whether something has set it.
@@ -117,6 +135,7 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> originals; // that a value replaced
   llvm::DenseSet<mlir::Value> unsignedValues, unknown;
   llvm::DenseMap<mlir::Value, mlir::Value> transposed;
+  llvm::SmallVector<SizeFact> pending; // of operations lowered so far
 };
 
 /// The map that reads an operand of dimensions `from` in the iteration space of
@@ -160,7 +179,12 @@ void addDeconvolutionLowerings(LoweringTable &table);
 void addEinsumLowerings(LoweringTable &table);
 void addElementwiseLowerings(LoweringTable &table);
 void addGeneratorLowerings(LoweringTable &table);
+void addFoundSizeLowerings(LoweringTable &table);
 void addIndexingLowerings(LoweringTable &table);
+void addNonMaxSuppressionLowerings(LoweringTable &table);
+void addSliceLowerings(LoweringTable &table);
+void addUniqueLowerings(LoweringTable &table);
+void addViewLowerings(LoweringTable &table);
 void addMovementLowerings(LoweringTable &table);
 void addNormalizationLowerings(LoweringTable &table);
 void addPaddingLowerings(LoweringTable &table);

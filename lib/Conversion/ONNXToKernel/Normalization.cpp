@@ -72,9 +72,12 @@ static Value invertDeviation(RowSpace &rows, LaunchBuilder &launch,
 }
 
 /// The normalized tensor; with `statistics`, also mean and inverse deviation.
-static SmallVector<Value> normalize(Operation *op, const Normalized &n,
+static SmallVector<Value> normalize(Operation *op, Normalized n,
                                     bool statistics, Lowering &lowering) {
   Dims dims = lowering.dims(n.input);
+  n.scale = lowering.broadcast(op->getLoc(), n.scale, dims);
+  if (n.bias)
+    n.bias = lowering.broadcast(op->getLoc(), n.bias, dims);
   SmallVector<int64_t> inner;
   for (int64_t axis = n.axis; axis < int64_t(dims.size()); ++axis)
     inner.push_back(axis);
@@ -164,6 +167,8 @@ static LogicalResult lowerSkipSimplified(Operation *op, Lowering &lowering) {
   SmallVector<Value> inputs = {input, skip.getSkip()};
   if (bias)
     inputs.push_back(bias);
+  for (Value &operand : inputs)
+    operand = lowering.broadcast(op->getLoc(), operand, dims);
   LaunchBuilder launch =
       lowering.launch(op->getLoc(), inputs, Result{element, dims});
   SmallVector<LaunchBuilder::Access> accesses;

@@ -1,6 +1,7 @@
 // Pad: every element is one of the input's or the filler, found by its
 // position.
 
+#include "Positions.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -12,10 +13,33 @@ using namespace tenon;
 namespace {
 enum class PadMode { Constant, Reflect, Edge, Wrap };
 
-/// What Pad adds before each axis: an expression, or an element of an operand.
-struct PadBefore {
-  AffineExpr known;
-  int64_t element = -1;
+/// What is added before and after an axis; negative amounts take away.
+struct Amounts {
+  Value before, after;
+};
+
+/// The amounts of every axis, which the pads name in the order of `axes`.
+class Pads {
+public:
+  Pads(onnx::PadOp op, Lowering &lowering)
+      : rank(lowering.dims(op.getData()).size()),
+        pads(op.getPads(), lowering) {
+    if (op.getAxes())
+      axes.emplace(op.getAxes(), lowering);
+  }
+
+  void addInputs(SmallVectorImpl<Value> &inputs) {
+    pads.addTo(inputs);
+    if (axes)
+      axes->addTo(inputs);
+  }
+
+  Amounts get(LaunchBuilder &launch, unsigned axis) const;
+
+private:
+  unsigned rank;
+  Integers pads;
+  std::optional<Integers> axes;
 };
 } // namespace
 
@@ -28,28 +52,27 @@ static std::optional<PadMode> getMode(StringRef name) {
       .Default(std::nullopt);
 }
 
-static FailureOr<SmallVector<PadBefore>> getPads(onnx::PadOp pad,
-                                                 Lowering &lowering) {
-  int64_t rank = lowering.dims(pad.getData()).size();
-  SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(0, rank));
-  if (pad.getAxes()) {
-    auto known = lowering.constants(pad.getAxes());
-    if (!known)
-      return pad.emitOpError("expected constant 'axes', but got a value "
-                             "computed at run time");
-    axes = *known;
-  }
-  std::optional<Dims> known = lowering.elements(pad.getPads());
-  SmallVector<PadBefore> before(rank, PadBefore{lowering.constant(0), -1});
-  for (auto [index, axis] : llvm::enumerate(axes)) {
-    int64_t place = axis < 0 ? axis + rank : axis;
-    if (place < 0 || place >= rank)
-      return pad.emitOpError("expected axes of ")
-             << -rank << " to " << rank - 1 << ", but got " << axis;
-    before[place] = known ? PadBefore{(*known)[index], -1}
-                          : PadBefore{AffineExpr(), int64_t(index)};
-  }
-  return before;
+Amounts Pads::get(LaunchBuilder &launch, unsigned axis) const {
+  IndexMath math{launch.builder(), launch.loc()};
+  if (!axes)
+    return {pads.get(launch, axis), pads.get(launch, rank + axis)};
+  Value zero = math.constant(0), count = launch.index(axes->getLength());
+  SmallVector<Value> found = emitLoops(
+      launch.builder(), launch.loc(), count, {zero, zero},
+      [&](OpBuilder &nested, Location loc, ValueRange position,
+          ValueRange state) -> SmallVector<Value> {
+        using P = arith::CmpIPredicate;
+        IndexMath inner{nested, loc};
+        Value entry = position[0], place = axes->get(launch, inner, entry);
+        Value wrapped =
+            inner.select(inner.compare(P::slt, place, inner.constant(0)),
+                         inner.add(place, inner.constant(rank)), place);
+        Value hit = inner.compare(P::eq, wrapped, inner.constant(axis));
+        Value after = pads.get(launch, inner, inner.add(entry, count));
+        return {inner.select(hit, pads.get(launch, inner, entry), state[0]),
+                inner.select(hit, after, state[1])};
+      });
+  return {found[0], found[1]};
 }
 
 /// `i` within [0, n) by going round.
@@ -75,25 +98,29 @@ static LogicalResult lowerPad(Operation *op, Lowering &lowering) {
     return op->emitOpError("expected mode constant, reflect, edge or wrap, "
                            "but got '")
            << pad.getMode() << "'";
-  FailureOr<SmallVector<PadBefore>> before = getPads(pad, lowering);
-  if (failed(before))
-    return failure();
   Value data = pad.getData(), filler = pad.getConstantValue();
-  SmallVector<Value> inputs = {data, pad.getPads()};
+  Dims dims = lowering.dims(data);
+  Pads pads(pad, lowering);
+  SmallVector<Value> inputs;
+  pads.addInputs(inputs);
+  lowering.readDims(op->getResult(0), inputs,
+                    [&](LaunchBuilder &launch, unsigned axis) {
+                      IndexMath math{launch.builder(), launch.loc()};
+                      Amounts amounts = pads.get(launch, axis);
+                      return math.add(launch.index(dims[axis]),
+                                      math.add(amounts.before, amounts.after));
+                    });
+  unsigned dataInput = inputs.size();
+  inputs.push_back(data);
   if (filler)
     inputs.push_back(filler);
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), inputs,
       Result{lowering.element(data), lowering.dims(op->getResult(0))});
   SmallVector<Value> sizes, starts;
-  ScalarCode outside(launch.builder(), op->getLoc());
-  for (auto [dim, start] : llvm::zip(lowering.dims(data), *before)) {
+  for (auto [axis, dim] : llvm::enumerate(dims)) {
     sizes.push_back(launch.index(dim));
-    starts.push_back(
-        start.known
-            ? launch.index(start.known)
-            : outside.read(launch.input(1), outside.index(start.element))
-                  .toIndex());
+    starts.push_back(pads.get(launch, axis).before);
   }
   Value padded = mapPositions(
       launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) -> ScalarExpr {
@@ -106,14 +133,14 @@ static LogicalResult lowerPad(Operation *op, Lowering &lowering) {
               *mode == PadMode::Constant ? moved : fold(code, *mode, moved, n));
         }
         if (*mode != PadMode::Constant)
-          return code.read(launch.input(0), source);
+          return code.read(launch.input(dataInput), source);
         SmallVector<ScalarExpr, 4> origin;
         if (filler)
           origin.assign(lowering.dims(filler).size(), code.index(0));
-        ScalarExpr other = filler ? code.read(launch.input(2), origin)
+        ScalarExpr other = filler ? code.read(launch.input(dataInput + 1), origin)
                                   : code.constant(lowering.element(data), 0);
         return code.choose(
-            inside, [&] { return code.read(launch.input(0), source); },
+            inside, [&] { return code.read(launch.input(dataInput), source); },
             [&] { return other; });
       });
   lowering.replace(op, lowering.finish(launch, padded).getResults());

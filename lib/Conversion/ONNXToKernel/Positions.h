@@ -51,6 +51,63 @@ struct IndexMath {
   mlir::Value extract(mlir::Value tensor, mlir::ValueRange position) const;
 };
 
+/// Carries `state` through nested loops over [0, extents).
+using LoopBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
+    mlir::OpBuilder &, mlir::Location, mlir::ValueRange position,
+    mlir::ValueRange state)>;
+llvm::SmallVector<mlir::Value>
+emitLoops(mlir::OpBuilder &builder, mlir::Location loc,
+          llvm::ArrayRef<mlir::Value> extents, mlir::ValueRange state,
+          LoopBody body);
+/// The state after `body` where `condition` holds, else as it was.
+using StateBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
+    mlir::OpBuilder &, mlir::Location)>;
+llvm::SmallVector<mlir::Value> emitIf(mlir::OpBuilder &builder,
+                                      mlir::Location loc,
+                                      mlir::Value condition,
+                                      mlir::ValueRange state, StateBody body);
+
+/// The elements of an integer operand within a launch: expressions where the
+/// shapes know them, else read from the tensor.
+class Integers {
+public:
+  Integers(mlir::Value value, Lowering &lowering);
+
+  bool areKnown() const { return known.has_value(); }
+  /// Makes the operand an input of the launch to come, if it has to be read.
+  void addTo(llvm::SmallVectorImpl<mlir::Value> &inputs);
+  /// How many there are, as an expression.
+  mlir::AffineExpr getLength() const { return length; }
+  /// An element as an index, at the top of the launch's region.
+  mlir::Value get(LaunchBuilder &launch, int64_t element) const;
+  /// The same at any place; `element` is an index.
+  mlir::Value get(LaunchBuilder &launch, const IndexMath &math,
+                  mlir::Value element) const;
+
+private:
+  mlir::Value value;
+  std::optional<Dims> known;
+  mlir::AffineExpr length;
+  unsigned rank;
+  unsigned input = 0;
+};
+
+/// For each axis of `rank`, whether `axes` names it.
+llvm::SmallVector<mlir::Value> getAxisMask(LaunchBuilder &launch,
+                                           const Integers &axes, unsigned rank);
+/// The size of the `wanted`-th axis that is not dropped; -1, which no dimension can
+/// be, if not `rank` of them stay.
+mlir::Value getKept(LaunchBuilder &launch, llvm::ArrayRef<mlir::AffineExpr> dims,
+                    llvm::ArrayRef<mlir::Value> isDropped, mlir::Value wanted,
+                    int64_t rank);
+/// The only element of a tensor of rank 0 or 1.
+mlir::Value extractScalar(const IndexMath &math, mlir::Value tensor);
+/// The sizes of `dims` as indices of the launch.
+llvm::SmallVector<mlir::Value> getExtents(LaunchBuilder &launch,
+                                          llvm::ArrayRef<mlir::AffineExpr> dims);
+/// A copy of input `input` in the destination, to be changed in place.
+mlir::Value copyToDestination(LaunchBuilder &launch, unsigned input = 0);
+
 } // namespace tenon
 
 #endif // TENON_LIB_CONVERSION_ONNXTOKERNEL_POSITIONS_H

@@ -1,8 +1,8 @@
 // Reductions, softmax and the normalizations: generics over one row space in
 // one launch. Floats under 32 bits are accumulated in f32.
 
-#include "Lowering.h"
 #include "RowSpace.h"
+#include "RuntimeReduction.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -10,16 +10,6 @@
 
 using namespace mlir;
 using namespace tenon;
-
-namespace {
-/// What a Reduce operator does to an element, to two partial results and to the
-/// final one.
-struct ReductionKind {
-  StringRef name;
-  StringRef combine;       // scalar operator: Add, Mul, Max, Min
-  StringRef before, after; // scalar operators or ""
-};
-} // namespace
 
 static const ReductionKind reductionKinds[] = {
     {"ReduceSum", "Add", "", ""},
@@ -40,17 +30,23 @@ static const ReductionKind *findReduction(StringRef name) {
   return nullptr;
 }
 
+Value ReductionKind::emitBefore(const ScalarContext &c, Value element) const {
+  if (before == "Square")
+    return findScalarEmitter("Mul")(c, {element, element});
+  return before.empty() ? element : findScalarEmitter(before)(c, element);
+}
+
+static bool hasRuntimeAxes(Operation *op, Lowering &lowering) {
+  return op->getNumOperands() > 1 && !lowering.constants(op->getOperand(1));
+}
+
 /// The axes of a Reduce operator, sorted; none given means all, or none with
 /// noop_with_empty_axes.
 static FailureOr<SmallVector<int64_t>> getAxes(Operation *op, unsigned rank,
                                                Lowering &lowering) {
   SmallVector<int64_t> axes;
   if (op->getNumOperands() > 1) {
-    auto known = lowering.constants(op->getOperand(1));
-    if (!known)
-      return op->emitOpError("expected constant 'axes', but got a value "
-                             "computed at run time");
-    for (int64_t axis : *known)
+    for (int64_t axis : *lowering.constants(op->getOperand(1)))
       axes.push_back(axis < 0 ? axis + rank : axis);
   }
   auto noop = op->getAttrOfType<IntegerAttr>("noop_with_empty_axes");
@@ -63,6 +59,8 @@ static FailureOr<SmallVector<int64_t>> getAxes(Operation *op, unsigned rank,
 
 static LogicalResult lowerReduce(Operation *op, Lowering &lowering) {
   const ReductionKind &kind = *findReduction(op->getName().stripDialect());
+  if (hasRuntimeAxes(op, lowering))
+    return lowerRuntimeReduction(op, kind, lowering);
   Value input = op->getOperand(0);
   FailureOr<SmallVector<int64_t>> axes =
       getAxes(op, lowering.dims(input).size(), lowering);
@@ -74,12 +72,8 @@ static LogicalResult lowerReduce(Operation *op, Lowering &lowering) {
   rows.enter(launch, lowering.element(input), lowering.kind(input));
   Value reduced =
       rows.reduce(kind.combine, {rows.full(launch.input(0))},
-                  [&](const ScalarContext &c, ValueRange v) -> Value {
-                    if (kind.before == "Square")
-                      return findScalarEmitter("Mul")(c, {v[0], v[0]});
-                    return kind.before.empty()
-                               ? v[0]
-                               : findScalarEmitter(kind.before)(c, v[0]);
+                  [&](const ScalarContext &c, ValueRange v) {
+                    return kind.emitBefore(c, v[0]);
                   });
   Value result =
       rows.mapOuter({rows.outer(reduced)}, launch.destination(),
@@ -98,6 +92,8 @@ static LogicalResult lowerReduce(Operation *op, Lowering &lowering) {
 
 /// log(sum(exp(x - max))) + max
 static LogicalResult lowerLogSumExp(Operation *op, Lowering &lowering) {
+  if (hasRuntimeAxes(op, lowering))
+    return lowerRuntimeLogSumExp(op, lowering);
   Value input = op->getOperand(0);
   FailureOr<SmallVector<int64_t>> axes =
       getAxes(op, lowering.dims(input).size(), lowering);

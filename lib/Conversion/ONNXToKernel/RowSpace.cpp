@@ -54,8 +54,9 @@ Value RowSpace::widen(OpBuilder &builder, Location loc, Value value) const {
   return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
 }
 
-TypedAttr RowSpace::getNeutral(StringRef combine) const {
-  Builder builder(op->getContext());
+TypedAttr tenon::getNeutral(StringRef combine, Type sumType,
+                            ElementKind kind) {
+  Builder builder(sumType.getContext());
   if (auto type = dyn_cast<FloatType>(sumType)) {
     bool isMax = combine == "Max";
     if (isMax || combine == "Min")
@@ -78,7 +79,7 @@ TypedAttr RowSpace::getNeutral(StringRef combine) const {
 Value RowSpace::reduce(StringRef combine, ArrayRef<Access> inputs, Body emit) {
   OpBuilder &builder = launch->builder();
   Value neutral =
-      arith::ConstantOp::create(builder, launch->loc(), getNeutral(combine));
+      arith::ConstantOp::create(builder, launch->loc(), getNeutral(combine, sumType, kind));
   Value start = launch->filled(neutral, launch->empty(outerDims(), sumType));
   return launch->generic(
       inputs, {start, outerMap},
@@ -128,14 +129,19 @@ Value RowSpace::mapFull(ArrayRef<Access> inputs, Value target, Body emit) {
 
 Value RowSpace::emptyFull() { return launch->empty(dims, sumType); }
 
-Value RowSpace::divideByCount(const ScalarContext &c, Value value) const {
+Value tenon::divideByCount(const ScalarContext &c, Value value, Value count) {
   OpBuilder &builder = c.builder;
+  Type type = value.getType();
   Value whole =
       arith::IndexCastOp::create(builder, c.loc, builder.getI64Type(), count);
-  if (!isa<FloatType>(sumType)) {
-    Value divisor = emitCast(c, whole, ElementKind::Signed, sumType, kind);
+  if (!isa<FloatType>(type)) {
+    Value divisor = emitCast(c, whole, ElementKind::Signed, type, c.kind);
     return findScalarEmitter("Div")(c, {value, divisor});
   }
-  Value divisor = arith::SIToFPOp::create(builder, c.loc, sumType, whole);
+  Value divisor = arith::SIToFPOp::create(builder, c.loc, type, whole);
   return arith::DivFOp::create(builder, c.loc, value, divisor);
+}
+
+Value RowSpace::divideByCount(const ScalarContext &c, Value value) const {
+  return tenon::divideByCount(c, value, count);
 }

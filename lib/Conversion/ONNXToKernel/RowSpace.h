@@ -5,6 +5,13 @@
 
 namespace tenon {
 
+/// What changes nothing where it is combined: 0, 1, or the end of the type's range.
+mlir::TypedAttr getNeutral(llvm::StringRef combine, mlir::Type sumType,
+                           ElementKind kind);
+/// value / count, of which `count` is an index.
+mlir::Value divideByCount(const ScalarContext &c, mlir::Value value,
+                          mlir::Value count);
+
 /// The iteration space of a launch that reduces some axes ("inner") and keeps
 /// the others ("outer"): every generic of such a launch is over the full space
 /// or over the outer one, so that codegen can run them row by row.
@@ -49,7 +56,6 @@ private:
   /// Floats under 32 bits as f32.
   mlir::Value widen(mlir::OpBuilder &builder, mlir::Location loc,
                     mlir::Value value) const;
-  mlir::TypedAttr getNeutral(llvm::StringRef combine) const;
 
   Lowering &lowering;
   mlir::Operation *op;

@@ -23,7 +23,8 @@ DictionaryAttr ProgramSymbols::getDefinition(unsigned symbol) {
                                     : DictionaryAttr();
 }
 
-/// min(a, b, c) -> two nodes; any other symbol -> its node.
+/// min(a, b, c) -> two nodes; broadcast(a, b) -> max(a, b) * min(a, b, 1); any
+/// other symbol -> its node.
 uint32_t ProgramSymbols::getNode(ExprPool &exprs, unsigned symbol) {
   DictionaryAttr definition = getDefinition(symbol);
   auto op = definition ? definition.getAs<StringAttr>("op") : StringAttr();
@@ -31,14 +32,23 @@ uint32_t ProgramSymbols::getNode(ExprPool &exprs, unsigned symbol) {
                              : AffineMapAttr();
   if (!op || !operands || operands.getValue().getNumResults() == 0)
     return exprs.addSymbol(getIndex(symbol));
-  format::ExprOp kind =
-      op.getValue() == "min" ? format::ExprOp::min : format::ExprOp::max;
   std::vector<uint32_t> nodes =
       exprs.addAll(operands.getValue().getResults());
-  uint32_t node = nodes.front();
-  for (uint32_t next : llvm::drop_begin(nodes))
-    node = exprs.addNode(kind, node, next);
-  return node;
+  auto combine = [&](format::ExprOp kind) {
+    uint32_t node = nodes.front();
+    for (uint32_t next : llvm::drop_begin(nodes))
+      node = exprs.addNode(kind, node, next);
+    return node;
+  };
+  if (op.getValue() == "min")
+    return combine(format::ExprOp::min);
+  uint32_t largest = combine(format::ExprOp::max);
+  if (op.getValue() == "max")
+    return largest;
+  uint32_t some = exprs.addNode(format::ExprOp::min,
+                                combine(format::ExprOp::min),
+                                exprs.addConstant(1));
+  return exprs.addNode(format::ExprOp::mul, largest, some);
 }
 
 uint32_t ProgramSymbols::getDataIndex(unsigned symbol) {

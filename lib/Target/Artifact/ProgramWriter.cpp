@@ -278,6 +278,15 @@ LogicalResult ProgramWriter::addStep(Operation *op) {
                       read.getElement(), symbols.getDataIndex(read.getSymbol())));
         return success();
       })
+      .Case([&](plan::CheckOp check) {
+        addAction(format::Action::Check,
+                  format::CreateCheckDirect(
+                      builder, exprs.add(check.getSizes().getResult(0)),
+                      exprs.add(check.getSizes().getResult(1)),
+                      check.getBroadcasts(),
+                      getNodeName(check.getLoc()).c_str()));
+        return success();
+      })
       .Case([&](plan::ReturnOp end) { return addOutputs(end); })
       .Default([](Operation *op) {
         return op->emitOpError("expected a step of a plan, but got an operation "

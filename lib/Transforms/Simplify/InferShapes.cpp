@@ -20,7 +20,9 @@ static DictionaryAttr getDefinition(const Symbol &symbol,
   if (symbol.kind == Symbol::Kind::Data)
     return builder.getDictionaryAttr(
         builder.getNamedAttr("op", builder.getStringAttr("data")));
-  StringRef op = symbol.op == Symbol::Op::Min ? "min" : "max";
+  StringRef op = symbol.op == Symbol::Op::Min   ? "min"
+                 : symbol.op == Symbol::Op::Max ? "max"
+                                                : "broadcast";
   return builder.getDictionaryAttr(
       {builder.getNamedAttr("op", builder.getStringAttr(op)),
        builder.getNamedAttr(
@@ -45,8 +47,9 @@ static void annotateSymbols(func::FuncOp function, const ShapeAnalysis &shapes,
     definitions.push_back(getDefinition(symbol, shapes, builder));
     anyDefined |= symbol.kind != Symbol::Kind::Input;
   }
-  for (const auto &[a, b] : shapes.getEqualities())
-    equalities.push_back(AffineMapAttr::get(shapes.asMap({a, b})));
+  for (const SizeFact &fact : shapes.getFacts())
+    if (!fact.broadcasts)
+      equalities.push_back(AffineMapAttr::get(shapes.asMap({fact.a, fact.b})));
   NamedAttrList ranges(
       function->getAttrOfType<DictionaryAttr>("tenon.symbol_ranges"));
   for (const auto &entry : options.ranges)

@@ -14,8 +14,9 @@ func.func @concat(%x: tensor<?x4xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) 
 
 // -----
 
-// The past and what is new: the equality is kept, nothing is asked of the data.
+// The past and what is new, with a mask that has their length or is repeated.
 // CHECK-LABEL: func @past_and_new
+// CHECK-SAME: tenon.symbol_defs = [{}, {}, {}, {op = "broadcast", operands = #{{.+}}}]
 // CHECK: onnx.Add{{.*}} -> tensor<?xf32>
 func.func @past_and_new(%past: tensor<?xf32> {onnx.dims = ["past"], onnx.name = "p"},
                         %new: tensor<?xf32> {onnx.dims = ["new"], onnx.name = "n"},

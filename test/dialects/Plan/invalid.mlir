@@ -133,6 +133,15 @@ func.func @read_unknown_symbol(%x: tensor<4xi64>) attributes {tenon.symbols = ["
 
 // -----
 
+// check-C1: two sizes are compared.
+func.func @check_of_one(%x: tensor<4xi64>) attributes {tenon.symbols = ["n"]} {
+  // expected-error @below {{expected two sizes, but got 1}}
+  plan.check affine_map<()[s0] -> (s0)>
+  return
+}
+
+// -----
+
 // if-C1: both regions return what the operation does.
 func.func @if_of_another_type(%c: tensor<i1>, %x: tensor<4xf32>) {
   // expected-error @below {{expected each region to return the results' types}}

@@ -45,10 +45,7 @@ public:
   /// Inputs come first, then the others in order of appearance.
   llvm::ArrayRef<Symbol> getSymbols() const { return symbols; }
   /// What a call must also fulfil, each side over the symbols.
-  llvm::ArrayRef<std::pair<mlir::AffineExpr, mlir::AffineExpr>>
-  getEqualities() const {
-    return equalities;
-  }
+  llvm::ArrayRef<SizeFact> getFacts() const { return facts; }
   mlir::AffineMap asMap(llvm::ArrayRef<mlir::AffineExpr> exprs) const;
   /// The value's type with every dimension that is a constant.
   mlir::Type getRefinedType(mlir::Value value) const;
@@ -63,7 +60,7 @@ private:
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::AffineExpr>> dims;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::AffineExpr>> elements;
   llvm::SmallVector<Symbol> symbols;
-  llvm::SmallVector<std::pair<mlir::AffineExpr, mlir::AffineExpr>> equalities;
+  llvm::SmallVector<SizeFact> facts;
 };
 
 } // namespace tenon

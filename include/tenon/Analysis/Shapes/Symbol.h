@@ -2,7 +2,7 @@
 #define TENON_ANALYSIS_SHAPES_SYMBOL_H
 
 #include "mlir/IR/AffineExpr.h"
-#include "mlir/IR/Value.h"
+#include "mlir/IR/Operation.h"
 
 #include <optional>
 #include <string>
@@ -22,7 +22,9 @@ struct Symbol {
     Defined, ///< `op` of `operands`, which are expressions over other symbols
     Data,    ///< known when `value` has been computed
   };
-  enum class Op { Min, Max };
+  /// Broadcast is the size of two dimensions that are equal or of which one is 1:
+  /// max(a, b) * min(a, b, 1).
+  enum class Op { Min, Max, Broadcast };
 
   std::string name;
   Kind kind = Kind::Input;
@@ -37,6 +39,13 @@ struct Symbol {
   bool isDimension = false;
   /// At least the symbol's value, where something is known; else null.
   mlir::AffineExpr bound;
+};
+
+/// Two sizes that belong together in every run that is no error.
+struct SizeFact {
+  mlir::AffineExpr a, b;
+  bool broadcasts; ///< either may be 1 instead
+  mlir::Operation *op; ///< the node that asks for it
 };
 
 } // namespace tenon

@@ -24,7 +24,8 @@ def InferShapesPass : Pass<"onnx-infer-shapes", "mlir::func::FuncOp"> {
     ```
 
     `tenon.symbols` lists the dimensions of arguments first. A symbol after them is
-    explained by its entry in `tenon.symbol_defs`: `{op = "min", operands = MAP}`,
+    explained by its entry in `tenon.symbol_defs`: `{op = "min", operands = MAP}`
+    (or max, or broadcast: the common size of two dimensions of which one may be 1),
     or `{op = "data"}` for one that is read from a value. `tenon.symbol_equalities`
     has a map of two results for each pair that must be equal in a run and that no
     argument's dimensions already say. `tenon.symbol_ranges` has `NAME = [LO, HI]`
