@@ -11,8 +11,8 @@ static OperandRange getYielded(Region &region) {
   return region.front().getTerminator()->getOperands();
 }
 
-/// The dimensions in which both agree; the others are null. Nothing if a rank is
-/// unknown or differs.
+/// The dimensions in which both agree; the others are null. Nothing if a rank
+/// is unknown or differs.
 static std::optional<Dims> join(const Dims *a, const Dims *b) {
   if (!a || !b || a->size() != b->size())
     return std::nullopt;
@@ -28,17 +28,22 @@ static std::optional<int64_t> getScalar(const Elements *elements) {
 }
 
 static LogicalResult inferIf(Node &node) {
-  // Regions are in the order of their names: else_branch, then_branch.
-  for (Region &region : node.op->getRegions())
-    if (region.empty() || failed(node.inference.inferBlock(region.front())))
-      return failure();
   Inference &inference = node.inference;
+  std::optional<int64_t> condition = getScalar(node.getElements(0));
+  // Regions are in the order of their names: else_branch, then_branch. One that
+  // is never taken may contradict itself.
+  for (Region &region : node.op->getRegions()) {
+    bool isTaken =
+        !condition || (*condition != 0) == (region.getRegionNumber() == 1);
+    if (region.empty() ||
+        (isTaken && failed(inference.inferBlock(region.front()))))
+      return failure();
+  }
   OperandRange otherwise = getYielded(node.op->getRegion(0));
   OperandRange then = getYielded(node.op->getRegion(1));
   if (then.size() != otherwise.size())
     return node.error() << "expected branches with as many outputs, but got "
                         << then.size() << " and " << otherwise.size();
-  std::optional<int64_t> condition = getScalar(node.getElements(0));
   for (auto [index, pair] : llvm::enumerate(llvm::zip(then, otherwise))) {
     auto [a, b] = pair;
     const Dims *left = inference.getDims(a), *right = inference.getDims(b);
@@ -72,8 +77,8 @@ static LogicalResult settle(Node &node, Block &body, unsigned firstArgument,
     for (unsigned i = 0; i < count; ++i) {
       Value argument = body.getArgument(firstArgument + i);
       const Dims *taken = inference.getDims(argument);
-      const Dims *given = inference.getDims(
-          body.getTerminator()->getOperand(firstYield + i));
+      const Dims *given =
+          inference.getDims(body.getTerminator()->getOperand(firstYield + i));
       if (!taken || (given && *taken == *given))
         continue;
       std::optional<Dims> both = join(taken, given);
@@ -100,12 +105,12 @@ static LogicalResult settle(Node &node, Block &body, unsigned firstArgument,
   return success();
 }
 
-/// The number of the round, and how many there are at most, where they have to be
-/// read from data.
+/// The number of the round, and how many there are at most, where they have to
+/// be read from data.
 static void countRounds(Node &node, Value round) {
   Inference &inference = node.inference;
-  inference.setElements(round, {Element{node.symbols.getData(
-                                   round, 0, /*isDimension=*/false)}});
+  inference.setElements(
+      round, {Element{node.symbols.getData(round, 0, /*isDimension=*/false)}});
   const Dims *dims = node.getDims(0);
   if (dims && getSmallSize(*dims) == 1 && !node.getElements(0))
     inference.setElements(node.getInput(0),
@@ -128,8 +133,8 @@ static AffineExpr getTripCount(Node &node, Block &body) {
   return node.symbols.max(count->front().value, node.constant(0));
 }
 
-/// Dimensions of a gathered value's slices; null where they are made in the body, as
-/// they are known only from the last round.
+/// Dimensions of a gathered value's slices; null where they are made in the
+/// body, as they are known only from the last round.
 static Dims getSliceDims(Node &node, const Dims &dims) {
   Dims result = dims;
   for (AffineExpr &dim : result)
@@ -210,8 +215,8 @@ static LogicalResult inferScan(Node &node) {
       continue;
     Dims inside = *dims;
     if (static_cast<int64_t>(index) >= numStates) {
-      FailureOr<int64_t> axis = getScanAxis(node, "scan_input_axes",
-                                            index - numStates, dims->size());
+      FailureOr<int64_t> axis =
+          getScanAxis(node, "scan_input_axes", index - numStates, dims->size());
       if (failed(axis))
         return failure();
       FailureOr<AffineExpr> both =

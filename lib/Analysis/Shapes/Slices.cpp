@@ -45,11 +45,9 @@ static std::pair<AffineExpr, AffineExpr> getForward(Node &node, Part part,
   std::optional<int64_t> first = getConstant(part.start);
   std::optional<int64_t> last = getConstant(part.end);
   AffineExpr zero = node.constant(0);
-  AffineExpr start = first && *first <= -kFar
-                         ? zero
-                         : fromFront(node, part.start, dim);
-  AffineExpr end = last && *last >= kFar ? dim
-                                         : fromFront(node, part.end, dim);
+  AffineExpr start =
+      first && *first <= -kFar ? zero : fromFront(node, part.start, dim);
+  AffineExpr end = last && *last >= kFar ? dim : fromFront(node, part.end, dim);
   if (!start || !end)
     return {};
   // A start beyond the end needs no clamp: the length is clamped instead.
@@ -67,10 +65,10 @@ static std::pair<AffineExpr, AffineExpr> getBackward(Node &node, Part part,
   std::optional<int64_t> last = getConstant(part.end);
   AffineExpr before = node.constant(-1);
   AffineExpr top = symbols.sub(dim, node.constant(1));
-  AffineExpr start = first && *first >= kFar ? top
-                                             : fromFront(node, part.start, dim);
-  AffineExpr end = last && *last <= -kFar ? before
-                                          : fromFront(node, part.end, dim);
+  AffineExpr start =
+      first && *first >= kFar ? top : fromFront(node, part.start, dim);
+  AffineExpr end =
+      last && *last <= -kFar ? before : fromFront(node, part.end, dim);
   if (!start || !end)
     return {};
   start = symbols.min(start, top);
@@ -103,9 +101,8 @@ static FailureOr<std::optional<SmallVector<Part>>> getParts(Node &node,
   }
   if (static_cast<int64_t>(axes.size()) != *length ||
       static_cast<int64_t>(steps.size()) != *length)
-    return node.error() << "expected " << *length
-                        << " axes and steps, but got " << axes.size()
-                        << " and " << steps.size();
+    return node.error() << "expected " << *length << " axes and steps, but got "
+                        << axes.size() << " and " << steps.size();
   if (failed(node.normalizeAxes(axes, rank)))
     return failure();
   const Elements *starts = node.getElements(1), *ends = node.getElements(2);
@@ -124,7 +121,8 @@ static FailureOr<std::optional<SmallVector<Part>>> getParts(Node &node,
 }
 
 static void sliceElements(Node &node, ArrayRef<AffineExpr> dims,
-                          ArrayRef<AffineExpr> starts, ArrayRef<int64_t> steps) {
+                          ArrayRef<AffineExpr> starts,
+                          ArrayRef<int64_t> steps) {
   const Elements *elements = node.getElements(0);
   std::optional<SmallVector<int64_t>> from = getStatic(*node.getDims(0));
   std::optional<SmallVector<int64_t>> first = getStatic(starts);
@@ -180,6 +178,10 @@ static FailureOr<Dims> getSplits(Node &node, AffineExpr dim) {
       if (!sizes[i])
         sizes[i] = node.symbols.getData(node.inputs[1], i,
                                         /*isDimension=*/false);
+      auto known = dyn_cast<AffineConstantExpr>(sizes[i]);
+      if (known && known.getValue() < 0)
+        return node.error() << "expected sizes of at least 0 in split, but got "
+                            << known.getValue();
     }
     if (count && llvm::all_of(sizes, [](AffineExpr e) { return bool(e); })) {
       AffineExpr total = node.constant(0);
@@ -196,9 +198,12 @@ static FailureOr<Dims> getSplits(Node &node, AffineExpr dim) {
   if (size)
     return Dims(count, size);
   size = node.symbols.ceilDiv(dim, number);
-  sizes.assign(count, size);
-  AffineExpr others = node.symbols.mul(size, node.constant(count - 1));
-  sizes.back() = node.symbols.sub(dim, others);
+  // Where there are more parts than elements, the last ones are empty.
+  AffineExpr left = dim;
+  for (AffineExpr &part : sizes) {
+    part = node.symbols.max(node.symbols.min(left, size), node.constant(0));
+    left = node.symbols.sub(left, size);
+  }
   return sizes;
 }
 
@@ -223,8 +228,7 @@ static LogicalResult inferSplit(Node &node) {
       continue;
     ArrayRef<Element> all(*elements);
     if (offset + (*parts)[index] <= static_cast<int64_t>(all.size()))
-      node.setElements(index,
-                       Elements(all.slice(offset, (*parts)[index])));
+      node.setElements(index, Elements(all.slice(offset, (*parts)[index])));
     offset += (*parts)[index];
   }
   return success();
