@@ -18,6 +18,7 @@
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
+#include "tenon/Transforms/Verify/Passes.h"
 
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
@@ -51,6 +52,9 @@ void tenon::buildONNXPipeline(OpPassManager &passes) {
 }
 
 void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
+  // What import left out has operations of no level in its place.
+  if (!keepGoing)
+    passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
   ConvertONNXToKernelPassOptions conversion;
   conversion.keepGoing = keepGoing;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
@@ -59,6 +63,9 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   passes.addNestedPass<func::FuncOp>(createPackWeightsPass());
+  VerifyKernelPassOptions verification;
+  verification.allowSizes = true; // slow, not wrong
+  passes.addNestedPass<func::FuncOp>(createVerifyKernelPass(verification));
 }
 
 void tenon::buildKernelToPlanPipeline(OpPassManager &passes) {
@@ -66,6 +73,7 @@ void tenon::buildKernelToPlanPipeline(OpPassManager &passes) {
   passes.addPass(createCSEPass());
   passes.addPass(createOutlineKernelsPass());
   passes.addNestedPass<func::FuncOp>(createPlanMemoryPass());
+  passes.addNestedPass<func::FuncOp>(createVerifyPlanPass());
 }
 
 namespace {

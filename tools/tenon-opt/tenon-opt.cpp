@@ -9,6 +9,7 @@
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
+#include "tenon/Transforms/Verify/Passes.h"
 
 #include "runtime/core/Version.h"
 
@@ -27,6 +28,7 @@ int main(int argc, char **argv) {
   tenon::registerLayoutPasses();
   tenon::registerPlanPasses();
   tenon::registerSimplifyPasses();
+  tenon::registerVerifyPasses();
   llvm::cl::AddExtraVersionPrinter([](llvm::raw_ostream &os) {
     os << "tenon-opt " << tenon::rt::version() << '\n';
   });
