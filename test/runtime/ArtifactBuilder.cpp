@@ -81,6 +81,11 @@ uint32_t ProgramBuilder::view(uint32_t source, ElementType type,
   return value("view", type, dims, Storage::view, source, 0);
 }
 
+uint32_t ProgramBuilder::heap(ElementType type, std::vector<uint32_t> dims,
+                              uint32_t block) {
+  return value("heap", type, dims, Storage::heap, block, 0);
+}
+
 void launch(Steps &steps, uint32_t kernel, std::vector<uint32_t> buffers,
             std::vector<uint32_t> symbols, uint32_t grid, uint32_t workspace,
             const std::string &node) {

@@ -36,6 +36,7 @@ public:
   /// `offset` is an expression.
   uint32_t arena(ElementType type, std::vector<uint32_t> dims, uint32_t offset);
   uint32_t view(uint32_t source, ElementType type, std::vector<uint32_t> dims);
+  uint32_t heap(ElementType type, std::vector<uint32_t> dims, uint32_t block);
 
   format::ProgramT &program;
 

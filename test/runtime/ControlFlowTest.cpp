@@ -219,6 +219,63 @@ TEST(ControlFlow, KeepsAnOutputThatGrows) {
     ASSERT_EQ(visits[i], 3000 - i) << i;
 }
 
+/// for i in 0..m: element `at` of the heap's row of i + 1 elements := i; y = the row.
+static Model makeInsertModel(int64_t shift, uint32_t block = 0) {
+  Model model;
+  ProgramBuilder p(model.program());
+  uint32_t trips = p.dataSymbol("trips"), round = p.dataSymbol("round");
+  uint32_t zero = p.constant(0), eight = p.constant(8);
+  uint32_t length = p.node(ExprOp::add, round, p.constant(1));
+  uint32_t at = p.node(ExprOp::mul, p.node(ExprOp::add, round, p.constant(shift)), eight);
+  uint32_t m = p.input("m", ElementType::i64, {});
+  uint32_t y = p.output("y", ElementType::i64, {trips});
+  uint32_t counter = p.arena(ElementType::i64, {}, zero);
+  uint32_t growing = p.heap(ElementType::i64, {length}, block);
+  uint32_t whole = p.heap(ElementType::i64, {trips}, block);
+  p.program.arena = p.constant(64);
+  readStep(p.program.steps, m, 0, 0);
+  format::LoopT loop;
+  loop.trip_count = trips;
+  loop.has_trip_count = true;
+  loop.counter = counter;
+  loop.body = std::make_unique<format::BlockT>();
+  readStep(loop.body->steps, counter, 0, 1);
+  format::InsertT insert;
+  insert.source = counter;
+  insert.target = growing;
+  insert.offset = at;
+  add(loop.body->steps, std::move(insert));
+  add(p.program.steps, std::move(loop));
+  copyStep(p.program.steps, whole, y);
+  return model;
+}
+
+// A block of the heap keeps what was inserted while it grows.
+TEST(ControlFlow, InsertsIntoTheHeap) {
+  auto s = session(makeInsertModel(0).write());
+  for (int64_t trips : {3000, 2, 0}) {
+    std::vector<int64_t> m = {trips};
+    s->setInput(0, tensor(ElementType::i64, m, {}));
+    s->run();
+    std::vector<int64_t> row = read<int64_t>(*s, 0);
+    ASSERT_EQ(row.size(), size_t(trips));
+    for (int64_t i = 0; i < trips; ++i)
+      ASSERT_EQ(row[i], i);
+  }
+}
+
+// What is inserted stays within its target, and blocks are numbered without gaps.
+TEST(ControlFlow, RefusesToInsertOutside) {
+  std::vector<int64_t> m = {1};
+  for (int64_t shift : {1, -1}) {
+    auto s = session(makeInsertModel(shift).write());
+    s->setInput(0, tensor(ElementType::i64, m, {}));
+    expectFailure(rt::Status::execution, {"insert within 8 bytes"}, [&] { s->run(); });
+  }
+  expectFailure(rt::Status::corrupt, {"a block below 1, but got 1"},
+                [&] { session(makeInsertModel(0, 1).write()); });
+}
+
 // Host tensors hold expressions; one that does not fit 32 bits is refused.
 TEST(ControlFlow, FillsHostTensors) {
   Model model;
