@@ -8,6 +8,9 @@
 using namespace mlir;
 using namespace tenon;
 
+/// More runs than these in a panel are copied by elements: each costs a mask.
+static constexpr int64_t kMostRuns = 8;
+
 /// The sum of the terms that `isWanted`.
 static Value emitTerms(RowEmitter &rows, OpBuilder &builder,
                        const LinearAccess &access, ArrayRef<Value> loops,
@@ -52,16 +55,16 @@ public:
     if (source.access.getStride(k) == one && source.access.getStride(n))
       return packColumns();
     Value count = findRuns();
-    // With strides, no two columns lie together.
-    Value isApart = arith::CmpIOp::create(
-        builder, loc, arith::CmpIPredicate::eq, count, columns);
-    auto choice = scf::IfOp::create(builder, loc, isApart, true);
+    Value isScattered = arith::CmpIOp::create(
+        builder, loc, arith::CmpIPredicate::ugt, count, index(kMostRuns));
+    auto choice = scf::IfOp::create(builder, loc, isScattered, true);
     OpBuilder outer = builder;
     builder = choice.getThenBodyBuilder();
     packElements();
     builder = choice.getElseBodyBuilder();
     packRows(count, [&](OpBuilder &, Value run) {
-      return std::pair(loadIndex(run), loadIndex(add(run, index(width + 1))));
+      Value first = loadIndex(run);
+      return std::pair(first, loadIndex(add(first, index(width + 1))));
     });
     builder = outer;
   }
@@ -112,8 +115,8 @@ private:
     memref::StoreOp::create(builder, loc, wide, runs, at);
   }
 
-  /// Each run of columns that lie together becomes (first column, offset) at
-  /// runs[i] and runs[width + 1 + i]; runs[count] is `columns`.
+  /// The first column of each run of columns that lie together is runs[i],
+  /// runs[count] is `columns`; column j's offset is runs[width + 1 + j].
   Value findRuns() {
     auto loop = scf::ForOp::create(builder, loc, index(0), columns, index(1),
                                    ValueRange{index(0), index(-1)});
@@ -122,6 +125,7 @@ private:
     Value j = loop.getInductionVar();
     Value count = loop.getRegionIterArgs()[0];
     Value offset = getColumnOffset(add(column, j));
+    storeIndex(offset, add(j, index(width + 1)));
     Value breaks = arith::CmpIOp::create(
         builder, loc, arith::CmpIPredicate::ne, offset,
         loop.getRegionIterArgs()[1]);
@@ -132,7 +136,6 @@ private:
     OpBuilder inner = builder;
     builder = guard.getThenBodyBuilder();
     storeIndex(j, count);
-    storeIndex(offset, add(count, index(width + 1)));
     builder = inner;
     Value more = arith::SelectOp::create(builder, loc, begins,
                                          add(count, index(1)), count);
@@ -188,7 +191,7 @@ private:
     memref::StoreOp::create(builder, loc, element, panel, to);
   }
 
-  /// Each column is a run.
+  /// Copies column by column, for each k.
   void packElements() {
     forEach(getDepth(), [&](Value at) {
       Value from = add(base, getDepthOffset(at));

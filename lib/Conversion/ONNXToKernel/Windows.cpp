@@ -64,6 +64,45 @@ Value Windows::padAfter(LaunchBuilder &launch, unsigned axis) const {
   return getPad(launch, after[axis]);
 }
 
+static std::optional<int64_t> getConstant(AffineExpr expr) {
+  auto constant = dyn_cast<AffineConstantExpr>(expr);
+  return constant ? std::optional(constant.getValue()) : std::nullopt;
+}
+
+/// Whether windows certainly leave out none of the input: the last one begins
+/// less than a stride before the padded end.
+bool Windows::coverInput() const {
+  for (unsigned axis = 0; axis < rank(); ++axis) {
+    std::optional<int64_t> first = getConstant(before[axis]);
+    std::optional<int64_t> last = getConstant(after[axis]);
+    if (!first || !last || *first < 0 || *last < strides[axis] - 1)
+      return false;
+  }
+  return true;
+}
+
+/// A fill and a copy of rows.
+Value Windows::padWhole(Value input, ArrayRef<AffineExpr> padded,
+                        TypedAttr value) {
+  Location loc = op->getLoc();
+  Type element = lowering.element(input);
+  LaunchBuilder launch =
+      lowering.launch(loc, input, Result{element, Dims(padded)});
+  OpBuilder &builder = launch.builder();
+  Value filler = arith::ConstantOp::create(builder, loc, value);
+  Dims dims = lowering.dims(input);
+  SmallVector<OpFoldResult> low(2, builder.getIndexAttr(0)), high(low);
+  for (unsigned axis = 0; axis < rank(); ++axis) {
+    low.push_back(launch.size(before[axis]));
+    high.push_back(
+        launch.size(padded[2 + axis] - dims[2 + axis] - before[axis]));
+  }
+  Value result = tensor::PadOp::create(
+      builder, loc, launch.destination().getType(), launch.input(0), low, high,
+      filler);
+  return lowering.finish(launch, result).getResult(0);
+}
+
 Value Windows::pad(Value input, TypedAttr value) {
   Dims dims = lowering.dims(input), padded(dims.begin(), dims.begin() + 2);
   for (unsigned axis = 0; axis < rank(); ++axis)
@@ -75,6 +114,8 @@ Value Windows::pad(Value input, TypedAttr value) {
   });
   if (isWhole && llvm::equal(padded, dims))
     return input;
+  if (coverInput())
+    return padWhole(input, padded, value);
   // Windows may stop short of the input's end: what they never read is dropped.
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), input, Result{lowering.element(input), padded});

@@ -36,6 +36,9 @@ public:
   }
 
 private:
+  bool coverInput() const;
+  mlir::Value padWhole(mlir::Value input, llvm::ArrayRef<mlir::AffineExpr> padded,
+                       mlir::TypedAttr value);
   friend class WindowWalk;
   /// The pads before and after the input, at least 0, as values of a launch.
   mlir::Value padBefore(LaunchBuilder &launch, unsigned axis) const;
