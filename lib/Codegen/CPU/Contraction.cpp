@@ -31,8 +31,7 @@ std::optional<LinearAccess> LinearAccess::get(const KernelProgram &program,
   const Storage &storage = program.storages[access.storage];
   LinearAccess result;
   for (unsigned i = 0; i < access.index.size(); ++i) {
-    AffineExpr stride =
-        getAffineConstantExpr(1, access.index[i].getContext());
+    AffineExpr stride = getAffineConstantExpr(1, access.index[i].getContext());
     for (AffineExpr dim : ArrayRef(storage.dims).drop_front(i + 1))
       stride = stride * dim;
     SmallVector<AffineExpr> parts;
@@ -195,6 +194,9 @@ bool LoopMerger::canMerge(unsigned loop) {
             (find(each, loop) >= 0 && !readsByPosition(each));
   if (!ok)
     return false;
+  auto isOperand = [&](const Access &access) {
+    return &access == &step.reads[0] || &access == &step.reads[1];
+  };
   llvm::DenseMap<int, bool> isSplit;
   forAccesses([&](Step &each, Access &access) {
     int first = find(each, loop);
@@ -203,11 +205,8 @@ bool LoopMerger::canMerge(unsigned loop) {
     isSplit[access.storage] |= known->second != place || place < 0;
     bool isUsed =
         first >= 0 && (uses(access, first) || uses(access, first + 1));
-    bool isOperand = llvm::is_contained(ArrayRef<const Access *>{&step.reads[0],
-                                                                 &step.reads[1]},
-                                        &access);
-    if (isUsed && place < 0)
-      ok &= isOperand; // quotients elsewhere would not be vector code
+    // Quotients elsewhere would not be vector code.
+    ok &= !isUsed || place >= 0 || isOperand(access);
   });
   forAccesses([&](Step &each, Access &access) {
     if (!isSplit[access.storage])
@@ -216,8 +215,7 @@ bool LoopMerger::canMerge(unsigned loop) {
     int first = find(each, loop);
     bool isUsed =
         first >= 0 && (uses(access, first) || uses(access, first + 1));
-    bool isOperand = &access == &step.reads[0] || &access == &step.reads[1];
-    ok &= !isUsed || isOperand;
+    ok &= !isUsed || isOperand(access);
   });
   return ok;
 }
@@ -364,9 +362,8 @@ std::optional<Contraction> Contraction::find(KernelProgram &program) {
   if (!found)
     return std::nullopt;
   const Step &step = program.steps[*number];
-  bool isWorthIt =
-      found->isPacked ||
-      (found->m >= 0 && !isAtMost(step.extents[found->m], 1) &&
-       !isAtMost(step.extents[found->n], kFewestColumns - 1));
+  bool isWorthIt = found->isPacked ||
+                   (found->m >= 0 && !isAtMost(step.extents[found->m], 1) &&
+                    !isAtMost(step.extents[found->n], kFewestColumns - 1));
   return isWorthIt ? found : std::nullopt;
 }

@@ -69,11 +69,10 @@ void ContractionEmitter::emitTiles() {
   const CPUTarget &target = frame.getTarget();
   format.sum = getElement(step.writes[0]);
   format.a = getElement(step.reads[contraction.a]);
-  format.b = contraction.isPacked ? getElement(step.reads[contraction.b])
-                                  : format.sum;
+  format.b =
+      contraction.isPacked ? getElement(step.reads[contraction.b]) : format.sum;
   format.panel = contraction.getPanel(program);
-  format.lanes =
-      target.vectorBits / format.sum.getIntOrFloatBitWidth();
+  format.lanes = target.vectorBits / format.sum.getIntOrFloatBitWidth();
   format.registers = target.vectorBits == 512 ? 32 : 16;
   Value start = step.initials[0].scalar;
   format.adds = !start || !matchPattern(start, m_AnyZeroFloat());
@@ -115,21 +114,19 @@ Elements ContractionEmitter::locateC(Value row, Value column) {
     loops[contraction.n] = column;
     if (contraction.m >= 0)
       loops[contraction.m] = row;
-    return {getBytes(write),
-            emitOffset(rows, builder, *LinearAccess::get(program, write),
-                       loops)};
+    return {
+        getBytes(write),
+        emitOffset(rows, builder, *LinearAccess::get(program, write), loops)};
   }
   Value firstColumn = rows.getBounds(step.classes[contraction.n]).first;
   Value offset = arith::SubIOp::create(builder, loc, column, firstColumn);
   Value down = arith::SubIOp::create(builder, loc, row, firstRow);
-  Value skipped =
-      arith::MulIOp::create(builder, loc, down, getRowStrideOfC());
+  Value skipped = arith::MulIOp::create(builder, loc, down, getRowStrideOfC());
   offset = arith::AddIOp::create(builder, loc, offset, skipped);
-  auto view =
-      rows.getMemory(write.storage).getDefiningOp<memref::ViewOp>();
-  Value shift = arith::DivUIOp::create(
-      builder, loc, view.getByteShift(),
-      index(format.sum.getIntOrFloatBitWidth() / 8));
+  auto view = rows.getMemory(write.storage).getDefiningOp<memref::ViewOp>();
+  Value shift =
+      arith::DivUIOp::create(builder, loc, view.getByteShift(),
+                             index(format.sum.getIntOrFloatBitWidth() / 8));
   return {view.getSource(), arith::AddIOp::create(builder, loc, offset, shift)};
 }
 
@@ -180,9 +177,9 @@ void ContractionEmitter::emitPanel(Value column, Value columns) {
   if (mayReadInPlace()) {
     // Packing pays off from the second tile on; what is read in place is whole.
     Value count = arith::SubIOp::create(builder, loc, lastRow, firstRow);
-    Value isFew = arith::CmpIOp::create(
-        builder, loc, arith::CmpIPredicate::ule, count,
-        index(getTileRows(format).front()));
+    Value isFew =
+        arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ule, count,
+                              index(getTileRows(format).front()));
     Value isWhole = arith::CmpIOp::create(
         builder, loc, arith::CmpIPredicate::eq, columns, panelWidth);
     Value inPlace = arith::AndIOp::create(builder, loc, isFew, isWhole);
@@ -191,13 +188,13 @@ void ContractionEmitter::emitPanel(Value column, Value columns) {
     emitRows(locate(), size(b.getStride(contraction.k)), column, columns);
     builder = choice.getElseBodyBuilder();
   }
-  PanelSource source{b, step, contraction, getBytes(read),
-                     getElement(read), format};
+  PanelSource source{b,     step, contraction, getBytes(read), getElement(read),
+                     format};
   packPanel(rows, builder, source, panelMemory, runs, column, columns);
   auto view = panelMemory.getDefiningOp<memref::ViewOp>();
-  Value shift = arith::DivUIOp::create(
-      builder, loc, view.getByteShift(),
-      index(format.sum.getIntOrFloatBitWidth() / 8));
+  Value shift =
+      arith::DivUIOp::create(builder, loc, view.getByteShift(),
+                             index(format.sum.getIntOrFloatBitWidth() / 8));
   emitRows({view.getSource(), shift}, panelWidth, column, columns);
   builder = outer;
 }
@@ -210,16 +207,16 @@ void ContractionEmitter::emit() {
   if (!contraction.isPacked) {
     AffineExpr width = getAffineConstantExpr(format.panel, context);
     // One more row: the last run of a row may be stored beyond its end.
-    panelMemory = frame.allocate(
-        {(step.extents[contraction.k] + 1) * width}, format.sum);
+    panelMemory =
+        frame.allocate({(step.extents[contraction.k] + 1) * width}, format.sum);
     runs = frame.allocate({width * 2 + 1}, builder.getI64Type());
   }
   std::tie(firstRow, lastRow) =
       contraction.m < 0 ? std::pair(index(0), index(1))
                         : rows.getBounds(step.classes[contraction.m]);
   auto [low, high] = rows.getBounds(step.classes[contraction.n]);
-  auto panels = scf::ForOp::create(builder, loc, low, high,
-                                   index(format.panel));
+  auto panels =
+      scf::ForOp::create(builder, loc, low, high, index(format.panel));
   OpBuilder outer = builder;
   builder = OpBuilder::atBlockTerminator(panels.getBody());
   Value column = panels.getInductionVar();

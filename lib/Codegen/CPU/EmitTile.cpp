@@ -15,9 +15,9 @@ Value tenon::viewElements(OpBuilder &builder, Location loc, Value bytes,
                           Type type) {
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
   // The size is not looked at: nothing checks bounds.
-  return memref::ViewOp::create(
-      builder, loc, MemRefType::get({ShapedType::kDynamic}, type), bytes, zero,
-      ValueRange{zero});
+  return memref::ViewOp::create(builder, loc,
+                                MemRefType::get({ShapedType::kDynamic}, type),
+                                bytes, zero, ValueRange{zero});
 }
 
 /// How elements lie in memory: halves as integers, which every level can load.
@@ -37,8 +37,8 @@ Value tenon::loadVector(OpBuilder &builder, Location loc, Value view,
         builder, loc, view.getDefiningOp<memref::ViewOp>().getSource(), memory);
   VectorType loaded = VectorType::get(type.getShape(), memory);
   if (mask) {
-    Value zero = arith::ConstantOp::create(builder, loc,
-                                           builder.getZeroAttr(loaded));
+    Value zero =
+        arith::ConstantOp::create(builder, loc, builder.getZeroAttr(loaded));
     value = vector::MaskedLoadOp::create(builder, loc, loaded, view, offset,
                                          mask, zero);
   } else {
@@ -152,9 +152,10 @@ private:
     for (int64_t u = 0; u < unroll; ++u) {
       Value k = add(loop.getInductionVar(), index(u));
       llvm::append_range(
-          next, accumulate(k, first,
-                           ValueRange(loop.getRegionIterArgs())
-                               .slice(u * each, each)));
+          next,
+          accumulate(
+              k, first,
+              ValueRange(loop.getRegionIterArgs()).slice(u * each, each)));
     }
     scf::YieldOp::create(builder, loc, next);
     builder = outer;
@@ -173,8 +174,8 @@ private:
         loop(index(0), whole, unroll, first, Values(each * unroll, zero));
     for (int64_t u = 1; u < unroll; ++u)
       for (int64_t i = 0; i < each; ++i)
-        sums[i] = arith::AddFOp::create(builder, loc, sums[i],
-                                        sums[u * each + i]);
+        sums[i] =
+            arith::AddFOp::create(builder, loc, sums[i], sums[u * each + i]);
     sums.truncate(each);
     return unroll == 1 ? sums : loop(whole, depth, 1, first, sums);
   }

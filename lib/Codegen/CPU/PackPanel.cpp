@@ -110,8 +110,8 @@ private:
                                       value);
   }
   void storeIndex(Value value, Value at) {
-    Value wide = arith::IndexCastOp::create(builder, loc, builder.getI64Type(),
-                                            value);
+    Value wide =
+        arith::IndexCastOp::create(builder, loc, builder.getI64Type(), value);
     memref::StoreOp::create(builder, loc, wide, runs, at);
   }
 
@@ -126,9 +126,8 @@ private:
     Value count = loop.getRegionIterArgs()[0];
     Value offset = getColumnOffset(add(column, j));
     storeIndex(offset, add(j, index(width + 1)));
-    Value breaks = arith::CmpIOp::create(
-        builder, loc, arith::CmpIPredicate::ne, offset,
-        loop.getRegionIterArgs()[1]);
+    Value breaks = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne,
+                                         offset, loop.getRegionIterArgs()[1]);
     Value isFirst = arith::CmpIOp::create(
         builder, loc, arith::CmpIPredicate::eq, j, index(0));
     Value begins = arith::OrIOp::create(builder, loc, breaks, isFirst);
@@ -139,14 +138,14 @@ private:
     builder = inner;
     Value more = arith::SelectOp::create(builder, loc, begins,
                                          add(count, index(1)), count);
-    scf::YieldOp::create(builder, loc,
-                         ValueRange{more, add(offset, index(1))});
+    scf::YieldOp::create(builder, loc, ValueRange{more, add(offset, index(1))});
     builder = outer;
     storeIndex(columns, loop.getResult(0));
     return loop.getResult(0);
   }
 
-  using GetRun = llvm::function_ref<std::pair<Value, Value>(OpBuilder &, Value)>;
+  using GetRun =
+      llvm::function_ref<std::pair<Value, Value>(OpBuilder &, Value)>;
 
   /// Copies run by run, for each k. Vectors are stored whole: what a run's last
   /// one holds too much is overwritten by the next run.
@@ -168,10 +167,9 @@ private:
               Value left = arith::SubIOp::create(builder, loc, length, v);
               Value mask = vector::CreateMaskOp::create(builder, loc, maskType,
                                                         ValueRange{left});
-              Value vector = loadVector(builder, loc, view, add(start, v),
-                                        type, mask);
-              vector::StoreOp::create(builder, loc, vector, panel,
-                                      add(to, v));
+              Value vector =
+                  loadVector(builder, loc, view, add(start, v), type, mask);
+              vector::StoreOp::create(builder, loc, vector, panel, add(to, v));
             },
             index(source.format.lanes));
       });
@@ -186,8 +184,7 @@ private:
   void copyElement(Value from, Value to) {
     Value element = memref::LoadOp::create(builder, loc, view, from);
     if (element.getType() != source.format.sum)
-      element =
-          arith::ExtFOp::create(builder, loc, source.format.sum, element);
+      element = arith::ExtFOp::create(builder, loc, source.format.sum, element);
     memref::StoreOp::create(builder, loc, element, panel, to);
   }
 
@@ -205,8 +202,7 @@ private:
 
   /// Columns lie along k.
   void packColumns() {
-    Value stride =
-        rows.frame.size(simplify(source.access.getStride(n), 64));
+    Value stride = rows.frame.size(simplify(source.access.getStride(n), 64));
     Value from = add(base, getColumnOffset(column));
     forEach(columns, [&](Value j) {
       Value start = add(from, times(j, stride));

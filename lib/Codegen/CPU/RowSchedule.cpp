@@ -47,7 +47,8 @@ SmallVector<int> RowSchedule::getInner(const Step &step) const {
 }
 
 /// Calls `visit` with each access of a step.
-template <typename Visit> static void forAccesses(const Step &step, Visit visit) {
+template <typename Visit>
+static void forAccesses(const Step &step, Visit visit) {
   llvm::for_each(step.reads, visit);
   llvm::for_each(step.writes, visit);
   for (const Initial &initial : step.initials)
@@ -56,15 +57,15 @@ template <typename Visit> static void forAccesses(const Step &step, Visit visit)
 }
 
 static bool usesIndices(const Step &step) {
-  return step.block && step.block
-                           ->walk([](Operation *op) {
-                             return isa<linalg::IndexOp>(op) ||
-                                            op->getName().getStringRef() ==
-                                                "tensor.extract"
-                                        ? WalkResult::interrupt()
-                                        : WalkResult::advance();
-                           })
-                           .wasInterrupted();
+  return step.block &&
+         step.block
+             ->walk([](Operation *op) {
+               return isa<linalg::IndexOp>(op) ||
+                              op->getName().getStringRef() == "tensor.extract"
+                          ? WalkResult::interrupt()
+                          : WalkResult::advance();
+             })
+             .wasInterrupted();
 }
 
 /// Whether the last `count` loops of a step are one: each access has them as
@@ -142,8 +143,8 @@ void RowSchedule::flatten() {
   }
 }
 
-/// The class along which most accesses are contiguous; a reduction's results are
-/// few, and where a sum is written out its own loops do not count.
+/// The class along which most accesses are contiguous; a reduction's results
+/// are few, and where a sum is written out its own loops do not count.
 int RowSchedule::getUnitClass(const Step &step) const {
   SmallVector<int> votes(step.classes.size(), 0);
   auto vote = [&](const Access &access) {
@@ -212,17 +213,15 @@ void RowSchedule::chooseRows() {
 
 /// An inner loop that all steps share is cut into chunks.
 void RowSchedule::chooseChunk() {
-  bool reduces = llvm::any_of(program.steps, [](const Step &step) {
-    return step.isReduction();
-  });
+  bool reduces = llvm::any_of(
+      program.steps, [](const Step &step) { return step.isReduction(); });
   for (int shared = 0; shared < int(program.extents.size()); ++shared) {
-    bool isShared =
-        !isRow(shared) && !program.isWhole[shared] &&
-        llvm::all_of(program.steps, [&](const Step &step) {
-          auto *found = llvm::find(step.classes, shared);
-          return found != step.classes.end() &&
-                 step.isParallel[found - step.classes.begin()];
-        });
+    bool isShared = !isRow(shared) && !program.isWhole[shared] &&
+                    llvm::all_of(program.steps, [&](const Step &step) {
+                      auto *found = llvm::find(step.classes, shared);
+                      return found != step.classes.end() &&
+                             step.isParallel[found - step.classes.begin()];
+                    });
     if (!isShared)
       continue;
     int64_t chunk = reduces ? kReductionChunk : kElementwiseChunk;
@@ -266,11 +265,10 @@ RowSchedule::Group RowSchedule::startGroup(unsigned index) const {
     if (!isRow(shared) && shared != unit)
       (step.isParallel[loop] ? parallel : reduced).push_back(shared);
   auto *at = llvm::find(step.classes, unit);
-  bool unitIsParallel = at != step.classes.end() &&
-                        step.isParallel[at - step.classes.begin()];
+  bool unitIsParallel =
+      at != step.classes.end() && step.isParallel[at - step.classes.begin()];
   group.order = parallel;
-  group.isUnrolled =
-      step.isReduction() && unitIsParallel && canUnroll(step);
+  group.isUnrolled = step.isReduction() && unitIsParallel && canUnroll(step);
   if (group.isUnrolled) {
     group.order.push_back(unit);
     group.order.append(reduced);

@@ -51,7 +51,8 @@ static LaunchOp findReader(LaunchOp producer, StringRef &reason) {
 static bool isContraction(LaunchOp launch) {
   bool found = false;
   launch.getBody().walk([&](linalg::GenericOp generic) {
-    found |= generic.getNumReductionLoops() > 0 && generic.getNumDpsInputs() > 1;
+    found |=
+        generic.getNumReductionLoops() > 0 && generic.getNumDpsInputs() > 1;
   });
   return found;
 }

@@ -1,6 +1,6 @@
 // Moves a contraction into the elementwise launch that is its only reader: what
-// follows a sum is computed while the sum is still at hand. A reshape between the
-// two moves behind both.
+// follows a sum is computed while the sum is still at hand. A reshape between
+// the two moves behind both.
 
 #include "MergeLaunches.h"
 #include "tenon/Transforms/Fuse/Passes.h"
@@ -32,9 +32,9 @@ static bool isContraction(LaunchOp launch) {
           isa_and_nonnull<tensor::EmptyOp>(
               generic.getDpsInputs()[1].getDefiningOp()))
         return false;
-    } else if (!generic && !isa<linalg::FillOp, arith::ConstantOp,
-                                kernel::SymbolOp, tensor::EmptyOp,
-                                tensor::DimOp>(op)) {
+    } else if (!generic &&
+               !isa<linalg::FillOp, arith::ConstantOp, kernel::SymbolOp,
+                    tensor::EmptyOp, tensor::DimOp>(op)) {
       return false;
     }
   }
@@ -196,12 +196,12 @@ LaunchOp ViewSinker::sink() {
     dims.push_back(ownAll(map.isIdentity() ? newDims : sizes));
     maps.push_back(getNewMap(map));
   }
-  Type element = cast<RankedTensorType>(launch.getResult(0).getType())
-                     .getElementType();
+  Type element =
+      cast<RankedTensorType>(launch.getResult(0).getType()).getElementType();
   RankedTensorType type = getNewType(element);
   dims.push_back(ownAll(newDims));
-  maps.push_back(AffineMap::getMultiDimIdentityMap(newDims.size(),
-                                                   builder.getContext()));
+  maps.push_back(
+      AffineMap::getMultiDimIdentityMap(newDims.size(), builder.getContext()));
   // Scalars of the body may need sizes of their own.
   SmallVector<kernel::SymbolOp> sizes(
       launch.getBody().getOps<kernel::SymbolOp>());
@@ -214,9 +214,8 @@ LaunchOp ViewSinker::sink() {
 
   auto result = LaunchOp::create(
       builder, launch.getLoc(), TypeRange(type), inputs,
-      AffineMapAttr::get(
-          AffineMap::get(0, launch.getSymbols().getNumSymbols(), symbols,
-                         builder.getContext())),
+      AffineMapAttr::get(AffineMap::get(0, launch.getSymbols().getNumSymbols(),
+                                        symbols, builder.getContext())),
       builder.getAffineMapArrayAttr(dims));
   OpBuilder body(builder.getContext());
   Block *block = body.createBlock(&result.getBody());
@@ -225,20 +224,20 @@ LaunchOp ViewSinker::sink() {
   block->addArgument(type, launch.getLoc());
   IRMapping mapping;
   for (auto [size, expr] : llvm::zip(sizes, sizeExprs))
-    mapping.map(size.getResult(),
-                kernel::SymbolOp::create(
-                    body, size.getLoc(), body.getIndexType(),
-                    AffineMapAttr::get(
-                        AffineMap::get(0, symbols.size(), expr))));
+    mapping.map(
+        size.getResult(),
+        kernel::SymbolOp::create(
+            body, size.getLoc(), body.getIndexType(),
+            AffineMapAttr::get(AffineMap::get(0, symbols.size(), expr))));
   for (Operation &op : launch.getBody().front())
     if (isa<arith::ConstantOp>(op))
       body.clone(op, mapping);
   SmallVector<utils::IteratorType> iterators(newDims.size(),
                                              utils::IteratorType::parallel);
-  auto moved = linalg::GenericOp::create(
-      body, generic.getLoc(), type,
-      ValueRange(block->getArguments()).drop_back(),
-      block->getArguments().back(), maps, iterators);
+  auto moved =
+      linalg::GenericOp::create(body, generic.getLoc(), type,
+                                ValueRange(block->getArguments()).drop_back(),
+                                block->getArguments().back(), maps, iterators);
   generic.getRegion().cloneInto(&moved.getRegion(), mapping);
   kernel::YieldOp::create(body, launch.getLoc(), moved.getResults());
 
@@ -285,11 +284,12 @@ struct FuseEpilogues final : tenon::impl::FuseEpiloguesPassBase<FuseEpilogues> {
       if (isContraction(op))
         contractions.push_back(op);
     });
-    // From the last one on: where two sums meet, the later one takes the reader.
+    // From the last one on: where two sums meet, the later one takes the
+    // reader.
     for (LaunchOp producer : llvm::reverse(contractions)) {
       StringRef reason;
-      auto options = remark::RemarkOpts::name("epilogue").category(
-          "fuse-epilogues");
+      auto options =
+          remark::RemarkOpts::name("epilogue").category("fuse-epilogues");
       while (LaunchOp reader = findReader(producer, reason)) {
         LaunchOp merged = mergeLaunches(producer, reader);
         reader->replaceAllUsesWith(merged.getResults());

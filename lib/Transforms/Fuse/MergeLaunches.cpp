@@ -150,9 +150,8 @@ LaunchOp tenon::mergeLaunches(LaunchOp producer, LaunchOp consumer) {
 /// tensor; sizes that nothing needs any more are dropped.
 static void useDestinations(LaunchOp launch) {
   Block &block = launch.getBody().front();
-  for (auto [value, destination] :
-       llvm::zip(block.getTerminator()->getOperands(),
-                 launch.getDestinations())) {
+  for (auto [value, destination] : llvm::zip(
+           block.getTerminator()->getOperands(), launch.getDestinations())) {
     auto generic = value.getDefiningOp<linalg::GenericOp>();
     if (!generic || generic.getNumResults() != 1)
       continue;
@@ -178,4 +177,3 @@ LogicalResult tenon::fuseGenerics(LaunchOp launch) {
   useDestinations(launch);
   return success();
 }
-

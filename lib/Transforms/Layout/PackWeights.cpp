@@ -1,5 +1,5 @@
-// Weights of contractions go into panels, so that their bytes lie in the order in
-// which they are read; all readers of a weight are rewritten together.
+// Weights of contractions go into panels, so that their bytes lie in the order
+// in which they are read; all readers of a weight are rewritten together.
 
 #include "tenon/Transforms/Layout/Passes.h"
 
@@ -25,8 +25,8 @@ static constexpr int64_t kPaddingShare = 25;
 static constexpr int64_t kPanelBits = 1024;
 
 namespace {
-/// Which dimension of a weight are the columns; the rows are the other one of the
-/// last two.
+/// Which dimension of a weight are the columns; the rows are the other one of
+/// the last two.
 struct Panels {
   int64_t width;
   unsigned columns;
@@ -84,8 +84,8 @@ static RankedTensorType getPackedType(RankedTensorType type, Panels panels) {
   return RankedTensorType::get(shape, type.getElementType());
 }
 
-/// The region's argument for each use of a weight by a launch; nothing if there is
-/// a use of another kind.
+/// The region's argument for each use of a weight by a launch; nothing if there
+/// is a use of another kind.
 static std::optional<SmallVector<BlockArgument>>
 getReaders(kernel::WeightOp weight) {
   SmallVector<BlockArgument> readers;
@@ -162,10 +162,10 @@ static void rewriteGeneric(OpOperand &use, Panels panels) {
   auto divide = [&](AffineExpr index) {
     return std::pair(index.floorDiv(panels.width), index % panels.width);
   };
-  map = AffineMap::get(
-      map.getNumDims(), map.getNumSymbols(),
-      packIndices<AffineExpr>(map.getResults(), panels, divide),
-      map.getContext());
+  map =
+      AffineMap::get(map.getNumDims(), map.getNumSymbols(),
+                     packIndices<AffineExpr>(map.getResults(), panels, divide),
+                     map.getContext());
   generic.setIndexingMapsAttr(Builder(generic).getAffineMapArrayAttr(maps));
 }
 
@@ -194,8 +194,8 @@ static void pack(kernel::WeightOp weight, Panels panels) {
     SmallVector<AffineExpr> sizes;
     for (int64_t size : packed.getShape())
       sizes.push_back(builder.getAffineConstantExpr(size));
-    own = AffineMapAttr::get(AffineMap::get(0, known.getNumSymbols(), sizes,
-                                            weight.getContext()));
+    own = AffineMapAttr::get(
+        AffineMap::get(0, known.getNumSymbols(), sizes, weight.getContext()));
     launch.setDimsAttr(builder.getArrayAttr(dims));
   }
   weight.getResult().setType(packed);
@@ -215,8 +215,7 @@ struct PackWeights final : tenon::impl::PackWeightsPassBase<PackWeights> {
       std::optional<Panels> panels = choosePanels(weight, reason);
       if (panels) {
         auto type = cast<RankedTensorType>(weight.getType());
-        int64_t more =
-            getBytes(getPackedType(type, *panels)) - getBytes(type);
+        int64_t more = getBytes(getPackedType(type, *panels)) - getBytes(type);
         if ((padding + more) * kPaddingShare > total) {
           reason = "panels would need too much room";
           panels = std::nullopt;
@@ -224,7 +223,8 @@ struct PackWeights final : tenon::impl::PackWeightsPassBase<PackWeights> {
           padding += more;
         }
       }
-      auto options = remark::RemarkOpts::name("panels").category("pack-weights");
+      auto options =
+          remark::RemarkOpts::name("panels").category("pack-weights");
       if (!panels) {
         remark::missed(weight.getLoc(), options) << reason.str();
         continue;
