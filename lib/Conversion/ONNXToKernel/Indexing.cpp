@@ -27,7 +27,7 @@ static LogicalResult lowerGather(Operation *op, Lowering &lowering) {
         SmallVector<Value> source(position.take_front(axis));
         source.push_back(normalizeIndex(nested, loc, raw, size));
         llvm::append_range(source, position.drop_front(axis + indexRank));
-        return tensor::ExtractOp::create(nested, loc, launch.input(0), source);
+        return readNonEmpty(nested, loc, launch.input(0), source, size);
       });
   lowering.replace(op, lowering.finish(launch, gathered).getResults());
   return success();
@@ -49,7 +49,7 @@ static LogicalResult lowerGatherElements(Operation *op, Lowering &lowering) {
             tensor::ExtractOp::create(nested, loc, launch.input(1), position);
         SmallVector<Value> source(position);
         source[axis] = normalizeIndex(nested, loc, raw, size);
-        return tensor::ExtractOp::create(nested, loc, launch.input(0), source);
+        return readNonEmpty(nested, loc, launch.input(0), source, size);
       });
   lowering.replace(op, lowering.finish(launch, gathered).getResults());
   return success();

@@ -31,6 +31,26 @@ Value tenon::normalizeIndex(OpBuilder &builder, Location loc, Value raw,
   return math.clamp(chosen, zero, math.sub(size, math.constant(1)));
 }
 
+Value tenon::readNonEmpty(OpBuilder &builder, Location loc, Value tensor,
+                          ValueRange position, Value size) {
+  IndexMath math{builder, loc};
+  if (std::optional<int64_t> known = getConstantIntValue(size);
+      known && *known > 0)
+    return math.extract(tensor, position);
+  Value any = math.compare(arith::CmpIPredicate::ne, size, math.constant(0));
+  auto read = [&](OpBuilder &nested, Location at) {
+    Value element = tensor::ExtractOp::create(nested, at, tensor, position);
+    scf::YieldOp::create(nested, at, element);
+  };
+  auto zero = [&](OpBuilder &nested, Location at) {
+    Type type = cast<RankedTensorType>(tensor.getType()).getElementType();
+    Value element =
+        arith::ConstantOp::create(nested, at, nested.getZeroAttr(type));
+    scf::YieldOp::create(nested, at, element);
+  };
+  return scf::IfOp::create(builder, loc, any, read, zero).getResult(0);
+}
+
 int64_t tenon::getAxis(Operation *op, int64_t otherwise, int64_t rank) {
   auto attr = op->getAttrOfType<IntegerAttr>("axis");
   int64_t axis = attr ? attr.getInt() : otherwise;
@@ -91,13 +111,14 @@ SmallVector<Value> tenon::emitLoops(OpBuilder &builder, Location loc,
   IndexMath math{builder, loc};
   SmallVector<Value> lows(extents.size(), math.constant(0));
   SmallVector<Value> steps(extents.size(), math.constant(1));
-  scf::LoopNest nest = scf::buildLoopNest(
-      builder, loc, lows, extents, steps, state,
-      [&](OpBuilder &nested, Location at, ValueRange position,
-          ValueRange current) {
-        SmallVector<Value> next = body(nested, at, position, current);
-        return scf::ValueVector(next.begin(), next.end());
-      });
+  scf::LoopNest nest =
+      scf::buildLoopNest(builder, loc, lows, extents, steps, state,
+                         [&](OpBuilder &nested, Location at,
+                             ValueRange position, ValueRange current) {
+                           SmallVector<Value> next =
+                               body(nested, at, position, current);
+                           return scf::ValueVector(next.begin(), next.end());
+                         });
   return SmallVector<Value>(nest.results.begin(), nest.results.end());
 }
 
@@ -146,9 +167,9 @@ Value Integers::get(LaunchBuilder &launch, const IndexMath &math,
   // Few are known, so a chain of selections finds the one.
   Value result = math.constant(0);
   for (auto [place, expr] : llvm::enumerate(*known))
-    result = math.select(math.compare(arith::CmpIPredicate::eq, element,
-                                      math.constant(place)),
-                         launch.index(expr), result);
+    result = math.select(
+        math.compare(arith::CmpIPredicate::eq, element, math.constant(place)),
+        launch.index(expr), result);
   return result;
 }
 
@@ -159,42 +180,41 @@ Value tenon::extractScalar(const IndexMath &math, Value tensor) {
 
 SmallVector<Value> tenon::getExtents(LaunchBuilder &launch,
                                      ArrayRef<AffineExpr> dims) {
-  return llvm::map_to_vector(
-      dims, [&](AffineExpr dim) { return launch.index(dim); });
+  return llvm::map_to_vector(dims,
+                             [&](AffineExpr dim) { return launch.index(dim); });
 }
 
 Value tenon::copyToDestination(LaunchBuilder &launch, unsigned input) {
   Value source = launch.input(input);
   AffineMap identity = launch.builder().getMultiDimIdentityMap(
       cast<RankedTensorType>(source.getType()).getRank());
-  return launch.generic({{source, identity}}, {launch.destination(), identity},
-                        [](OpBuilder &, Location, ValueRange elements) {
-                          return elements[0];
-                        });
+  return launch.generic(
+      {{source, identity}}, {launch.destination(), identity},
+      [](OpBuilder &, Location, ValueRange elements) { return elements[0]; });
 }
 
 SmallVector<Value> tenon::getAxisMask(LaunchBuilder &launch,
-                                          const Integers &axes,
-                                          unsigned rank) {
+                                      const Integers &axes, unsigned rank) {
   OpBuilder &builder = launch.builder();
   Value no = arith::ConstantOp::create(builder, launch.loc(),
                                        builder.getBoolAttr(false));
-  return emitLoops(
-      builder, launch.loc(), launch.index(axes.getLength()),
-      SmallVector<Value>(rank, no),
-      [&](OpBuilder &nested, Location loc, ValueRange position,
-          ValueRange state) {
-        IndexMath math{nested, loc};
-        Value axis = axes.get(launch, math, position[0]);
-        Value wrapped =
-            math.select(math.compare(arith::CmpIPredicate::slt, axis, math.constant(0)),
-                        math.add(axis, math.constant(rank)), axis);
-        SmallVector<Value> next;
-        for (auto [place, known] : llvm::enumerate(state))
-          next.push_back(math.either(
-              known, math.compare(arith::CmpIPredicate::eq, wrapped, math.constant(place))));
-        return next;
-      });
+  return emitLoops(builder, launch.loc(), launch.index(axes.getLength()),
+                   SmallVector<Value>(rank, no),
+                   [&](OpBuilder &nested, Location loc, ValueRange position,
+                       ValueRange state) {
+                     IndexMath math{nested, loc};
+                     Value axis = axes.get(launch, math, position[0]);
+                     Value wrapped =
+                         math.select(math.compare(arith::CmpIPredicate::slt,
+                                                  axis, math.constant(0)),
+                                     math.add(axis, math.constant(rank)), axis);
+                     SmallVector<Value> next;
+                     for (auto [place, known] : llvm::enumerate(state))
+                       next.push_back(math.either(
+                           known, math.compare(arith::CmpIPredicate::eq,
+                                               wrapped, math.constant(place))));
+                     return next;
+                   });
 }
 
 Value tenon::getKept(LaunchBuilder &launch, ArrayRef<AffineExpr> dims,
@@ -207,7 +227,7 @@ Value tenon::getKept(LaunchBuilder &launch, ArrayRef<AffineExpr> dims,
     size = math.select(dropped, size, taken);
     count = math.select(dropped, count, math.add(count, math.constant(1)));
   }
-  Value isRank = math.compare(arith::CmpIPredicate::eq, count,
-                              math.constant(rank));
+  Value isRank =
+      math.compare(arith::CmpIPredicate::eq, count, math.constant(rank));
   return math.select(isRank, size, math.constant(-1));
 }

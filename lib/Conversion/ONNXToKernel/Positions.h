@@ -19,6 +19,12 @@ mlir::Value fillByPosition(LaunchBuilder &launch,
 mlir::Value normalizeIndex(mlir::OpBuilder &builder, mlir::Location loc,
                            mlir::Value raw, mlir::Value size);
 
+/// An element of `tensor`, or zero where its axis of `size`, which an index was
+/// normalized for, is empty.
+mlir::Value readNonEmpty(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::Value tensor, mlir::ValueRange position,
+                         mlir::Value size);
+
 /// Attribute `axis` counted from the front.
 int64_t getAxis(mlir::Operation *op, int64_t otherwise, int64_t rank);
 
