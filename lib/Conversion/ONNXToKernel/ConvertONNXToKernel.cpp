@@ -36,11 +36,13 @@ static const LoweringTable &getLowerings() {
     addIndexingLowerings(all);
     addMovementLowerings(all);
     addNormalizationLowerings(all);
-    addPoolingLowerings(all);
     addPaddingLowerings(all);
-    addRearrangeLowerings(all);
+    addPoolingLowerings(all);
     addQuantizationLowerings(all);
+    addRearrangeLowerings(all);
+    addRecurrenceLowerings(all);
     addReductionLowerings(all);
+    addResizeLowerings(all);
     addRunningLowerings(all);
     addScatterLowerings(all);
     addSearchLowerings(all);

@@ -191,6 +191,7 @@ void addPaddingLowerings(LoweringTable &table);
 void addPoolingLowerings(LoweringTable &table);
 void addQuantizationLowerings(LoweringTable &table);
 void addRearrangeLowerings(LoweringTable &table);
+void addRecurrenceLowerings(LoweringTable &table);
 void addReductionLowerings(LoweringTable &table);
 void addResizeLowerings(LoweringTable &table);
 void addRunningLowerings(LoweringTable &table);
