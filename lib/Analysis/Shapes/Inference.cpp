@@ -18,6 +18,7 @@ const ShapeTable &getShapeTable() {
     ShapeTable result;
     addElementwise(result);
     addReshapes(result);
+    addMachineLearning(result);
     addMovement(result);
     addSlices(result);
     addIndexing(result);
@@ -27,6 +28,7 @@ const ShapeTable &getShapeTable() {
     addWindows(result);
     addAttention(result);
     addRecurrence(result);
+    addSampling(result);
     addControlFlow(result);
     return result;
   }();

@@ -174,6 +174,7 @@ Element makeElement(SymbolTable &symbols, mlir::AffineExpr value,
 const ShapeTable &getShapeTable();
 void addElementwise(ShapeTable &table);
 void addReshapes(ShapeTable &table);
+void addMachineLearning(ShapeTable &table);
 void addMovement(ShapeTable &table);
 void addSlices(ShapeTable &table);
 void addIndexing(ShapeTable &table);
@@ -183,6 +184,7 @@ void addContractions(ShapeTable &table);
 void addWindows(ShapeTable &table);
 void addAttention(ShapeTable &table);
 void addRecurrence(ShapeTable &table);
+void addSampling(ShapeTable &table);
 void addControlFlow(ShapeTable &table);
 
 } // namespace tenon

@@ -178,14 +178,12 @@ void addConvolutionLowerings(LoweringTable &table);
 void addDeconvolutionLowerings(LoweringTable &table);
 void addEinsumLowerings(LoweringTable &table);
 void addElementwiseLowerings(LoweringTable &table);
-void addGeneratorLowerings(LoweringTable &table);
 void addFoundSizeLowerings(LoweringTable &table);
+void addGeneratorLowerings(LoweringTable &table);
 void addIndexingLowerings(LoweringTable &table);
-void addNonMaxSuppressionLowerings(LoweringTable &table);
-void addSliceLowerings(LoweringTable &table);
-void addUniqueLowerings(LoweringTable &table);
-void addViewLowerings(LoweringTable &table);
+void addMachineLearningLowerings(LoweringTable &table);
 void addMovementLowerings(LoweringTable &table);
+void addNonMaxSuppressionLowerings(LoweringTable &table);
 void addNormalizationLowerings(LoweringTable &table);
 void addPaddingLowerings(LoweringTable &table);
 void addPoolingLowerings(LoweringTable &table);
@@ -195,8 +193,15 @@ void addRecurrenceLowerings(LoweringTable &table);
 void addReductionLowerings(LoweringTable &table);
 void addResizeLowerings(LoweringTable &table);
 void addRunningLowerings(LoweringTable &table);
+void addSamplingLowerings(LoweringTable &table);
 void addScatterLowerings(LoweringTable &table);
 void addSearchLowerings(LoweringTable &table);
+void addSignalLowerings(LoweringTable &table);
+void addSliceLowerings(LoweringTable &table);
+void addSupportVectorLowerings(LoweringTable &table);
+void addTreeEnsembleLowerings(LoweringTable &table);
+void addUniqueLowerings(LoweringTable &table);
+void addViewLowerings(LoweringTable &table);
 
 } // namespace tenon
 

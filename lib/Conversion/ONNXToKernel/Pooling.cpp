@@ -229,6 +229,14 @@ static LogicalResult lowerGlobalPool(Operation *op, Lowering &lowering) {
 static LogicalResult lowerMaxUnpool(Operation *op, Lowering &lowering) {
   Value x = op->getOperand(0), indices = op->getOperand(1);
   Location loc = op->getLoc();
+  if (op->getNumOperands() > 2)
+    lowering.readDims(op->getResult(0), op->getOperand(2),
+                      [](LaunchBuilder &launch, unsigned axis) -> Value {
+                        ScalarCode code(launch.builder(), launch.loc());
+                        ScalarExpr size =
+                            code.read(launch.input(0), code.index(axis));
+                        return size.toIndex().max(code.index(0));
+                      });
   Dims dims = lowering.dims(x), pooled(dims.begin(), dims.begin() + 2);
   Windows windows(op, lowering, {}, lowering.dims(op->getResult(0)));
   for (unsigned axis = 0; axis < windows.rank(); ++axis)

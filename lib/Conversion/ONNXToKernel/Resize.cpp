@@ -16,6 +16,8 @@ public:
   Resampling(onnx::ResizeOp op, Lowering &lowering);
 
   LogicalResult check();
+  /// Sizes of the result that only scales or sizes read at run time tell.
+  void readDims();
   /// The result of mode nearest.
   Value takeNearest();
   /// `x` resampled along `axes[index]`, its elements converted to `element`.
@@ -37,6 +39,7 @@ private:
                const std::optional<SmallVector<double>> &, int input,
                unsigned index);
   Value getScale(LaunchBuilder &launch, unsigned index, Value ratio);
+  Value getCommonScale(LaunchBuilder &launch, Type type);
   /// Where output position `out` lies in the input.
   ScalarExpr getOrigin(ScalarCode &code, const Axis &axis, ScalarExpr out);
   ScalarExpr round(ScalarExpr x) const;
@@ -54,7 +57,7 @@ private:
   bool excludesOutside, antialiases;
   std::optional<SmallVector<double>> scales, roi;
   std::optional<Dims> sizes;
-  int scalesInput = -1, roiInput = -1; // of a launch
+  int scalesInput = -1, sizesInput = -1, roiInput = -1; // of a launch
 };
 } // namespace
 
@@ -116,10 +119,6 @@ LogicalResult Resampling::check() {
   if (isCrop() && !op.getRoi())
     return op.emitOpError("expected a 'roi' for tf_crop_and_resize, but got "
                           "none");
-  if (policy != "stretch" && op.getSizes() && !sizes)
-    return op.emitOpError("expected known 'sizes' with "
-                          "keep_aspect_ratio_policy, but got a value computed "
-                          "at run time");
   if (antialiases && mode == "nearest")
     return op.emitOpError("expected mode linear or cubic with 'antialias', but "
                           "got nearest");
@@ -139,6 +138,10 @@ LaunchBuilder Resampling::open(Value x, Result result) {
   if (op.getScales() && !scales) {
     scalesInput = inputs.size();
     inputs.push_back(op.getScales());
+  }
+  if (op.getSizes() && policy != "stretch" && !sizes) {
+    sizesInput = inputs.size();
+    inputs.push_back(op.getSizes());
   }
   if (isCrop() && !roi) {
     roiInput = inputs.size();
@@ -162,16 +165,46 @@ Value Resampling::getScale(LaunchBuilder &launch, unsigned index, Value ratio) {
     return number(launch, scales, scalesInput, index);
   if (policy == "stretch")
     return ratio;
+  return getCommonScale(launch, real);
+}
+
+/// The smallest or largest scale that 'sizes' ask for, which all axes get.
+Value Resampling::getCommonScale(LaunchBuilder &launch, Type type) {
   ScalarCode code(launch.builder(), launch.loc());
   std::optional<ScalarExpr> scale;
   for (unsigned i = 0; i < axes.size(); ++i) {
-    ScalarExpr wanted = code(launch.index((*sizes)[i])).to(real);
-    ScalarExpr next = wanted / code(launch.index(inDim(i))).to(real);
+    ScalarExpr wanted =
+        sizes ? code(launch.index((*sizes)[i])).to(type)
+              : code.read(launch.input(sizesInput), code.index(i)).to(type);
+    ScalarExpr next = wanted / code(launch.index(inDim(i))).to(type);
     if (scale)
       next = policy == "not_larger" ? scale->min(next) : scale->max(next);
     scale = next;
   }
   return *scale;
+}
+
+void Resampling::readDims() {
+  Value given = op.getScales() ? op.getScales() : op.getSizes();
+  sizesInput = 0; // of the launch that reads them
+  lowering.readDims(
+      op->getResult(0), given, [&](LaunchBuilder &launch, unsigned axis) {
+        ScalarCode code(launch.builder(), launch.loc());
+        unsigned index = llvm::find(axes, int64_t(axis)) - axes.begin();
+        ScalarExpr number = code.read(launch.input(0), code.index(index));
+        ScalarExpr zero = code.index(0);
+        if (op.getSizes() && policy == "stretch")
+          return Value(number.toIndex().max(zero));
+        // In f64 the product of a size and an f32 is exact.
+        Type f64 = code.builder.getF64Type();
+        ScalarExpr length = code(launch.index(inDims[axis])).to(f64);
+        ScalarExpr size =
+            op.getScales() ? number.to(f64) * length
+                           : code(getCommonScale(launch, f64)) * length + 0.5;
+        constexpr double kMost = 2147483647;
+        return Value(
+            size.floor().clamp(size.like(0), size.like(kMost)).toIndex());
+      });
 }
 
 Resampling::Axis Resampling::enter(LaunchBuilder &launch, unsigned index) {
@@ -315,6 +348,7 @@ static LogicalResult lowerResize(Operation *op, Lowering &lowering) {
   Resampling resampling(resize, lowering);
   if (failed(resampling.check()))
     return failure();
+  resampling.readDims();
   Value x = resize.getX();
   if (resize.getMode() == "nearest") {
     lowering.replace(op, resampling.takeNearest());

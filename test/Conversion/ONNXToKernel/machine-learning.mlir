@@ -1,0 +1,31 @@
+// RUN: tenon-opt %s -split-input-file -verify-diagnostics -pass-pipeline='builtin.module(func.func(onnx-infer-shapes,convert-onnx-to-kernel))' | FileCheck %s
+
+// A tree is walked by a loop that ends at a leaf; leaves are added up by another launch.
+// CHECK-LABEL: func @tree
+// CHECK:         kernel.launch
+// CHECK:           scf.while
+// CHECK:         kernel.launch
+// CHECK-NOT:       scf.while
+// CHECK:           scf.for
+func.func @tree(%x: tensor<?x2xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<?x1xf32> {
+  %0 = onnx.ml.TreeEnsembleRegressor(%x) {n_targets = 1 : i64, nodes_treeids = array<i64: 0, 0, 0>, nodes_nodeids = array<i64: 0, 1, 2>, nodes_featureids = array<i64: 1, 0, 0>, nodes_modes = ["BRANCH_LEQ", "LEAF", "LEAF"], nodes_values = array<f32: 0.5, 0.0, 0.0>, nodes_truenodeids = array<i64: 1, 0, 0>, nodes_falsenodeids = array<i64: 2, 0, 0>, target_ids = array<i64: 0, 0>, target_nodeids = array<i64: 1, 2>, target_treeids = array<i64: 0, 0>, target_weights = array<f32: 1.0, 2.0>} : (tensor<?x2xf32>) -> tensor<?x1xf32>
+  return %0 : tensor<?x1xf32>
+}
+
+// -----
+
+// Nodes that are no tree could be walked for ever.
+func.func @no_tree(%x: tensor<4x2xf32> {onnx.name = "x"}) -> tensor<4x1xf32> {
+  // expected-error @below {{expected trees, but node 1 has 2 parents}}
+  %0 = onnx.ml.TreeEnsembleRegressor(%x) {n_targets = 1 : i64, nodes_treeids = array<i64: 0, 0>, nodes_nodeids = array<i64: 0, 1>, nodes_featureids = array<i64: 1, 0>, nodes_modes = ["BRANCH_LEQ", "LEAF"], nodes_values = array<f32: 0.5, 0.0>, nodes_truenodeids = array<i64: 1, 0>, nodes_falsenodeids = array<i64: 1, 0>, target_ids = array<i64: 0>, target_nodeids = array<i64: 1>, target_treeids = array<i64: 0>, target_weights = array<f32: 1.0>} : (tensor<4x2xf32>) -> tensor<4x1xf32>
+  return %0 : tensor<4x1xf32>
+}
+
+// -----
+
+// Coefficients must be as many as features.
+func.func @too_few(%x: tensor<4x3xf32> {onnx.name = "x"}) -> tensor<4x1xf32> {
+  // expected-error @below {{expected 1 rows of coefficients as wide as the input, but got 2 coefficients}}
+  %0 = onnx.ml.LinearRegressor(%x) {targets = 1 : i64, coefficients = array<f32: 1.0, 2.0>} : (tensor<4x3xf32>) -> tensor<4x1xf32>
+  return %0 : tensor<4x1xf32>
+}
