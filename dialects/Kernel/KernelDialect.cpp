@@ -15,8 +15,7 @@ void KernelDialect::initialize() {
       >();
 }
 
-AffineMap tenon::kernel::overFunctionSymbols(AffineMap map,
-                                             AffineMap symbols) {
+AffineMap tenon::kernel::overFunctionSymbols(AffineMap map, AffineMap symbols) {
   return map.replaceDimsAndSymbols({}, symbols.getResults(), /*numDims=*/0,
                                    symbols.getNumSymbols());
 }
@@ -64,5 +63,64 @@ LogicalResult LaunchOp::verify() {
   auto yield = dyn_cast<YieldOp>(block.getTerminator());
   if (!yield || yield.getOperandTypes() != getResultTypes()) // launch-C3
     return emitOpError("expected kernel.yield of the results' types");
+  return success();
+}
+
+/// Whether `map` says for each of (b, h, t, d) which dimension of a tensor it
+/// is.
+static bool isPermutation(Attribute map) {
+  AffineMap value = cast<AffineMapAttr>(map).getValue();
+  return value.getNumDims() == 4 && value.getNumSymbols() == 0 &&
+         value.isPermutation();
+}
+
+LogicalResult AttentionOp::verify() {
+  auto rank = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getRank();
+  };
+  for (auto [name, value] :
+       {std::pair("query", getQuery()), std::pair("key", getKey()),
+        std::pair("value", getValue())})
+    if (rank(value) != 4) // attention-C1
+      return emitOpError("expected ")
+             << name << " of rank 4, but got " << value.getType();
+  if (getDestinations().empty() || getDestinations().size() > 2 ||
+      getDestinations().getTypes() != getResultTypes()) // attention-C3
+    return emitOpError("expected a destination of the type of each of one or "
+                       "two results, but got ")
+           << getDestinations().size() << " for " << getNumResults();
+  int64_t resultRank = rank(getDestinations()[0]);
+  if (resultRank != 4 && resultRank != 5) // attention-C1
+    return emitOpError("expected a result of rank 4 or 5, but got ")
+           << getResultTypes()[0];
+  unsigned wanted = getMask() ? 5 : 4;
+  bool ok = getMaps().size() == wanted && // attention-C2
+            llvm::all_of(getMaps().getValue().take_front(4), isPermutation);
+  if (ok && getMask()) {
+    AffineMap map = getMap(OfMask);
+    ok = map.getNumDims() == 4 && map.getNumResults() == rank(getMask());
+  }
+  if (!ok)
+    return emitOpError("expected ")
+           << wanted << " maps that fit the operands, but got " << getMaps();
+  return success();
+}
+
+LogicalResult BlockProductOp::verify() {
+  SmallVector<Value> matrices = {getRows(), getBytes(), getScales(),
+                                 getDestination()};
+  if (getZeros())
+    matrices.push_back(getZeros());
+  for (Value matrix : matrices)
+    if (cast<RankedTensorType>(matrix.getType()).getRank() !=
+        2) // block-product-C1
+      return emitOpError("expected operands of rank 2, but got ")
+             << matrix.getType();
+  int64_t block = getBlock();
+  if (!llvm::is_contained({2, 4, 8}, int64_t(getBits())) || block < 16 ||
+      (block & (block - 1)) != 0) // block-product-C2
+    return emitOpError("expected bits of 2, 4 or 8 and blocks of a power of two "
+                       "of 16 at least, but got ")
+           << getBits() << " and " << block;
   return success();
 }

@@ -128,6 +128,108 @@ def Kernel_SymbolOp : Kernel_Op<"symbol", [Pure]> {
   let assemblyFormat = "$expr attr-dict";
 }
 
+def Kernel_AttentionOp : Kernel_Op<"attention", [Pure, AttrSizedOperandSegments]> {
+  let summary = "Attends without holding the scores";
+  let description = [{
+    For each batch b, head h and query s, with `p = positions[b] + s` (0 + s without
+    `positions`) and each key t that `p` sees,
+
+        score[t] = cap(scale * dot(query[b, h, s], key[b, h / group, t])) + mask[b, h, s, t]
+        result[b, h, s] = sum over t of softmax(score)[t] * value[b, h / group, t]
+        lse[b, h, s] = log(sum over t of exp(score[t]))
+
+    where `group` is the number of query heads over that of key heads, `scale` is one
+    over the root of the number of features unless it is given, and `cap(x)` is
+    `softcap * tanh(x / softcap)`, or x if `softcap` is 0. A key is seen if it is under
+    `lengths[b]`, is at most `p` if `causal`, and lies within `left_window` before and
+    `right_window` after `p` (-1: no bound). `sinks[h]` is the score of one more key,
+    whose value is zero. A boolean mask says which keys are seen;
+    keys past its end are not. A row that sees no key is zero with `zero_empty`, else
+    NaN; its `lse` is -inf.
+
+    `maps` says where the element of (b, h, s or t, d) lies in query, key, value and
+    result, and that of (b, h, s, t) in the mask. A result of rank 5 has a leading
+    dimension of splits: split i attends to the i-th part of the keys, rows without
+    any are zero, and results merge by `lse`, which then has that dimension too.
+    Sums are f32, or f64 for f64 operands.
+
+    Constraints:
+    - (attention-C1) query, key and value are of rank 4 and the result of 4 or 5.
+    - (attention-C2) `maps` has a map of four dimensions for each of query, key, value
+      and result, a permutation, then one for the mask, if there is one.
+    - (attention-C3) there is a destination for the result and at most one more, for
+      `lse`; the results have the destinations' types.
+
+    ```mlir
+    %y = kernel.attention ins(%q, %k, %v) outs(%d)
+        maps [affine_map<(b, h, s, d) -> (b, s, h, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
+              affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, s, h, d)>]
+        {scale = 0.125 : f64, causal}
+        : (tensor<1x5x9x64xf32>, tensor<1x3x5x64xf32>, tensor<1x3x5x64xf32>, tensor<1x5x9x64xf32>)
+        -> tensor<1x5x9x64xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$query, AnyRankedTensor:$key,
+      AnyRankedTensor:$value, Optional<AnyRankedTensor>:$mask,
+      Optional<AnyRankedTensor>:$lengths, Optional<AnyRankedTensor>:$positions,
+      Optional<AnyRankedTensor>:$sinks, Variadic<AnyRankedTensor>:$destinations,
+      AffineMapArrayAttr:$maps, OptionalAttr<F64Attr>:$scale,
+      DefaultValuedAttr<F64Attr, "0.0">:$softcap, UnitAttr:$causal,
+      DefaultValuedAttr<I64Attr, "-1">:$left_window,
+      DefaultValuedAttr<I64Attr, "-1">:$right_window, UnitAttr:$zero_empty);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    `ins` `(` $query `,` $key `,` $value `)` (`mask` `(` $mask^ `)`)?
+    (`lengths` `(` $lengths^ `)`)? (`positions` `(` $positions^ `)`)?
+    (`sinks` `(` $sinks^ `)`)? `outs` `(` $destinations `)` `maps` $maps attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    enum Operand { OfQuery, OfKey, OfValue, OfResult, OfMask };
+    ::mlir::AffineMap getMap(Operand operand) {
+      return ::llvm::cast<::mlir::AffineMapAttr>(getMaps()[operand]).getValue();
+    }
+    bool isSplit() {
+      return ::llvm::cast<::mlir::RankedTensorType>(getDestinations()[0].getType())
+                 .getRank() == 5;
+    }
+  }];
+}
+
+def Kernel_BlockProductOp : Kernel_Op<"block_product", [Pure, AttrSizedOperandSegments]> {
+  let summary = "Multiplies by a matrix of blocks of small integers";
+  let description = [{
+    result[m, n] = bias[n] + sum over k of rows[m, k] * scale * (integer - zero), where
+    row n of `bytes` holds the integers of `bits` bits for k = 0, 1, ..., the first in
+    a byte's low bits, in blocks of `block`; a block has one scale, in row n of
+    `scales`, and one zero: half of the integers' range unless `zeros` has it, as
+    floats in the form of `scales` or as integers packed like the others. The last
+    block may go on after the last k. Sums are f32.
+
+    Constraints:
+    - (block-product-C1) all but `bias` are of rank 2.
+    - (block-product-C2) `bits` is 2, 4 or 8 and `block` a power of two, 16 at least.
+
+    ```mlir
+    %y = kernel.block_product ins(%x, %w, %s) outs(%d) bits 4 block 32
+        : (tensor<?x576xf32>, tensor<192x288xi8>, tensor<192x18xf32>, tensor<?x192xf32>)
+        -> tensor<?x192xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$rows, AnyRankedTensor:$bytes,
+      AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros,
+      Optional<AnyRankedTensor>:$bias, AnyRankedTensor:$destination,
+      I64Attr:$bits, I64Attr:$block);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    `ins` `(` $rows `,` $bytes `,` $scales `)` (`zeros` `(` $zeros^ `)`)?
+    (`bias` `(` $bias^ `)`)? `outs` `(` $destination `)` `bits` $bits `block` $block
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def Kernel_ViewOp : Kernel_Op<"view", [Pure]> {
   let summary = "The same bytes under another shape";
   let description = [{

@@ -1,5 +1,6 @@
-// Types by hand, from ONNX Runtime's documentation of its operators. A dimension
-// that needs a value (cache lengths) is dynamic here; infer-shapes says more.
+// Types by hand, from ONNX Runtime's documentation of its operators. A
+// dimension that needs a value (cache lengths) is dynamic here; infer-shapes
+// says more.
 
 #include "ContribTypes.h"
 #include "dialects/ONNX/ONNXDialect.h"
@@ -74,15 +75,14 @@ static void inferGroupQuery(MsGroupQueryAttentionOp op,
   int64_t width = dimOf(query, -1);
   // Without a key the query holds all three, side by side.
   int64_t parts = op.getKey() ? heads : heads + 2 * kvHeads;
-  int64_t headSize =
-      width == kDynamic || parts <= 0 ? kDynamic : width / parts;
+  int64_t headSize = width == kDynamic || parts <= 0 ? kDynamic : width / parts;
   Type output = query;
   if (!op.getKey())
-    output = withDim(query, -1,
-                     headSize == kDynamic ? kDynamic : headSize * heads);
-  Type scores = RankedTensorType::get(
-      {dimOf(query, 0), heads, dimOf(query, 1), kDynamic},
-      query.getElementType());
+    output =
+        withDim(query, -1, headSize == kDynamic ? kDynamic : headSize * heads);
+  Type scores =
+      RankedTensorType::get({dimOf(query, 0), heads, dimOf(query, 1), kDynamic},
+                            query.getElementType());
   append(op,
          {output, presentType(op.getPastKey(), query, kvHeads, headSize),
           presentType(op.getPastValue(), query, kvHeads, headSize), scores},
@@ -96,20 +96,20 @@ static void inferMultiHead(MsMultiHeadAttentionOp op,
   bool packed = query.hasRank() && query.getRank() == 5; // [B, S, heads, 3, D]
   int64_t batch = dimOf(query, 0), rows = dimOf(query, 1);
   int64_t width = packed ? dimOf(query, 4) : dimOf(query, -1);
-  int64_t headSize = packed ? width
+  int64_t headSize = packed                            ? width
                      : width == kDynamic || heads <= 0 ? kDynamic
                                                        : width / heads;
   int64_t valueWidth = packed && width != kDynamic ? width * heads : width;
   if (Value value = op.getValue()) {
     TensorType type = tensorOf(value); // [B, T, heads * D] or [B, heads, T, D]
     if (type.hasRank() && type.getRank() == 4)
-      valueWidth = dimOf(type, 3) == kDynamic ? kDynamic
-                                              : dimOf(type, 3) * heads;
+      valueWidth =
+          dimOf(type, 3) == kDynamic ? kDynamic : dimOf(type, 3) * heads;
     else
       valueWidth = dimOf(type, -1);
   }
-  Type output = RankedTensorType::get({batch, rows, valueWidth},
-                                      query.getElementType());
+  Type output =
+      RankedTensorType::get({batch, rows, valueWidth}, query.getElementType());
   Type scores = RankedTensorType::get({batch, heads, rows, kDynamic},
                                       query.getElementType());
   append(op,
@@ -147,15 +147,23 @@ static void inferFusedMatMul(MsFusedMatMulOp op, SmallVectorImpl<Type> &types) {
 }
 
 static void inferAttention(TenonAttentionOp op, SmallVectorImpl<Type> &types) {
-  TensorType q = tensorOf(op.getQ());
+  TensorType q = tensorOf(op.getQ()), v = tensorOf(op.getV());
   Type f32 = Float32Type::get(op.getContext());
-  int64_t batch = dimOf(q, 0), heads = dimOf(q, 1), rows = dimOf(q, 2);
+  bool hasHeads = q.hasRank() && q.getRank() == 4;
+  Type result = withDim(q, -1, hasHeads ? dimOf(v, -1) : kDynamic);
   append(op,
-         {withDim(q, -1, dimOf(tensorOf(op.getV()), -1)),
-          RankedTensorType::get({batch, heads, rows}, f32),
-          RankedTensorType::get({batch, heads, dimOf(tensorOf(op.getK()), 2)},
+         {result,
+          RankedTensorType::get({dimOf(q, 0), hasHeads ? dimOf(q, 1) : kDynamic,
+                                 dimOf(q, hasHeads ? 2 : 1)},
                                 f32)},
          types);
+}
+
+static void inferCacheAppend(TenonCacheAppendOp op,
+                             SmallVectorImpl<Type> &types) {
+  types.push_back(RankedTensorType::get(
+      {dimOf(tensorOf(op.getUpdate()), 0), kDynamic, kDynamic, kDynamic},
+      tensorOf(op.getUpdate()).getElementType()));
 }
 
 /// present = [2, batch, heads, past + new, head size], stacked.
@@ -167,7 +175,8 @@ static void inferPackedAttention(MsAttentionOp op,
   if (std::optional<ArrayRef<int64_t>> sizes = op.getQkvHiddenSizes())
     if (sizes->size() == 3)
       hidden = (*sizes)[2];
-  int64_t headSize = hidden == kDynamic || heads <= 0 ? kDynamic : hidden / heads;
+  int64_t headSize =
+      hidden == kDynamic || heads <= 0 ? kDynamic : hidden / heads;
   append(op,
          {withDim(input, -1, hidden),
           RankedTensorType::get({2, dimOf(input, 0), heads, kDynamic, headSize},
@@ -177,9 +186,10 @@ static void inferPackedAttention(MsAttentionOp op,
 
 static void inferEmbedding(MsEmbedLayerNormalizationOp op,
                            SmallVectorImpl<Type> &types) {
-  TensorType ids = tensorOf(op.getInputIds()), words = tensorOf(op.getWordEmbedding());
-  Type sum = RankedTensorType::get({dimOf(ids, 0), dimOf(ids, 1), dimOf(words, 1)},
-                                   words.getElementType());
+  TensorType ids = tensorOf(op.getInputIds()),
+             words = tensorOf(op.getWordEmbedding());
+  Type sum = RankedTensorType::get(
+      {dimOf(ids, 0), dimOf(ids, 1), dimOf(words, 1)}, words.getElementType());
   Type mask = RankedTensorType::get({dimOf(ids, 0)},
                                     IntegerType::get(op.getContext(), 32));
   append(op, {sum, mask, sum}, types);
@@ -225,10 +235,9 @@ static void inferTreeClassifier(MlTreeEnsembleClassifierOp op,
 static void inferTreeRegressor(MlTreeEnsembleRegressorOp op,
                                SmallVectorImpl<Type> &types) {
   std::optional<int64_t> targets = op.getNTargets();
-  types.push_back(
-      RankedTensorType::get({dimOf(tensorOf(op.getX()), 0),
-                             targets.value_or(kDynamic)},
-                            Float32Type::get(op.getContext())));
+  types.push_back(RankedTensorType::get(
+      {dimOf(tensorOf(op.getX()), 0), targets.value_or(kDynamic)},
+      Float32Type::get(op.getContext())));
 }
 
 bool tenon::inferContribTypes(Operation *op, SmallVectorImpl<Type> &types) {
@@ -260,6 +269,9 @@ bool tenon::inferContribTypes(Operation *op, SmallVectorImpl<Type> &types) {
       })
       .Case([&](TenonAttentionOp attention) {
         return inferAttention(attention, types), true;
+      })
+      .Case([&](TenonCacheAppendOp append) {
+        return inferCacheAppend(append, types), true;
       })
       .Case([&](MsAttentionOp attention) {
         return inferPackedAttention(attention, types), true;

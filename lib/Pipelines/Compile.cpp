@@ -17,6 +17,7 @@
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
+#include "tenon/Transforms/Raise/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
 #include "tenon/Transforms/Verify/Passes.h"
 
@@ -47,8 +48,18 @@ void tenon::buildONNXPipeline(OpPassManager &passes) {
   ShapeOptions shapes = getShapeOptions();
   passes.addNestedPass<func::FuncOp>(createExpandQuantizedPass());
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
+}
+
+void tenon::buildRaisePipeline(OpPassManager &passes) {
+  passes.addNestedPass<func::FuncOp>(createRaiseNormalizationPass());
+  passes.addNestedPass<func::FuncOp>(createRaiseRotaryPass());
+  buildONNXPipeline(passes);
+  passes.addNestedPass<func::FuncOp>(createRaiseAttentionPass());
+  buildONNXPipeline(passes);
+  passes.addNestedPass<func::FuncOp>(createFoldAppendsPass());
+  // What was not raised has a body, or is refused.
   passes.addNestedPass<func::FuncOp>(createExpandFunctionsPass());
-  passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
+  buildONNXPipeline(passes);
 }
 
 void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
@@ -98,6 +109,8 @@ public:
       return failure();
     if (options.emit == Level::onnx)
       return print();
+    if (isONNX && failed(runPasses("raise", buildRaisePipeline)))
+      return failure();
     if (isONNX &&
         failed(runPasses("onnx to kernel", [&](OpPassManager &passes) {
           buildONNXToKernelPipeline(passes, options.keepGoing);

@@ -8,6 +8,7 @@
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
+#include "tenon/Transforms/Raise/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
 #include "tenon/Transforms/Verify/Passes.h"
 
@@ -27,6 +28,7 @@ int main(int argc, char **argv) {
   tenon::registerFusePasses();
   tenon::registerLayoutPasses();
   tenon::registerPlanPasses();
+  tenon::registerRaisePasses();
   tenon::registerSimplifyPasses();
   tenon::registerVerifyPasses();
   llvm::cl::AddExtraVersionPrinter([](llvm::raw_ostream &os) {

@@ -26,8 +26,8 @@ struct EntryFile {
   std::string name, path;
 };
 
-/// --variant NAME:DIM=RANGE,...: code for these sizes alone. Without ranges it takes
-/// all sizes.
+/// --variant NAME:DIM=RANGE,...: code for these sizes alone. Without ranges it
+/// takes all sizes.
 struct Variant {
   std::string name;
   std::vector<DimRange> dims;
@@ -63,13 +63,17 @@ void buildExportPipeline(mlir::OpPassManager &passes);
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
                                bool keepGoing = false);
 
+/// Appends the passes that find larger operations in a simplified model.
+void buildRaisePipeline(mlir::OpPassManager &passes);
+
 /// Appends the passes from the kernel level to the plan level.
 void buildKernelToPlanPipeline(mlir::OpPassManager &passes);
 
 /// Compiles the file `input`, an ONNX model (none: `options.entries`
 /// alone) or (*.mlir) a module at the kernel level,
-/// to the file `output`: an artifact, or a simplified ONNX model; IR of an earlier level goes to the standard output where
-/// `output` is "-". Errors are emitted as diagnostics of `context`.
+/// to the file `output`: an artifact, or a simplified ONNX model; IR of an earlier
+/// level goes to the standard output where `output` is "-". Errors are emitted as
+/// diagnostics of `context`.
 mlir::LogicalResult compileFile(mlir::MLIRContext &context,
                                 llvm::StringRef input, llvm::StringRef output,
                                 const CompileOptions &options);

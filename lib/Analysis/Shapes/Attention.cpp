@@ -80,8 +80,8 @@ static LogicalResult inferGroupQueryAttention(Node &node) {
   SymbolTable &symbols = node.symbols;
   AffineExpr width = symbols.floorDiv(
       (*query)[2], node.constant(packed ? heads + 2 * kvHeads : heads));
-  node.setDims(0, {(*query)[0], (*query)[1],
-                   symbols.mul(width, node.constant(heads))});
+  node.setDims(
+      0, {(*query)[0], (*query)[1], symbols.mul(width, node.constant(heads))});
   AffineExpr length = (*query)[1];
   AffineExpr past;
   if (const Dims *dims = node.getDims(3)) {
@@ -103,6 +103,47 @@ static LogicalResult inferGroupQueryAttention(Node &node) {
   return success();
 }
 
+/// Y is like Q, with V's features; lse has an element for each row.
+static LogicalResult inferTenonAttention(Node &node) {
+  if (!node.getDims(0) || !node.getDims(1) || !node.getDims(2))
+    return success();
+  FailureOr<Heads> q = getHeads(node, 0, "q_num_heads");
+  FailureOr<Heads> k = getHeads(node, 1, "kv_num_heads");
+  FailureOr<Heads> v = getHeads(node, 2, "kv_num_heads");
+  if (failed(q) || failed(k) || failed(v) ||
+      failed(node.merge(q->batch, k->batch, "batches")) ||
+      failed(node.merge(k->length, v->length, "lengths of K and V")) ||
+      failed(node.merge(q->size, k->size, "head sizes of Q and K")))
+    return failure();
+  if (node.getDims(0)->size() == 4)
+    node.setDims(0, {q->batch, q->heads, q->length, v->size});
+  else
+    node.setDims(0, {q->batch, q->length, node.symbols.mul(q->heads, v->size)});
+  node.setDims(1, {q->batch, q->heads, q->length});
+  return success();
+}
+
+/// [B, heads, past + new, D], or the past's own length.
+static LogicalResult inferCacheAppend(Node &node) {
+  if (!node.getDims(1))
+    return success();
+  FailureOr<Heads> update = getHeads(node, 1, "num_heads");
+  if (failed(update))
+    return failure();
+  if (std::optional<int64_t> size = node.getInt("head_size"))
+    update->size = node.constant(*size);
+  AffineExpr length = update->length;
+  if (const Dims *past = node.getDims(0)) {
+    if (failed(node.expectRank(0, 4)))
+      return failure();
+    length = node.getInt("grows", 1) ? node.symbols.add((*past)[2], length)
+                                     : (*past)[2];
+  }
+  node.setDims(0, {update->batch, update->heads, node.symbols.normalize(length),
+                   update->size});
+  return success();
+}
+
 static LogicalResult inferRotary(Node &node) {
   if (const Dims *dims = node.getDims(0))
     node.setDims(0, *dims);
@@ -113,6 +154,8 @@ void addAttention(ShapeTable &table) {
   table["Attention"] = inferAttention;
   table["RotaryEmbedding"] = inferRotary;
   table["ms.RotaryEmbedding"] = inferRotary;
+  table["tenon.Attention"] = inferTenonAttention;
+  table["tenon.CacheAppend"] = inferCacheAppend;
   table["ms.GroupQueryAttention"] = inferGroupQueryAttention;
 }
 

@@ -45,6 +45,20 @@ static LogicalResult inferGather(Node &node) {
   return success();
 }
 
+/// Rows of a packed table: a byte holds several elements of its last axis.
+static LogicalResult inferGatherBlocks(Node &node) {
+  const Dims *data = node.getDims(0), *indices = node.getDims(1);
+  if (!data || !indices || data->empty() || node.getInt("gather_axis", 0) != 0)
+    return success();
+  Dims result(*indices);
+  result.append(data->begin() + 1, data->end());
+  int64_t bits = node.getInt("bits", 4);
+  if (bits > 0 && bits < 8)
+    result.back() = node.symbols.mul(result.back(), node.constant(8 / bits));
+  node.setDims(0, std::move(result));
+  return success();
+}
+
 static LogicalResult inferGatherElements(Node &node) {
   if (const Dims *indices = node.getDims(1))
     node.setDims(0, *indices);
@@ -184,6 +198,7 @@ static LogicalResult inferNonMaxSuppression(Node &node) {
 void addIndexing(ShapeTable &table) {
   table["Gather"] = inferGather;
   table["GatherElements"] = inferGatherElements;
+  table["ms.GatherBlockQuantized"] = inferGatherBlocks;
   table["GatherND"] = inferGatherND;
   table["TopK"] = inferTopK;
   table["OneHot"] = inferOneHot;

@@ -1,6 +1,8 @@
 // Chooses the form that a kernel is lowered by.
 
 #include "tenon/Codegen/CPU/LowerKernel.h"
+#include "EmitAttention.h"
+#include "EmitBlockProduct.h"
 #include "LowerByBufferization.h"
 #include "RowSchedule.h"
 
@@ -65,12 +67,27 @@ static kernel::FuncOp generalize(kernel::FuncOp kernel, ModuleOp into) {
   return copy;
 }
 
+/// The grid of a kernel that is one operation with an emitter of its own, or
+/// null.
+static FailureOr<AffineExpr> emitWhole(kernel::FuncOp kernel,
+                                       KernelFrame &frame) {
+  if (kernel::AttentionOp attention = findAttention(kernel))
+    return emitAttention(attention, kernel, frame);
+  if (kernel::BlockProductOp product = findBlockProduct(kernel))
+    return emitBlockProduct(product, kernel, frame);
+  return AffineExpr();
+}
+
 FailureOr<LoweredKernel> tenon::lowerKernel(kernel::FuncOp kernel,
                                             ModuleOp module,
                                             const CPUTarget &target) {
   OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
   kernel::FuncOp general = generalize(kernel, *scratch);
   KernelFrame frame(general, module, target);
+  if (FailureOr<AffineExpr> grid = emitWhole(general, frame); failed(grid))
+    return failure();
+  else if (*grid)
+    return frame.finish(*grid);
   std::optional<KernelProgram> program = KernelProgram::read(general, frame);
   if (program) {
     KernelProgram merged = *program;

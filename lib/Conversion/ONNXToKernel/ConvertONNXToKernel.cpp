@@ -24,6 +24,9 @@ using namespace tenon;
 static const LoweringTable &getLowerings() {
   static const LoweringTable table = [] {
     LoweringTable all;
+    addAttentionLowerings(all);
+    addBlockWeightLowerings(all);
+    addCacheLowerings(all);
     addChannelNormalizationLowerings(all);
     addConstantLowerings(all);
     addContractionLowerings(all);
@@ -56,6 +59,7 @@ static const LoweringTable &getLowerings() {
     addTreeEnsembleLowerings(all);
     addUniqueLowerings(all);
     addViewLowerings(all);
+    addRotaryLowerings(all);
     return all;
   }();
   return table;

@@ -33,7 +33,8 @@ public:
   std::optional<Dims> elements(mlir::Value value) const;
   /// The same, where each is a constant.
   std::optional<llvm::SmallVector<int64_t>> constants(mlir::Value value) const;
-  /// Attribute `axis` of an operator, `otherwise` where it is absent, counted from 0.
+  /// Attribute `axis` of an operator, `otherwise` where it is absent, counted
+  /// from 0.
   mlir::FailureOr<int64_t> axis(mlir::Operation *op, int64_t otherwise,
                                 int64_t rank) const;
   /// Elements of a small float tensor that is a constant.
@@ -170,6 +171,9 @@ using LoweringFunction = mlir::LogicalResult (*)(mlir::Operation *, Lowering &);
 /// By operation name, `onnx.` included.
 using LoweringTable = llvm::StringMap<LoweringFunction>;
 
+void addAttentionLowerings(LoweringTable &table);
+void addBlockWeightLowerings(LoweringTable &table);
+void addCacheLowerings(LoweringTable &table);
 void addChannelNormalizationLowerings(LoweringTable &table);
 void addConstantLowerings(LoweringTable &table);
 void addContractionLowerings(LoweringTable &table);
@@ -192,6 +196,7 @@ void addRearrangeLowerings(LoweringTable &table);
 void addRecurrenceLowerings(LoweringTable &table);
 void addReductionLowerings(LoweringTable &table);
 void addResizeLowerings(LoweringTable &table);
+void addRotaryLowerings(LoweringTable &table);
 void addRunningLowerings(LoweringTable &table);
 void addSamplingLowerings(LoweringTable &table);
 void addScatterLowerings(LoweringTable &table);

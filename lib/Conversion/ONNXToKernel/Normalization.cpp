@@ -18,7 +18,8 @@ struct Normalized {
   Value input, scale, bias;
   int64_t axis;
   double epsilon;
-  bool centers; // subtracts the mean
+  bool centers;                    // subtracts the mean
+  SmallVector<Value> addends = {}; // added to the input first
 };
 } // namespace
 
@@ -71,13 +72,32 @@ static Value invertDeviation(RowSpace &rows, LaunchBuilder &launch,
       });
 }
 
-/// The normalized tensor; with `statistics`, also mean and inverse deviation.
+/// input + addends, within the launch.
+static Value addAll(RowSpace &rows, LaunchBuilder &launch, const Normalized &n,
+                    unsigned firstAddend, Value target, Lowering &lowering) {
+  SmallVector<LaunchBuilder::Access> accesses = {rows.full(launch.input(0))};
+  for (auto [index, addend] : llvm::enumerate(n.addends))
+    accesses.push_back(rows.broadcast(launch.input(firstAddend + index),
+                                      lowering.dims(addend)));
+  return rows.mapFull(
+      accesses, target, [](const ScalarContext &c, ValueRange v) -> Value {
+        Value sum = v[0];
+        for (Value addend : v.drop_front())
+          sum = arith::AddFOp::create(c.builder, c.loc, sum, addend);
+        return sum;
+      });
+}
+
+/// The normalized tensor; with `statistics`, also mean (if it is subtracted)
+/// and inverse deviation; with addends, last the sum.
 static SmallVector<Value> normalize(Operation *op, Normalized n,
                                     bool statistics, Lowering &lowering) {
   Dims dims = lowering.dims(n.input);
   n.scale = lowering.broadcast(op->getLoc(), n.scale, dims);
   if (n.bias)
     n.bias = lowering.broadcast(op->getLoc(), n.bias, dims);
+  for (Value &addend : n.addends)
+    addend = lowering.broadcast(op->getLoc(), addend, dims);
   SmallVector<int64_t> inner;
   for (int64_t axis = n.axis; axis < int64_t(dims.size()); ++axis)
     inner.push_back(axis);
@@ -85,16 +105,23 @@ static SmallVector<Value> normalize(Operation *op, Normalized n,
   SmallVector<Value> inputs = {n.input, n.scale};
   if (n.bias)
     inputs.push_back(n.bias);
+  unsigned firstAddend = inputs.size();
+  llvm::append_range(inputs, n.addends);
   Type element = lowering.element(n.input);
   bool isSmall = element.getIntOrFloatBitWidth() < 32;
   Type sumType = isSmall ? Type(Float32Type::get(op->getContext())) : element;
   SmallVector<Result> results = {{element, dims}};
   if (statistics)
-    results.append(2, Result{sumType, rows.outerDims()});
+    results.append(n.centers ? 2 : 1, Result{sumType, rows.outerDims()});
+  if (!n.addends.empty())
+    results.push_back({element, dims});
   LaunchBuilder launch = lowering.launch(op->getLoc(), inputs, results);
   rows.enter(launch, element, ElementKind::Float);
 
   Value x = launch.input(0);
+  if (!n.addends.empty())
+    x = addAll(rows, launch, n, firstAddend,
+               launch.destination(results.size() - 1), lowering);
   Value mean =
       n.centers ? reduceMoment(rows, launch, x, nullptr, false) : nullptr;
   Value moment = reduceMoment(rows, launch, x, mean, true);
@@ -119,11 +146,13 @@ static SmallVector<Value> normalize(Operation *op, Normalized n,
                       : y;
       });
   SmallVector<Value> values = {y};
-  if (statistics)
-    for (auto [index, value] : llvm::enumerate(ArrayRef<Value>{mean, inverse}))
+  for (Value value : {mean, inverse})
+    if (statistics && value)
       values.push_back(rows.mapOuter(
-          {rows.outer(value)}, launch.destination(1 + index),
+          {rows.outer(value)}, launch.destination(values.size()),
           [](const ScalarContext &, ValueRange v) { return v[0]; }));
+  if (!n.addends.empty())
+    values.push_back(x);
   return SmallVector<Value>(lowering.finish(launch, values).getResults());
 }
 
@@ -135,7 +164,12 @@ static LogicalResult lowerRMSNormalization(Operation *op, Lowering &lowering) {
                getFirstAxis(op, lowering.dims(input).size()),
                getEpsilon(op, 1e-5),
                /*centers=*/false};
-  lowering.replace(op, normalize(op, n, false, lowering));
+  SmallVector<Value> values =
+      normalize(op, n, op->getNumResults() > 1, lowering);
+  for (auto [index, result] : llvm::enumerate(op->getResults()))
+    values[index] =
+        lowering.view(op->getLoc(), values[index], lowering.dims(result));
+  lowering.replace(op, values);
   return success();
 }
 
@@ -159,42 +193,28 @@ static LogicalResult lowerLayerNormalization(Operation *op,
 }
 
 /// input + skip (+ bias), normalized; the sum is the fourth result.
-static LogicalResult lowerSkipSimplified(Operation *op, Lowering &lowering) {
-  auto skip = cast<onnx::MsSkipSimplifiedLayerNormalizationOp>(op);
-  Value input = skip.getInput(), bias = skip.getBias();
-  Dims dims = lowering.dims(input);
-  Type element = lowering.element(input);
-  SmallVector<Value> inputs = {input, skip.getSkip()};
-  if (bias)
-    inputs.push_back(bias);
-  for (Value &operand : inputs)
-    operand = lowering.broadcast(op->getLoc(), operand, dims);
-  LaunchBuilder launch =
-      lowering.launch(op->getLoc(), inputs, Result{element, dims});
-  SmallVector<LaunchBuilder::Access> accesses;
-  for (auto [index, value] : llvm::enumerate(inputs))
-    accesses.push_back(
-        {launch.input(index),
-         getBroadcastMap(op->getContext(), lowering.dims(value), dims)});
-  AffineMap identity = launch.builder().getMultiDimIdentityMap(dims.size());
-  Value sum = launch.generic(
-      accesses, {launch.destination(), identity},
-      [&](OpBuilder &nested, Location loc, ValueRange v) {
-        Value result = arith::AddFOp::create(nested, loc, v[0], v[1]);
-        return bias ? Value(arith::AddFOp::create(nested, loc, result, v[2]))
-                    : result;
-      });
-  Value added = lowering.finish(launch, sum).getResult(0);
-  Normalized n{added,
+template <typename OpTy>
+static LogicalResult lowerSkip(Operation *op, Lowering &lowering) {
+  auto skip = cast<OpTy>(op);
+  if (skip.getMean() || skip.getInvStdVar())
+    return op->emitOpError("expected no statistics as outputs, but got some");
+  constexpr bool centers =
+      std::is_same_v<OpTy, onnx::MsSkipLayerNormalizationOp>;
+  Normalized n{skip.getInput(),
                skip.getGamma(),
                nullptr,
-               int64_t(dims.size()) - 1,
+               int64_t(lowering.dims(skip.getInput()).size()) - 1,
                getEpsilon(op, 1e-12),
-               /*centers=*/false};
-  Value normalized = normalize(op, n, false, lowering)[0];
-  skip.getOutput().replaceAllUsesWith(normalized);
-  if (Value out = skip.getInputSkipBiasSum())
-    out.replaceAllUsesWith(added);
+               centers,
+               {skip.getSkip()}};
+  if constexpr (centers)
+    n.bias = skip.getBeta();
+  if (skip.getBias())
+    n.addends.push_back(skip.getBias());
+  SmallVector<Value> values = normalize(op, n, false, lowering);
+  if (op->getNumResults() == 1)
+    values.truncate(1);
+  lowering.replace(op, values);
   return success();
 }
 
@@ -282,5 +302,8 @@ void tenon::addNormalizationLowerings(LoweringTable &table) {
   table["onnx.InstanceNormalization"] = lowerInstanceNormalization;
   table["onnx.GroupNormalization"] = lowerGroupNormalization;
   table["onnx.LpNormalization"] = lowerLpNormalization;
-  table["onnx.ms.SkipSimplifiedLayerNormalization"] = lowerSkipSimplified;
+  table["onnx.ms.SkipLayerNormalization"] =
+      lowerSkip<onnx::MsSkipLayerNormalizationOp>;
+  table["onnx.ms.SkipSimplifiedLayerNormalization"] =
+      lowerSkip<onnx::MsSkipSimplifiedLayerNormalizationOp>;
 }

@@ -63,3 +63,59 @@ func.func @launch_that_yields_nothing(%x: tensor<4xf32>) {
   }
   return
 }
+
+// -----
+
+// attention-C1: heads and tokens are dimensions of their own.
+func.func @attention_of_rank_3(%q: tensor<1x5x64xf32>, %k: tensor<1x1x5x64xf32>) {
+  // expected-error @below {{expected query of rank 4, but got 'tensor<1x5x64xf32>'}}
+  %0 = kernel.attention ins(%q, %k, %k) outs(%k)
+      maps [affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
+            affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>]
+      : (tensor<1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>) -> tensor<1x1x5x64xf32>
+  return
+}
+
+// -----
+
+// attention-C2: a map says where each of the four is.
+func.func @attention_with_a_repeated_dimension(%q: tensor<1x1x5x64xf32>) {
+  // expected-error @below {{expected 4 maps that fit the operands}}
+  %0 = kernel.attention ins(%q, %q, %q) outs(%q)
+      maps [affine_map<(b, h, s, d) -> (b, h, s, s)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
+            affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>]
+      : (tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>) -> tensor<1x1x5x64xf32>
+  return
+}
+
+// -----
+
+// attention-C3: a result has its destination's type.
+func.func @attention_of_another_type(%q: tensor<1x1x5x64xf32>) {
+  // expected-error @below {{expected a destination of the type of each of one or two results}}
+  %0 = kernel.attention ins(%q, %q, %q) outs(%q)
+      maps [affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
+            affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>]
+      : (tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>) -> tensor<1x1x5x32xf32>
+  return
+}
+
+// -----
+
+// block-product-C1: a row of bytes for each column of the result.
+func.func @block_product_of_rank_3(%x: tensor<2x64xf32>, %w: tensor<8x2x16xi8>, %s: tensor<8x2xf32>, %y: tensor<2x8xf32>) {
+  // expected-error @below {{expected operands of rank 2, but got 'tensor<8x2x16xi8>'}}
+  %0 = kernel.block_product ins(%x, %w, %s) outs(%y) bits 4 block 32
+      : (tensor<2x64xf32>, tensor<8x2x16xi8>, tensor<8x2xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// block-product-C2: integers fill bytes, and blocks whole vectors of them.
+func.func @block_product_of_3_bits(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s: tensor<8x2xf32>, %y: tensor<2x8xf32>) {
+  // expected-error @below {{expected bits of 2, 4 or 8 and blocks of a power of two of 16 at least, but got 3 and 32}}
+  %0 = kernel.block_product ins(%x, %w, %s) outs(%y) bits 3 block 32
+      : (tensor<2x64xf32>, tensor<8x32xi8>, tensor<8x2xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}

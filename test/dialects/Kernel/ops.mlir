@@ -22,3 +22,22 @@ func.func @ops(%x: tensor<?x4xf32>) {
   %3 = kernel.weight "w" dense<1.0> : tensor<4xf32> : tensor<4xf32>
   return
 }
+
+// CHECK-LABEL: func @attention
+// CHECK:         kernel.attention ins(%arg0, %arg1, %arg1) mask(%arg2) lengths(%arg3) outs(%arg0) maps [#{{.+}}, #{{.+}}, #{{.+}}, #{{.+}}, #{{.+}}] {causal, scale = 1.250000e-01 : f64, zero_empty}
+func.func @attention(%q: tensor<1x5x9x64xf32>, %k: tensor<1x3x7x64xf32>, %mask: tensor<5x7xi1>, %lengths: tensor<1xi64>) {
+  %0 = kernel.attention ins(%q, %k, %k) mask(%mask) lengths(%lengths) outs(%q)
+      maps [affine_map<(b, h, s, d) -> (b, s, h, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
+            affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, s, h, d)>,
+            affine_map<(b, h, s, t) -> (s, t)>] {causal, scale = 0.125 : f64, zero_empty}
+      : (tensor<1x5x9x64xf32>, tensor<1x3x7x64xf32>, tensor<1x3x7x64xf32>, tensor<5x7xi1>, tensor<1xi64>, tensor<1x5x9x64xf32>) -> tensor<1x5x9x64xf32>
+  return
+}
+
+// CHECK-LABEL: func @block_product
+// CHECK:         kernel.block_product ins(%arg0, %arg1, %arg2) zeros(%arg3) bias(%arg4) outs(%arg5) bits 4 block 32 :
+func.func @block_product(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s: tensor<8x2xf32>, %z: tensor<8x1xi8>, %b: tensor<8xf32>, %y: tensor<2x8xf32>) {
+  %0 = kernel.block_product ins(%x, %w, %s) zeros(%z) bias(%b) outs(%y) bits 4 block 32
+      : (tensor<2x64xf32>, tensor<8x32xi8>, tensor<8x2xf32>, tensor<8x1xi8>, tensor<8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}

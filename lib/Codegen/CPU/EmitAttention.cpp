@@ -1,0 +1,566 @@
+#include "EmitAttention.h"
+#include "LaneProduct.h"
+#include "MaskTile.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace tenon;
+using kernel::AttentionOp;
+
+/// Query rows of an item, and of one when there are few rows in all.
+static constexpr int64_t kLanes = 64, kFewLanes = 16;
+/// Keys whose scores exist at a time.
+static constexpr int64_t kKeys = 64;
+
+namespace {
+/// A buffer as one row of elements, and the distance between those along each
+/// of (batch, head, token, feature).
+struct Tensor {
+  Value memory;
+  Type element;
+  SmallVector<AffineExpr> dims;
+  AffineExpr strides[4], sizes[4];
+};
+
+class AttentionEmitter {
+public:
+  AttentionEmitter(AttentionOp op, kernel::FuncOp kernel, KernelFrame &frame);
+  AffineExpr emit();
+
+private:
+  Tensor open(Value argument, AffineMap map, unsigned leading = 0);
+  Value openFlat(Value argument);
+  Value allocate(AffineExpr rows, Type type);
+  Value size(AffineExpr expr) { return frame.size(simplify(expr, numSymbols)); }
+  AffineExpr number(int64_t value) {
+    return getAffineConstantExpr(value, op.getContext());
+  }
+  Value negativeInfinity(Type type) {
+    return loops.constant(type, -std::numeric_limits<double>::infinity());
+  }
+  Value offset(const Tensor &tensor, ArrayRef<Value> position);
+  /// Calls `body` for the first lane of each vector of lanes.
+  void forVectors(llvm::function_ref<void(Value)> body);
+
+  Value getScale();
+  void enterItem(Value item);
+  void emitItem(int64_t lanes);
+  void findVisibleKeys(Value lane, Value query);
+  void startLane(Value lane);
+  void emitKeys(Value first, Value count);
+  void capScores(Value count);
+  MaskTile getMaskTile();
+  Value mayMatter(Value highest);
+  void addMask(Value count);
+  void hideKeys(Value first, Value count);
+  void exponentiate(Value memory, Value count);
+  void updateSums(Value count);
+  void finishLane(Value lane);
+  std::pair<Value, Value> splitLane(Value lane);
+  Value multiply(Value a, Value b) {
+    return arith::MulFOp::create(loops.builder, loops.loc, a, b);
+  }
+  Value plus(Value a, Value b) {
+    return arith::AddFOp::create(loops.builder, loops.loc, a, b);
+  }
+  Value select(Value condition, Value a, Value b) {
+    return arith::SelectOp::create(loops.builder, loops.loc, condition, a, b);
+  }
+  Value isEqual(Value a, Value b) {
+    return arith::CmpFOp::create(loops.builder, loops.loc,
+                                 arith::CmpFPredicate::OEQ, a, b);
+  }
+
+  AttentionOp op;
+  kernel::FuncOp kernel;
+  KernelFrame &frame;
+  LoopBuilder loops;
+  unsigned numSymbols;
+  Type type;     // of sums
+  int64_t width; // of a vector
+  Tensor query, key, value, result, mask;
+  Value lengths, positions, sinks, lse;
+  AffineExpr heads, group, rows, splits, keys, maskKeys;
+  Value scale;
+  // Scratch: one row of `lanes` elements for each feature, key or quantity.
+  Value queries, scores, masks, outputs, maxima, sums, shifts, factors, firsts,
+      limits, maskStarts;
+  // Of the item.
+  int64_t lanes = 0;
+  Value batch, keyHead, split, firstRow, rowCount;
+};
+} // namespace
+
+AttentionEmitter::AttentionEmitter(AttentionOp op, kernel::FuncOp kernel,
+                                   KernelFrame &frame)
+    : op(op), kernel(kernel), frame(frame), loops(frame.builder(), frame.loc()),
+      numSymbols(kernel.getNumKernelSymbols()) {
+  query = open(op.getQuery(), op.getMap(AttentionOp::OfQuery));
+  key = open(op.getKey(), op.getMap(AttentionOp::OfKey));
+  value = open(op.getValue(), op.getMap(AttentionOp::OfValue));
+  result = open(op.getDestinations()[0], op.getMap(AttentionOp::OfResult),
+                op.isSplit());
+  if (op.getMask())
+    mask = open(op.getMask(), op.getMap(AttentionOp::OfMask));
+  lengths = openFlat(op.getLengths());
+  positions = openFlat(op.getPositions());
+  sinks = openFlat(op.getSinks());
+  if (op.getDestinations().size() > 1)
+    lse = openFlat(op.getDestinations()[1]);
+  Builder builder(op.getContext());
+  type = query.element.isF64() ? query.element : builder.getF32Type();
+  width = frame.getTarget().vectorBits / type.getIntOrFloatBitWidth();
+  heads = key.sizes[1];
+  group = query.sizes[1].floorDiv(heads);
+  rows = query.sizes[2] * group;
+  keys = key.sizes[2];
+  splits = op.isSplit() ? result.dims[0] : number(1);
+  if (op.getMask() && !mask.dims.empty())
+    maskKeys = mask.dims.back();
+  queries = allocate(query.sizes[3], type);
+  outputs = allocate(value.sizes[3], type);
+  scores = allocate(number(kKeys), type);
+  if (op.getMask())
+    masks = allocate(number(kKeys), type);
+  for (Value *row : {&maxima, &sums, &shifts, &factors})
+    *row = allocate(number(1), type);
+  for (Value *row : {&firsts, &limits, &maskStarts})
+    *row = allocate(number(1), builder.getIntegerType(64));
+}
+
+Tensor AttentionEmitter::open(Value argument, AffineMap map, unsigned leading) {
+  unsigned number = cast<BlockArgument>(argument).getArgNumber();
+  Tensor tensor;
+  tensor.element = cast<RankedTensorType>(argument.getType()).getElementType();
+  tensor.dims.assign(kernel.getArgumentDims(number).getResults().begin(),
+                     kernel.getArgumentDims(number).getResults().end());
+  for (unsigned i = 0; i < 4; ++i)
+    tensor.strides[i] = tensor.sizes[i] = this->number(0);
+  AffineExpr stride = this->number(1);
+  for (int position = map.getNumResults() - 1; position >= 0; --position) {
+    AffineExpr dim = tensor.dims[position + leading];
+    if (auto axis = dyn_cast<AffineDimExpr>(map.getResult(position))) {
+      tensor.strides[axis.getPosition()] = stride;
+      tensor.sizes[axis.getPosition()] = dim;
+    }
+    stride = simplify(stride * dim, numSymbols);
+  }
+  Type stored = tensor.element.isInteger(1)
+                    ? IntegerType::get(op.getContext(), 8)
+                    : tensor.element;
+  for (unsigned i = 0; i < leading; ++i)
+    stride = stride * tensor.dims[i];
+  tensor.memory = frame.bufferAs(number, simplify(stride, numSymbols), stored);
+  return tensor;
+}
+
+Value AttentionEmitter::openFlat(Value argument) {
+  if (!argument)
+    return nullptr;
+  unsigned number = cast<BlockArgument>(argument).getArgNumber();
+  AffineExpr product = this->number(1);
+  for (AffineExpr dim : kernel.getArgumentDims(number).getResults())
+    product = product * dim;
+  return frame.bufferAs(
+      number, simplify(product, numSymbols),
+      cast<RankedTensorType>(argument.getType()).getElementType());
+}
+
+Value AttentionEmitter::allocate(AffineExpr rows, Type type) {
+  return frame.allocate(simplify(rows * kLanes, numSymbols), type);
+}
+
+Value AttentionEmitter::offset(const Tensor &tensor, ArrayRef<Value> position) {
+  Value sum;
+  for (auto [stride, index] : llvm::zip(tensor.strides, position)) {
+    if (!index)
+      continue;
+    Value distance = loops.mul(index, size(stride));
+    sum = sum ? loops.add(sum, distance) : distance;
+  }
+  return sum;
+}
+
+void AttentionEmitter::forVectors(llvm::function_ref<void(Value)> body) {
+  loops.forEach(loops.index(0), loops.index(lanes), width, body);
+}
+
+void AttentionEmitter::enterItem(Value item) {
+  split = loops.take(item, size(splits));
+  Value tile = loops.take(item, size(rows.ceilDiv(kLanes)));
+  keyHead = loops.take(item, size(heads));
+  batch = item;
+  firstRow = loops.mul(tile, loops.index(kLanes));
+}
+
+/// The query and the query head of a lane; lanes past the last row repeat it.
+std::pair<Value, Value> AttentionEmitter::splitLane(Value lane) {
+  Value last = loops.sub(size(rows), loops.index(1));
+  Value row = loops.min(loops.add(firstRow, lane), last);
+  Value inGroup = loops.rem(row, size(group));
+  Value head = loops.add(loops.mul(keyHead, size(group)), inGroup);
+  return {loops.div(row, size(group)), head};
+}
+
+/// firsts, limits: the half-open range of keys that the lane's query sees.
+void AttentionEmitter::findVisibleKeys(Value lane, Value position) {
+  Type index = loops.builder.getIndexType();
+  auto read = [&](Value memory) -> Value {
+    auto dims = cast<MemRefType>(memory.getType());
+    bool isOne = dims.hasStaticShape() && dims.getNumElements() == 1;
+    Value at = isOne ? loops.index(0) : batch;
+    return arith::IndexCastOp::create(loops.builder, loops.loc, index,
+                                      loops.load(memory, at));
+  };
+  if (positions)
+    position = loops.add(position, read(positions));
+  Value limit = size(keys), zero = loops.index(0);
+  if (lengths)
+    limit = loops.max(zero, loops.min(limit, read(lengths)));
+  Value first = zero;
+  int64_t right = op.getCausal() ? 0 : int64_t(op.getRightWindow());
+  if (right >= 0)
+    limit = loops.min(limit, loops.add(position, loops.index(right + 1)));
+  if (int64_t left = op.getLeftWindow(); left >= 0)
+    first = loops.max(first, loops.sub(position, loops.index(left)));
+  auto keep = [&](Value bound, Value memory) {
+    loops.store(arith::IndexCastOp::create(loops.builder, loops.loc,
+                                           loops.builder.getI64Type(), bound),
+                memory, lane);
+  };
+  keep(first, firsts);
+  keep(limit, limits);
+}
+
+/// The lane's query, scaled, as a column; its sums, still without keys.
+void AttentionEmitter::startLane(Value lane) {
+  auto [token, head] = splitLane(lane);
+  findVisibleKeys(lane, token);
+  Value zero = loops.constant(type, 0), maximum = negativeInfinity(type);
+  Value sum = zero;
+  if (sinks) {
+    Value isFirst =
+        arith::CmpIOp::create(loops.builder, loops.loc,
+                              arith::CmpIPredicate::eq, split, loops.index(0));
+    Value sink = loops.convert(loops.load(sinks, head), type);
+    maximum = select(isFirst, sink, maximum);
+    sum = select(isFirst, loops.constant(type, 1), zero);
+  }
+  loops.store(maximum, maxima, lane);
+  loops.store(sum, sums, lane);
+  if (op.getMask()) {
+    Value start = offset(mask, {batch, head, token});
+    loops.store(arith::IndexCastOp::create(loops.builder, loops.loc,
+                                           loops.builder.getI64Type(), start),
+                maskStarts, lane);
+  }
+  Value start = offset(query, {batch, head, token});
+  loops.forEach(loops.index(0), size(query.sizes[3]), 1, [&](Value feature) {
+    Value at = loops.add(start, loops.mul(feature, size(query.strides[3])));
+    Value element = loops.convert(loops.load(query.memory, at), type);
+    Value column = loops.add(loops.mul(feature, loops.index(lanes)), lane);
+    loops.store(multiply(element, scale), queries, column);
+  });
+}
+
+void AttentionEmitter::emitItem(int64_t itemLanes) {
+  lanes = itemLanes;
+  Value zero = loops.index(0);
+  rowCount = loops.min(loops.index(lanes), loops.sub(size(rows), firstRow));
+  loops.forEach(zero, loops.index(lanes), 1, [&](Value l) { startLane(l); });
+  Value outputSize = loops.mul(size(value.sizes[3]), loops.index(lanes));
+  Value zeros = loops.constant(VectorType::get(width, type), 0);
+  loops.forEach(zero, outputSize, width,
+                [&](Value at) { loops.store(zeros, outputs, at); });
+  // Bounds rise with the query: the first lane begins first, the last ends
+  // last.
+  auto bound = [&](Value memory, Value lane) -> Value {
+    return arith::IndexCastOp::create(loops.builder, loops.loc,
+                                      loops.builder.getIndexType(),
+                                      loops.load(memory, lane));
+  };
+  Value last = loops.sub(rowCount, loops.index(1));
+  Value part = size(keys.ceilDiv(splits));
+  Value begin = loops.max(bound(firsts, zero), loops.mul(split, part));
+  Value end =
+      loops.min(bound(limits, last), loops.add(loops.mul(split, part), part));
+  loops.forEach(begin, end, kKeys, [&](Value first) {
+    Value count = loops.min(loops.index(kKeys), loops.sub(end, first));
+    if (!op.getMask())
+      return emitKeys(first, count);
+    Value highest = getMaskTile().emit(loops, first, count);
+    loops.ifElse(mayMatter(highest), [&] { emitKeys(first, count); });
+  });
+  loops.forEach(zero, rowCount, 1, [&](Value l) { finishLane(l); });
+}
+
+MaskTile AttentionEmitter::getMaskTile() {
+  MaskTile tile;
+  tile.source = mask.memory;
+  tile.isBoolean = mask.element.isInteger(1);
+  tile.starts = maskStarts;
+  tile.target = masks;
+  tile.lanes = lanes;
+  tile.vectorWidth = width;
+  tile.keyStride = size(mask.strides[3]);
+  tile.isContiguous = mask.strides[3] == number(1);
+  tile.isSameForAll =
+      mask.strides[1] == number(0) && mask.strides[2] == number(0);
+  if (maskKeys && maskKeys != keys)
+    tile.keys = size(maskKeys);
+  return tile;
+}
+
+/// Whether a tile of keys can matter to some lane, when the mask's elements are
+/// `highest` at most: what it hides by so low a number, and not from a row that
+/// has only such keys so far, has a weight of zero.
+Value AttentionEmitter::mayMatter(Value highest) {
+  constexpr double hidden = -1e30, seen = -1e29;
+  Value lowest =
+      loops.fold(loops.index(0), loops.index(lanes), 1,
+                 loops.constant(type, std::numeric_limits<double>::infinity()),
+                 [&](Value lane, ValueRange running) {
+                   Value maximum = loops.load(maxima, lane);
+                   return SmallVector<Value>{arith::MinimumFOp::create(
+                       loops.builder, loops.loc, running[0], maximum)};
+                 })[0];
+  auto compare = [&](arith::CmpFPredicate predicate, Value a, double b) {
+    return arith::CmpFOp::create(loops.builder, loops.loc, predicate, a,
+                                 loops.constant(type, b));
+  };
+  Value some = compare(arith::CmpFPredicate::UGT, highest, hidden);
+  Value none = compare(arith::CmpFPredicate::ULT, lowest, seen);
+  return arith::OrIOp::create(loops.builder, loops.loc, some, none);
+}
+
+/// One tile of keys: scores, their softmax so far, and the values it weighs.
+void AttentionEmitter::emitKeys(Value first, Value count) {
+  LaneProduct product;
+  product.lanes = lanes;
+  product.vectorWidth = width;
+  product.a = key.memory;
+  product.base = offset(key, {batch, keyHead, first});
+  product.rowStride = size(key.strides[2]);
+  product.depthStride = size(key.strides[3]);
+  product.b = queries;
+  product.c = scores;
+  product.rows = count;
+  product.depth = size(query.sizes[3]);
+  product.emit(loops);
+
+  if (op.getSoftcap().convertToDouble() != 0)
+    capScores(count);
+  if (op.getMask())
+    addMask(count);
+  hideKeys(first, count);
+  updateSums(count);
+
+  product.a = value.memory;
+  product.base = offset(value, {batch, keyHead, first});
+  product.rowStride = size(value.strides[3]);
+  product.depthStride = size(value.strides[2]);
+  product.b = scores;
+  product.c = outputs;
+  product.factor = factors;
+  product.rows = size(value.sizes[3]);
+  product.depth = count;
+  product.emit(loops);
+}
+
+/// score -> cap * tanh(score / cap)
+void AttentionEmitter::capScores(Value count) {
+  Value cap = loops.constant(type, op.getSoftcap().convertToDouble());
+  Value total = loops.mul(count, loops.index(lanes));
+  loops.forEach(loops.index(0), total, 1, [&](Value at) {
+    Value score = loops.load(scores, at);
+    Value part = arith::DivFOp::create(loops.builder, loops.loc, score, cap);
+    Value bent = math::TanhOp::create(loops.builder, loops.loc, part);
+    loops.store(multiply(bent, cap), scores, at);
+  });
+}
+
+void AttentionEmitter::addMask(Value count) {
+  Value total = loops.mul(count, loops.index(lanes));
+  loops.forEach(loops.index(0), total, width, [&](Value at) {
+    loops.store(
+        plus(loops.load(scores, at, width), loops.load(masks, at, width)),
+        scores, at);
+  });
+}
+
+/// Scores of keys that a lane does not see -> -inf
+void AttentionEmitter::hideKeys(Value first, Value count) {
+  if (!op.getCausal() && int64_t(op.getLeftWindow()) < 0 &&
+      int64_t(op.getRightWindow()) < 0)
+    return;
+  Value zero = loops.index(0);
+  auto toInteger = [&](Value v) -> Value {
+    return arith::IndexCastOp::create(loops.builder, loops.loc,
+                                      loops.builder.getI64Type(), v);
+  };
+  // Every lane sees the tile if the last begins and the first ends outside it.
+  Value lastFirst = loops.load(firsts, loops.sub(rowCount, loops.index(1)));
+  Value firstLimit = loops.load(limits, zero);
+  Value begins =
+      arith::CmpIOp::create(loops.builder, loops.loc, arith::CmpIPredicate::sgt,
+                            lastFirst, toInteger(first));
+  Value ends =
+      arith::CmpIOp::create(loops.builder, loops.loc, arith::CmpIPredicate::slt,
+                            firstLimit, toInteger(loops.add(first, count)));
+  Value some = arith::OrIOp::create(loops.builder, loops.loc, begins, ends);
+  Value hidden = negativeInfinity(VectorType::get(width, type));
+  loops.ifElse(some, [&] {
+    forVectors([&](Value lane) {
+      Value low = loops.load(firsts, lane, width);
+      Value high = loops.load(limits, lane, width);
+      loops.forEach(zero, count, 1, [&](Value at) {
+        Value place = loops.add(loops.mul(at, loops.index(lanes)), lane);
+        Value number = loops.splat(toInteger(loops.add(first, at)), width);
+        Value late = arith::CmpIOp::create(
+            loops.builder, loops.loc, arith::CmpIPredicate::sge, number, high);
+        Value early = arith::CmpIOp::create(
+            loops.builder, loops.loc, arith::CmpIPredicate::slt, number, low);
+        Value unseen =
+            arith::OrIOp::create(loops.builder, loops.loc, late, early);
+        loops.store(select(unseen, hidden, loops.load(scores, place, width)),
+                    scores, place);
+      });
+    });
+  });
+}
+
+/// A loop of scalars, which LLVM turns into vectors with the library's exp.
+void AttentionEmitter::exponentiate(Value memory, Value count) {
+  Value total = loops.mul(count, loops.index(lanes));
+  loops.forEach(loops.index(0), total, 1, [&](Value at) {
+    Value power =
+        math::ExpOp::create(loops.builder, loops.loc, loops.load(memory, at));
+    loops.store(power, memory, at);
+  });
+}
+
+/// scores -> exp(scores - maximum); factors: what scales sums of earlier tiles.
+void AttentionEmitter::updateSums(Value count) {
+  Value zero = loops.index(0);
+  VectorType vector = VectorType::get(width, type);
+  auto place = [&](Value at, Value lane) {
+    return loops.add(loops.mul(at, loops.index(lanes)), lane);
+  };
+  forVectors([&](Value lane) {
+    Value before = loops.load(maxima, lane, width);
+    Value maximum =
+        loops.fold(zero, count, 1, before, [&](Value at, ValueRange running) {
+          Value score = loops.load(scores, place(at, lane), width);
+          Value higher = arith::CmpFOp::create(loops.builder, loops.loc,
+                                               arith::CmpFPredicate::OGT, score,
+                                               running[0]);
+          return SmallVector<Value>{select(higher, score, running[0])};
+        })[0];
+    // Without any key so far, -inf - -inf would be NaN.
+    Value none = isEqual(maximum, negativeInfinity(vector));
+    Value shift = select(none, loops.constant(vector, 0), maximum);
+    loops.store(maximum, maxima, lane);
+    loops.store(arith::SubFOp::create(loops.builder, loops.loc, before, shift),
+                factors, lane);
+    loops.forEach(zero, count, 1, [&](Value at) {
+      Value score = loops.load(scores, place(at, lane), width);
+      loops.store(arith::SubFOp::create(loops.builder, loops.loc, score, shift),
+                  scores, place(at, lane));
+    });
+  });
+  exponentiate(scores, count);
+  exponentiate(factors, loops.index(1));
+  forVectors([&](Value lane) {
+    Value start = multiply(loops.load(sums, lane, width),
+                           loops.load(factors, lane, width));
+    Value sum =
+        loops.fold(zero, count, 1, start, [&](Value at, ValueRange running) {
+          Value score = loops.load(scores, place(at, lane), width);
+          return SmallVector<Value>{plus(running[0], score)};
+        })[0];
+    loops.store(sum, sums, lane);
+  });
+}
+
+/// Divides by the sum and stores the lane's row of the result.
+void AttentionEmitter::finishLane(Value lane) {
+  auto [token, head] = splitLane(lane);
+  Value sum = loops.load(sums, lane), zero = loops.constant(type, 0);
+  Value inverse = arith::DivFOp::create(loops.builder, loops.loc,
+                                        loops.constant(type, 1), sum);
+  if (op.getZeroEmpty() || op.isSplit())
+    inverse = select(isEqual(sum, zero), zero, inverse);
+  Value start = offset(result, {batch, head, token});
+  if (op.isSplit()) {
+    AffineExpr part = number(1);
+    for (AffineExpr dim : ArrayRef(result.dims).drop_front())
+      part = part * dim;
+    start = loops.add(start, loops.mul(split, size(part)));
+  }
+  loops.forEach(loops.index(0), size(value.sizes[3]), 1, [&](Value feature) {
+    Value column = loops.add(loops.mul(feature, loops.index(lanes)), lane);
+    Value scaled = multiply(loops.load(outputs, column), inverse);
+    Value at = loops.add(start, loops.mul(feature, size(result.strides[3])));
+    loops.store(loops.convert(scaled, result.element), result.memory, at);
+  });
+  if (!lse)
+    return;
+  Value at = loops.add(loops.mul(split, size(query.sizes[0])), batch);
+  at = loops.add(loops.mul(at, size(query.sizes[1])), head);
+  at = loops.add(loops.mul(at, size(query.sizes[2])), token);
+  Value log = math::LogOp::create(loops.builder, loops.loc, sum);
+  Value logSum = plus(loops.load(maxima, lane), log);
+  loops.store(
+      loops.convert(logSum, cast<MemRefType>(lse.getType()).getElementType()),
+      lse, at);
+}
+
+/// Given, or 1 / sqrt(features).
+Value AttentionEmitter::getScale() {
+  if (std::optional<APFloat> given = op.getScale())
+    return loops.constant(type, given->convertToDouble());
+  Value features = arith::IndexCastOp::create(loops.builder, loops.loc,
+                                              loops.builder.getI64Type(),
+                                              size(query.sizes[3]));
+  Value root = math::SqrtOp::create(
+      loops.builder, loops.loc,
+      arith::SIToFPOp::create(loops.builder, loops.loc, type, features));
+  return arith::DivFOp::create(loops.builder, loops.loc,
+                               loops.constant(type, 1), root);
+}
+
+AffineExpr AttentionEmitter::emit() {
+  scale = getScale();
+  loops.forEach(frame.begin(), frame.end(), 1, [&](Value item) {
+    enterItem(item);
+    auto known = dyn_cast<AffineConstantExpr>(simplify(rows, numSymbols));
+    if (known)
+      return emitItem(known.getValue() <= kFewLanes ? kFewLanes : kLanes);
+    Value few = loops.isLess(size(rows), loops.index(kFewLanes + 1));
+    loops.ifElse(
+        few, [&] { emitItem(kFewLanes); }, [&] { emitItem(kLanes); });
+  });
+  return query.sizes[0] * heads * rows.ceilDiv(kLanes) * splits;
+}
+
+kernel::AttentionOp tenon::findAttention(kernel::FuncOp kernel) {
+  for (Operation &op : kernel.getBody().front())
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      return attention;
+  return nullptr;
+}
+
+FailureOr<AffineExpr> tenon::emitAttention(AttentionOp op,
+                                           kernel::FuncOp kernel,
+                                           KernelFrame &frame) {
+  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
+  Operation *end = kernel.getBody().front().getTerminator();
+  if (!llvm::all_of(op->getOperands(), isArgument) ||
+      end->getOperands() != op->getResults())
+    return kernel.emitError("expected kernel '")
+           << kernel.getSymName()
+           << "' to do nothing beside its attention, but got more";
+  return AttentionEmitter(op, kernel, frame).emit();
+}

@@ -1,0 +1,22 @@
+// Streaming attention: scores exist for one tile of keys at a time.
+
+#ifndef TENON_LIB_CODEGEN_CPU_EMITATTENTION_H
+#define TENON_LIB_CODEGEN_CPU_EMITATTENTION_H
+
+#include "KernelFrame.h"
+
+namespace tenon {
+
+/// The attention of a kernel that holds one, else null.
+kernel::AttentionOp findAttention(kernel::FuncOp kernel);
+
+/// Adds the loops of `op` over items [begin, end) to the frame; returns the
+/// grid. An item is a tile of query rows of one key head and one split of the
+/// keys. A lane of the tile's vectors is one row: (query, head of the group).
+mlir::FailureOr<mlir::AffineExpr> emitAttention(kernel::AttentionOp op,
+                                                kernel::FuncOp kernel,
+                                                KernelFrame &frame);
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_CPU_EMITATTENTION_H

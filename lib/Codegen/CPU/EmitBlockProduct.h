@@ -1,0 +1,22 @@
+// Products with weights of blocks of small integers, decoded on the way.
+
+#ifndef TENON_LIB_CODEGEN_CPU_EMITBLOCKPRODUCT_H
+#define TENON_LIB_CODEGEN_CPU_EMITBLOCKPRODUCT_H
+
+#include "KernelFrame.h"
+
+namespace tenon {
+
+/// The block product of a kernel that holds one, else null.
+kernel::BlockProductOp findBlockProduct(kernel::FuncOp kernel);
+
+/// Adds the loops of `op` over items [begin, end) to the frame; returns the
+/// grid. An item is a tile of the result's columns, which are rows of the
+/// weights.
+mlir::FailureOr<mlir::AffineExpr> emitBlockProduct(kernel::BlockProductOp op,
+                                                   kernel::FuncOp kernel,
+                                                   KernelFrame &frame);
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_CPU_EMITBLOCKPRODUCT_H

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Operators of com.microsoft, in the variants that exporters write, against ONNX Runtime.
+
+Each is a model of one node with symbolic dimensions, run at two sizes.
+"""
+import argparse
+import pathlib
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tenon_tools import CompileError, Tally, compile_model, ort_session, tenon_session
+
+MS = "com.microsoft"
+KINDS = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16,
+         np.dtype(np.int32): TensorProto.INT32, np.dtype(np.int64): TensorProto.INT64,
+         np.dtype(np.uint8): TensorProto.UINT8}
+
+
+def rand(*shape, dtype=np.float32, seed=0):
+    return np.random.default_rng(seed + sum(shape)).normal(0, 1, shape).astype(dtype)
+
+
+class Case:
+    """`feeds(size)` makes the inputs; those in `constants` are initializers."""
+
+    def __init__(self, op, inputs, outputs, feeds, dims, domain=MS, tolerance=2e-5, refused="",
+                 **attributes):
+        self.op, self.inputs, self.outputs, self.feeds = op, inputs, outputs, feeds
+        self.dims, self.domain, self.tolerance = dims, domain, tolerance
+        self.refused, self.attributes = refused, attributes
+
+    def model(self):
+        feeds = self.feeds(0)
+        node = helper.make_node(self.op, self.inputs, self.outputs, name="node",
+                                domain=self.domain, **self.attributes)
+        values = [helper.make_tensor_value_info(n, KINDS[feeds[n].dtype], self.dims[n])
+                  for n in self.inputs if n in self.dims]
+        weights = [onnx.numpy_helper.from_array(feeds[n], n) for n in self.inputs
+                   if n and n not in self.dims]
+        kind = next(KINDS[feeds[n].dtype] for n in self.inputs
+                    if n and feeds[n].dtype in (np.float32, np.float16))
+        results = [helper.make_tensor_value_info(n, kind, None) for n in self.outputs if n]
+        graph = helper.make_graph([node], "g", values, results, weights)
+        return helper.make_model(graph, ir_version=10, opset_imports=[
+            helper.make_opsetid("", 21), helper.make_opsetid(MS, 1)])
+
+
+def group_query(past, new, heads=6, kv_heads=2, size=16, batch=1, packed=False, bias=False,
+                rotary=True, half=None, dtype=np.float32, **attributes):
+    """`past` and `new` are pairs: a length for each of the two sizes."""
+    width = (heads + 2 * kv_heads if packed else heads) * size
+    half = half or size // 2
+
+    def feeds(n):
+        p, s = past[n], new[n]
+        made = {"query": rand(batch, s, width, dtype=dtype),
+                "past_key": rand(batch, kv_heads, p, size, dtype=dtype, seed=3),
+                "past_value": rand(batch, kv_heads, p, size, dtype=dtype, seed=4),
+                "seqlens_k": np.full((batch,), p + s - 1, np.int32),
+                "total": np.array(p + s, np.int32)}
+        if not packed:
+            made["key"] = rand(batch, s, kv_heads * size, dtype=dtype, seed=1)
+            made["value"] = rand(batch, s, kv_heads * size, dtype=dtype, seed=2)
+        if rotary:
+            angles = np.arange(128)[:, None] * (100.0 ** (-np.arange(half) / half))
+            made["cos"], made["sin"] = (f(angles).astype(dtype) for f in (np.cos, np.sin))
+        if bias:
+            made["bias"] = rand(1, heads, s, p + s, dtype=dtype, seed=5)
+        return made
+
+    inputs = ["query", *(["", ""] if packed else ["key", "value"]), "past_key", "past_value",
+              "seqlens_k", "total", *(["cos", "sin"] if rotary else ["", ""]),
+              *(["", "bias"] if bias else [])]
+    dims = {"query": ["b", "s", width], "past_key": ["b", kv_heads, "p", size],
+            "past_value": ["b", kv_heads, "p", size], "seqlens_k": ["b"], "total": []}
+    if not packed:
+        dims |= {n: ["b", "s", kv_heads * size] for n in ("key", "value")}
+    if bias:
+        dims["bias"] = [1, heads, "s", "t"]
+    return Case("GroupQueryAttention", inputs, ["y", "present_key", "present_value"], feeds,
+                dims, num_heads=heads, kv_num_heads=kv_heads, do_rotary=int(rotary),
+                tolerance=4e-3 if dtype == np.float16 else 2e-5, **attributes)
+
+
+def nbits(k, n, block, bits=4, zeros=None, bias=False, dtype=np.float32, **attributes):
+    blocks = -(-k // block)
+    rng = np.random.default_rng(k + n)
+    made = {"B": rng.integers(0, 256, (n, blocks, block * bits // 8)).astype(np.uint8),
+            "scales": (rng.random((n * blocks)) * 0.1).astype(dtype)}
+    if zeros == "packed":
+        made["zeros"] = rng.integers(0, 256, n * -(-blocks * bits // 8)).astype(np.uint8)
+    if zeros == "floats":
+        made["zeros"] = (rng.random((n, blocks)) * 15).astype(dtype)
+    if bias:
+        made["bias"] = rand(n, dtype=dtype)
+    inputs = ["A", "B", "scales", "zeros" if zeros else "", "", "bias" if bias else ""]
+    while not inputs[-1]:
+        inputs.pop()
+
+    def feeds(size):
+        return {"A": rand(*((2, 3, k) if size else (1, 1, k)), dtype=dtype), **made}
+    return Case("MatMulNBits", inputs, ["y"], feeds, {"A": ["b", "s", k]}, K=k, N=n, bits=bits,
+                block_size=block, tolerance=3e-3 if dtype == np.float16 else 1e-4, **attributes)
+
+
+def multi_head(rank=3, mask=False, bias=False, past=False, **attributes):
+    heads, size = 3, 8
+
+    def feeds(n):
+        b, s, t = (2, 5, 7) if n else (1, 3, 4)
+        t = s if past else t
+        key = (b, t, heads * size) if rank == 3 else (b, heads, t, size)
+        made = {"q": rand(b, s, heads * size), "k": rand(*key, seed=1), "v": rand(*key, seed=2)}
+        if bias:
+            made["bias"] = rand(3 * heads * size, seed=3)
+        if mask:
+            made["mask"] = (rand(b, t, seed=4) > -0.5).astype(np.int32)
+        if past:
+            made["pk"], made["pv"] = (rand(b, heads, 6, size, seed=i) for i in (5, 6))
+        return made
+
+    names = ["q", "k", "v", "bias" if bias else "", "mask" if mask else "", "",
+             *(["pk", "pv"] if past else [])]
+    while not names[-1]:
+        names.pop()
+    width = heads * size
+    key = ["b", "t", width] if rank == 3 else ["b", heads, "t", size]
+    dims = {"q": ["b", "s", width], "k": key, "v": key}
+    if mask:
+        dims["mask"] = ["b", "t"]
+    if past:
+        dims |= {"pk": ["b", heads, "p", size], "pv": ["b", heads, "p", size]}
+    outputs = ["y", "present_key", "present_value"] if past else ["y"]
+    return Case("MultiHeadAttention", names, outputs, feeds, dims, num_heads=heads, **attributes)
+
+
+def rotary(rank, half=4, size=8, offset=False, **attributes):
+    heads = 3
+
+    def feeds(n):
+        b, s = (2, 5) if n else (1, 1)
+        shape = (b, s, heads * size) if rank == 3 else (b, heads, s, size)
+        angles = rand(32, half)
+        positions = np.array([3]) if offset else (np.arange(b * s).reshape(b, s) * 3) % 32
+        return {"x": rand(*shape), "positions": positions.astype(np.int64),
+                "cos": np.cos(angles), "sin": np.sin(angles)}
+
+    shape = ["b", "s", heads * size] if rank == 3 else ["b", heads, "s", size]
+    return Case("RotaryEmbedding", ["x", "positions", "cos", "sin"], ["y"], feeds,
+                {"x": shape, "positions": [1] if offset else ["b", "s"]}, **attributes)
+
+
+def skip_norm(op, bias=False, beta=False, total=True, dtype=np.float32):
+    def feeds(n):
+        shape = (2, 5, 33) if n else (1, 1, 33)
+        return {"x": rand(*shape, dtype=dtype), "skip": rand(*shape, dtype=dtype, seed=1),
+                "gamma": rand(33, dtype=dtype), "beta": rand(33, dtype=dtype, seed=2),
+                "bias": rand(33, dtype=dtype, seed=3)}
+    names = ["x", "skip", "gamma"]
+    if op == "SkipLayerNormalization":
+        names.append("beta" if beta else "")
+    names += ["bias"] if bias else []
+    while not names[-1]:
+        names.pop()
+    return Case(op, names, ["y", "", "", "sum"] if total else ["y"], feeds,
+                {"x": ["b", "s", 33], "skip": ["b", "s", 33]}, epsilon=1e-5,
+                tolerance=4e-3 if dtype == np.float16 else 2e-5)
+
+
+def gather_blocks(zeros=False, bits=4):
+    rng = np.random.default_rng(1)
+    made = {"data": rng.integers(0, 256, (11, 64 * bits // 8)).astype(np.uint8),
+            "scales": rng.random((11, 2)).astype(np.float32)}
+    if zeros:
+        made["zeros"] = rng.integers(0, 256, (11, -(-2 * bits // 8))).astype(np.uint8)
+
+    def feeds(n):
+        shape = (2, 3) if n else (1, 1)
+        return {"indices": (np.arange(np.prod(shape)).reshape(shape) * 3 % 11).astype(np.int64),
+                **made}
+    return Case("GatherBlockQuantized", ["data", "indices", "scales"] + ["zeros"] * zeros,
+                ["y"], feeds, {"indices": ["b", "s"]}, bits=bits, block_size=32, gather_axis=0,
+                quantize_axis=1)
+
+
+def cases():
+    prompt, step, chunk = ((0, 0), (7, 1)), ((4, 70), (1, 1)), ((4, 40), (3, 2))
+    yield "gqa_prompt", group_query(*prompt)
+    yield "gqa_step", group_query(*step)
+    yield "gqa_step_batch", group_query(*step, batch=3)
+    yield "gqa_chunk", group_query(*chunk)
+    yield "gqa_packed", group_query(*step, packed=True)
+    yield "gqa_no_rotary", group_query(*chunk, rotary=False, scale=0.4)
+    yield "gqa_interleaved", group_query(*chunk, rotary_interleaved=1)
+    yield "gqa_partial_rotary", group_query(*chunk, size=32, half=8)
+    yield "gqa_window", group_query((4, 40), (3, 2), local_window_size=3)
+    yield "gqa_softcap", group_query(*chunk, softcap=2.0)
+    yield "gqa_bias", group_query(*chunk, bias=True)
+    yield "gqa_smooth_softmax", group_query(*chunk, smooth_softmax=1)
+    yield "gqa_f16", group_query(*step, dtype=np.float16)
+    for block in (16, 32, 128):
+        yield f"nbits_{block}", nbits(256, 20, block)
+    yield "nbits_8", nbits(256, 20, 32, bits=8)
+    yield "nbits_ragged", nbits(100, 7, 32)
+    yield "nbits_zeros", nbits(160, 7, 32, zeros="packed")
+    yield "nbits_8_zeros", nbits(160, 7, 32, bits=8, zeros="packed")
+    yield "nbits_float_zeros", nbits(160, 7, 32, zeros="floats")
+    yield "nbits_bias", nbits(160, 7, 32, bias=True)
+    yield "nbits_f16", nbits(160, 7, 32, dtype=np.float16)
+    yield "mha", multi_head()
+    yield "mha_heads", multi_head(rank=4)
+    yield "mha_bias", multi_head(bias=True)
+    yield "mha_padding", multi_head(mask=True)
+    yield "mha_causal", multi_head(past=True, unidirectional=1)
+    yield "mha_past", multi_head(past=True)
+    yield "rotary_3d", rotary(3, num_heads=3)
+    yield "rotary_4d", rotary(4)
+    yield "rotary_offset", rotary(4, offset=True)
+    yield "rotary_interleaved", rotary(4, interleaved=1)
+    yield "rotary_partial", rotary(3, half=2, rotary_embedding_dim=4, num_heads=3)
+    for op in ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"):
+        yield op, skip_norm(op)
+        yield f"{op}_bias", skip_norm(op, bias=True)
+        yield f"{op}_f16", skip_norm(op, dtype=np.float16)
+    yield "SkipLayerNormalization_beta", skip_norm("SkipLayerNormalization", beta=True, bias=True)
+    yield "SkipLayerNormalization_one", skip_norm("SkipLayerNormalization", total=False)
+    yield "gather_blocks", gather_blocks()
+    yield "gather_blocks_zeros", gather_blocks(zeros=True)
+    yield "gather_blocks_8", gather_blocks(bits=8)
+
+
+def run(tally, name, case, folder):
+    path = folder / f"{name}.onnx"
+    onnx.save(case.model(), path)
+    try:
+        artifact = compile_model(path, folder / f"{name}.tenon")
+    except CompileError as error:
+        return tally.check(name, False, str(error)[:300])
+    ours, peer = tenon_session(artifact), ort_session(path)
+    for size in (0, 1):
+        feeds = {n: v for n, v in case.feeds(size).items() if n in case.dims}
+        names = [n for n in case.outputs if n]
+        try:
+            theirs = dict(zip(names, peer.run(names, feeds)))
+        except Exception as error:
+            tally.check(f"{name} at size {size}", False, f"ONNX Runtime: {error}")
+            continue
+        mine = ours.run(feeds)
+        worst = 0.0
+        for n in names:
+            if mine[n].shape != theirs[n].shape:
+                worst = float("inf")
+            else:
+                difference = np.abs(mine[n].astype(np.float64) - theirs[n])
+                worst = max(worst, float(difference.max(initial=0)))
+        tally.check(f"{name} at size {size}", worst <= case.tolerance,
+                    f"largest difference {worst:.1e}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--filter", default="")
+    args = parser.parse_args()
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, case in cases():
+            if args.filter in name:
+                run(tally, name, case, pathlib.Path(folder))
+    tally.finish()
+
+
+if __name__ == "__main__":
+    main()

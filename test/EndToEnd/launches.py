@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Launches of a decoder layer in each form of export, on models of several shapes.
+
+A layer's launches are what a model of three layers has over one of two. Each model's
+outputs are compared with ONNX Runtime, at a prompt and at a step with a cache.
+"""
+import argparse
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from tenon_tools import BUILD, ROOT, Tally, compile_model, ort_session, tenon_session
+
+sys.path.append(str(ROOT / "tools/dev/models"))
+from genai_form import GenaiF32, GenaiInt4  # noqa: E402
+from llama_source import TINY, RandomSource  # noqa: E402
+from onnx_writer import OnnxWriter  # noqa: E402
+from opset24_form import Opset24Form  # noqa: E402
+from plain_form import PlainForm  # noqa: E402
+
+# Most launches of a layer: two norms (one with the sum before it), seven products,
+# the gate; rotary of the query; two appends to caches; attention and, as decoding
+# splits the keys, its merge. Forms without a fused sum have it on its own.
+FORMS = {"plain": (PlainForm, 18), "opset24": (Opset24Form, 18), "genai-f32": (GenaiF32, 16),
+         "genai-int4": (GenaiInt4, 16)}
+SHAPES = {"as_smollm2": {}, "another_epsilon": {"epsilon": 1e-6},
+          "many_heads_for_one": {"heads": 8, "kv_heads": 1, "head_dim": 16},
+          "as_many_heads": {"heads": 4, "kv_heads": 4}, "heads_of_80": {"head_dim": 80}}
+
+
+def make(form, config, folder):
+    maker = FORMS[form][0]
+    path = folder / f"{form}.onnx"
+    writer = OnnxWriter(path, maker.opsets, maker.ir_version, "test")
+    maker(writer, RandomSource(config)).build()
+    writer.save()
+    return path
+
+
+def add_biases(path):
+    """A bias after each product with a layer's weight, as some models have."""
+    model = onnx.load(path)
+    nodes = []
+    for node in model.graph.node:
+        nodes.append(node)
+        weight = next((i for i in model.graph.initializer
+                       if node.op_type == "MatMul" and i.name == node.input[1]), None)
+        if weight is None:
+            continue
+        width, name = weight.dims[-1], node.output[0]
+        bias = np.random.default_rng(width).normal(0, 0.1, width).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(bias, f"{name}.bias"))
+        node.output[0] = f"{name}.product"
+        nodes.append(helper.make_node("Add", [f"{name}.product", f"{name}.bias"], [name],
+                                      name=f"{node.name}.bias"))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path, save_as_external_data=True, location=f"{path.name}.data2",
+              size_threshold=0)
+
+
+def count_launches(artifact):
+    result = subprocess.run([BUILD / "bin/tenon-inspect", artifact, "--json"],
+                            capture_output=True, text=True, check=True)
+    entries = json.loads(result.stdout)["entries"]
+    return sum(p["launches"] for e in entries for p in e["programs"])
+
+
+def worst_difference(path, artifact, config):
+    """At a prompt of five tokens and one step after it."""
+    peer, ours = ort_session(path), tenon_session(artifact)
+    names = [o.name for o in peer.get_outputs()]
+    past = {i.name: np.zeros((1, config.kv_heads, 0, config.head_dim), np.float32)
+            for i in peer.get_inputs() if i.name.startswith("past")}
+    wanted = {i.name for i in peer.get_inputs()}
+    worst, length = 0.0, 0
+    for tokens in ([3, 1, 4, 1, 5], [9]):
+        total = length + len(tokens)
+        feeds = {"input_ids": np.array([tokens], np.int64),
+                 "attention_mask": np.ones((1, total), np.int64),
+                 "position_ids": np.arange(length, total, dtype=np.int64)[None]}
+        feeds = {**{n: v for n, v in feeds.items() if n in wanted}, **past}
+        theirs, mine = dict(zip(names, peer.run(names, feeds))), ours.run(feeds)
+        worst = max(worst, *(float(np.abs(mine[n] - theirs[n]).max()) for n in names))
+        past = {n: theirs[n.replace("past_key_values", "present")] for n in past}
+        length = total
+    return worst
+
+
+def check(tally, form, name, config, biases=False):
+    counts = []
+    for layers in (2, 3):
+        sized = dataclasses.replace(config, layers=layers)
+        with tempfile.TemporaryDirectory() as folder:
+            path = make(form, sized, pathlib.Path(folder))
+            if biases:
+                add_biases(path)
+            artifact = compile_model(path, path.with_suffix(".tenon"))
+            counts.append(count_launches(artifact))
+            if layers == 2:
+                worst = worst_difference(path, artifact, sized)
+    launches, limit = counts[1] - counts[0], FORMS[form][1]
+    tally.check(f"{form} {name}: a layer is {limit} launches at most", launches <= limit,
+                f"{launches}")
+    tally.check(f"{form} {name}: outputs within 1e-4", worst <= 1e-4, f"{worst:.1e}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--filter", default="", help="only forms and shapes that hold this")
+    args = parser.parse_args()
+    tally = Tally()
+    for form in FORMS:
+        for name, changes in SHAPES.items():
+            # ONNX Runtime's GroupQueryAttention wants head sizes of multiples of 16.
+            if args.filter in f"{form} {name}":
+                check(tally, form, name, dataclasses.replace(TINY, **changes))
+        if form in ("plain", "opset24") and args.filter in f"{form} biases":
+            check(tally, form, "biases", TINY, biases=True)
+    tally.finish()
+
+
+if __name__ == "__main__":
+    main()
