@@ -35,14 +35,19 @@ static AffineExpr getSplits(const Attended &a, Lowering &lowering) {
   return keys.floorDiv(tokens * kKeysOfPart + 1) + 1;
 }
 
-/// Where (b, h, s, t) lies in a mask that broadcasts from the end.
+/// The mask, repeated where a size that may be 1 meets another one, and where
+/// (b, h, s, t) lies in it.
 static FailureOr<AffineMap> getMaskMap(TenonAttentionOp op, const Attended &a,
-                                       Lowering &lowering) {
-  Dims dims = lowering.dims(op.getAttnMask());
+                                       Value &mask, Lowering &lowering) {
+  Dims dims = lowering.dims(mask);
   if (dims.size() > 4)
     return op.emitOpError("expected a mask of rank 4 at most, but got ")
-           << op.getAttnMask().getType();
+           << mask.getType();
   Dims whole = {a.query.batch, a.query.heads, a.query.tokens, a.key.tokens};
+  if (!dims.empty())
+    whole.back() = dims.back();
+  mask = lowering.broadcast(op.getLoc(), mask, whole);
+  dims = lowering.dims(mask);
   AffineMap map = getBroadcastMap(op.getContext(), dims, whole);
   if (dims.empty())
     return map;
@@ -70,14 +75,15 @@ static FailureOr<Attended> getOperands(TenonAttentionOp op,
   a.inputs = {a.query.value, a.key.value, a.value.value};
   for (const HeadTensor &tensor : {a.query, a.key, a.value, a.query})
     a.maps.push_back(AffineMapAttr::get(tensor.map));
-  if (op.getAttnMask()) {
-    FailureOr<AffineMap> map = getMaskMap(op, a, lowering);
+  Value mask = op.getAttnMask();
+  if (mask) {
+    FailureOr<AffineMap> map = getMaskMap(op, a, mask, lowering);
     if (failed(map))
       return failure();
     a.maps.push_back(AffineMapAttr::get(*map));
   }
   for (Value optional :
-       {op.getAttnMask(), op.getKvLengths(), op.getQPositions(), op.getSinks()})
+       {mask, op.getKvLengths(), op.getQPositions(), op.getSinks()})
     if (optional)
       a.inputs.push_back(optional);
   return a;

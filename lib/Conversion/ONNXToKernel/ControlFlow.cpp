@@ -37,8 +37,8 @@ struct OpenSize {
 };
 } // namespace
 
-/// Moves a branch's operations to `to` and ends it with its values and, if there
-/// are any, their open sizes.
+/// Moves a branch's operations to `to` and ends it with its values and, if
+/// there are any, their open sizes.
 static LogicalResult lowerBranch(Operation *op, Region &from, Region &to,
                                  TypeRange types, ArrayRef<OpenSize> open,
                                  Lowering &lowering) {
@@ -97,7 +97,8 @@ static LogicalResult lowerIf(Operation *op, Lowering &lowering) {
     return failure();
   for (auto [index, size] : llvm::enumerate(open))
     lowering.readSymbol(size.symbol, branch->getResults().back(), index);
-  for (auto [result, lowered] : llvm::zip(op->getResults(), branch.getResults())) {
+  for (auto [result, lowered] :
+       llvm::zip(op->getResults(), branch.getResults())) {
     lowering.setDims(lowered, lowering.dims(result));
     lowering.replace(result, lowered);
   }
@@ -113,6 +114,13 @@ static Value makeTrue(Location loc, Type type, Lowering &lowering) {
   return kernel::WeightOp::create(lowering.builder, loc, type,
                                   lowering.builder.getStringAttr("true"),
                                   cast<TypedAttr>(value));
+}
+
+/// Whether the type is that of one truth value.
+static bool isTruth(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getElementType().isInteger(1) &&
+         tensor.hasStaticShape() && tensor.getNumElements() == 1;
 }
 
 static bool isTrue(Value value, Lowering &lowering) {
@@ -143,6 +151,10 @@ static LogicalResult lowerOnnxLoop(Operation *op, Lowering &lowering) {
       failed(checkRanked(op, yielded, "values of its body")) ||
       failed(checkRanked(op, loop.getVInitial(), "initial values")))
     return failure();
+  for (Type type : {body.getArgument(1).getType(), yielded[0].getType()})
+    if (!isTruth(type))
+      return op->emitOpError("expected a condition of type bool, but got ")
+             << type;
   LoopParts parts{op, &body};
   parts.condition = getLoopCondition(loop, parts, lowering);
   if (Value trips = loop.getM()) {
@@ -162,12 +174,11 @@ static LogicalResult lowerOnnxLoop(Operation *op, Lowering &lowering) {
            << body.getArgument(0).getType();
   parts.round = round->front();
   unsigned numStates = loop.getVInitial().size();
-  SmallVector<Value> results =
-      cast<onnx::NodeInterface>(op).getOnnxOutputs();
+  SmallVector<Value> results = cast<onnx::NodeInterface>(op).getOnnxOutputs();
   results.resize(yielded.size() - 1);
   for (unsigned i = 0; i < numStates; ++i)
-    parts.states.push_back({loop.getVInitial()[i], body.getArgument(i + 2),
-                            i + 1, results[i]});
+    parts.states.push_back(
+        {loop.getVInitial()[i], body.getArgument(i + 2), i + 1, results[i]});
   for (unsigned i = numStates; i + 1 < yielded.size(); ++i)
     if (results[i] && !results[i].use_empty())
       parts.outputs.push_back({i + 1, results[i]});
@@ -175,8 +186,8 @@ static LogicalResult lowerOnnxLoop(Operation *op, Lowering &lowering) {
   return lowerLoop(parts, lowering, [&](Value count) -> LogicalResult {
     BlockArgument number = body.getArgument(0), going = body.getArgument(1);
     lowering.setDims(count, {});
-    lowering.replace(number, lowering.view(op->getLoc(), count,
-                                           lowering.dims(number)));
+    lowering.replace(number,
+                     lowering.view(op->getLoc(), count, lowering.dims(number)));
     // The body runs only while the condition is true.
     lowering.replace(going, makeTrue(op->getLoc(), going.getType(), lowering));
     return success();
@@ -209,7 +220,8 @@ static Value readSlice(Location loc, Value input, int64_t axis, AffineExpr row,
         for (unsigned i = 0; i < dims.size(); ++i)
           position.push_back(linalg::IndexOp::create(nested, loc, i));
         position.insert(position.begin() + axis, place);
-        return tensor::ExtractOp::create(nested, loc, launch.input(0), position);
+        return tensor::ExtractOp::create(nested, loc, launch.input(0),
+                                         position);
       });
   Value result = lowering.finish(launch, slice).getResult(0);
   if (lowering.kind(input) == ElementKind::Unsigned)
@@ -225,7 +237,8 @@ static LogicalResult lowerScan(Operation *op, Lowering &lowering) {
   if (failed(checkRanked(op, inputs, "inputs")) ||
       failed(checkRanked(op, yielded, "values of its body")))
     return failure();
-  unsigned numScanned = op->getAttrOfType<IntegerAttr>("num_scan_inputs").getInt();
+  unsigned numScanned =
+      op->getAttrOfType<IntegerAttr>("num_scan_inputs").getInt();
   unsigned numStates = inputs.size() - numScanned;
   auto getAxis = [&](StringRef name, unsigned index, int64_t rank) {
     int64_t axis = getListed(op, name, index);
@@ -233,12 +246,10 @@ static LogicalResult lowerScan(Operation *op, Lowering &lowering) {
   };
   LoopParts parts{op, &body};
   parts.round = lowering.addSymbol();
-  SmallVector<Value> results =
-      cast<onnx::NodeInterface>(op).getOnnxOutputs();
+  SmallVector<Value> results = cast<onnx::NodeInterface>(op).getOnnxOutputs();
   results.resize(yielded.size());
   for (unsigned i = 0; i < numStates; ++i)
-    parts.states.push_back(
-        {inputs[i], body.getArgument(i), i, results[i]});
+    parts.states.push_back({inputs[i], body.getArgument(i), i, results[i]});
   for (unsigned i = numStates; i < yielded.size(); ++i)
     if (results[i] && !results[i].use_empty())
       parts.outputs.push_back(
@@ -253,15 +264,14 @@ static LogicalResult lowerScan(Operation *op, Lowering &lowering) {
     for (unsigned i = 0; i < numScanned; ++i) {
       Value input = inputs[numStates + i];
       bool backwards = getListed(op, "scan_input_directions", i) != 0;
-      AffineExpr row =
-          backwards ? parts.trips - 1 - parts.round : parts.round;
+      AffineExpr row = backwards ? parts.trips - 1 - parts.round : parts.round;
       BlockArgument argument = body.getArgument(numStates + i);
-      Value slice = readSlice(
-          op->getLoc(), input,
-          getAxis("scan_input_axes", i, lowering.dims(input).size()), row,
-          lowering);
-      lowering.replace(argument, lowering.retype(op->getLoc(), slice,
-                                                 argument.getType()));
+      Value slice =
+          readSlice(op->getLoc(), input,
+                    getAxis("scan_input_axes", i, lowering.dims(input).size()),
+                    row, lowering);
+      lowering.replace(
+          argument, lowering.retype(op->getLoc(), slice, argument.getType()));
       if (failed(lowering.readElements(argument, slice)))
         return failure();
     }
