@@ -7,6 +7,7 @@ using namespace mlir;
 using namespace tenon::plan;
 
 #include "dialects/Plan/PlanDialect.cpp.inc"
+#include "dialects/Plan/PlanEnums.cpp.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Plan/PlanAttrs.cpp.inc"
@@ -43,12 +44,12 @@ std::string tenon::plan::getSymbolName(func::FuncOp function, unsigned symbol) {
   return name ? name.str() : "s" + std::to_string(symbol);
 }
 
-std::pair<int64_t, int64_t>
-tenon::plan::getSymbolRange(func::FuncOp function, unsigned symbol) {
+std::pair<int64_t, int64_t> tenon::plan::getSymbolRange(func::FuncOp function,
+                                                        unsigned symbol) {
   auto ranges = function->getAttrOfType<DictionaryAttr>(kSymbolRangesAttr);
-  auto range = ranges ? ranges.getAs<DenseI64ArrayAttr>(
-                            getSymbolName(function, symbol))
-                      : DenseI64ArrayAttr();
+  auto range =
+      ranges ? ranges.getAs<DenseI64ArrayAttr>(getSymbolName(function, symbol))
+             : DenseI64ArrayAttr();
   if (!range || range.size() != 2)
     return {0, INT64_MAX};
   return {std::max<int64_t>(range[0], 0), range[1]};
@@ -56,9 +57,10 @@ tenon::plan::getSymbolRange(func::FuncOp function, unsigned symbol) {
 
 static AffineMap getStaticDims(RankedTensorType type, unsigned numSymbols) {
   Builder builder(type.getContext());
-  SmallVector<AffineExpr> dims = llvm::map_to_vector(
-      type.getShape(),
-      [&](int64_t size) { return builder.getAffineConstantExpr(size); });
+  SmallVector<AffineExpr> dims =
+      llvm::map_to_vector(type.getShape(), [&](int64_t size) {
+        return builder.getAffineConstantExpr(size);
+      });
   return AffineMap::get(0, numSymbols, dims, type.getContext());
 }
 

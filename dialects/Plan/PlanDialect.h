@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "dialects/Plan/PlanDialect.h.inc"
+#include "dialects/Plan/PlanEnums.h.inc"
 
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Plan/PlanAttrs.h.inc"
@@ -36,9 +37,9 @@ inline constexpr llvm::StringLiteral kUnsignedAttr = "tenon.unsigned";
 /// Attributes of a function: the entry it is a program of, and which variant.
 inline constexpr llvm::StringLiteral kEntryAttr = "tenon.entry";
 inline constexpr llvm::StringLiteral kVariantAttr = "tenon.variant";
-/// Attributes of a function: the names of its symbols, the ranges of some (by name),
-/// the definitions of those that no input's dimension gives, and the arena's size in
-/// bytes (an affine map, set when memory is planned).
+/// Attributes of a function: the names of its symbols, the ranges of some (by
+/// name), the definitions of those that no input's dimension gives, and the
+/// arena's size in bytes (an affine map, set when memory is planned).
 inline constexpr llvm::StringLiteral kSymbolsAttr = "tenon.symbols";
 inline constexpr llvm::StringLiteral kSymbolRangesAttr = "tenon.symbol_ranges";
 inline constexpr llvm::StringLiteral kSymbolDefsAttr = "tenon.symbol_defs";

@@ -5,6 +5,7 @@ include "dialects/Plan/PlanAttrs.td"
 include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/CommonTypeConstraints.td"
+include "mlir/IR/EnumAttr.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
@@ -180,11 +181,20 @@ def Plan_ReadSymbolOp : Plan_Op<"read_symbol"> {
   let hasVerifier = 1;
 }
 
+def Plan_SizeRelation : I32EnumAttr<"SizeRelation", "how two sizes belong together", [
+    I32EnumAttrCase<"Equal", 0, "equal">,
+    I32EnumAttrCase<"Broadcasts", 1, "broadcasts">,
+    I32EnumAttrCase<"AtLeast", 2, "at_least">,
+  ]> {
+  let cppNamespace = "::tenon::plan";
+}
+
 def Plan_CheckOp : Plan_Op<"check"> {
   let summary = "Ends the run with an error where two sizes do not belong together";
   let description = [{
-    `sizes` maps the function's symbols to two sizes, which must be equal or, where
-    `broadcasts`, one of them 1.
+    `sizes` maps the function's symbols to two sizes, which `relation` says must be
+    equal; or equal or one of them 1 (`broadcasts`); or the first at least the second
+    (`at_least`).
 
     Constraints:
     - (check-C1) `sizes` has two results.
@@ -193,8 +203,8 @@ def Plan_CheckOp : Plan_Op<"check"> {
     plan.check broadcasts affine_map<()[s0, s1] -> (s0, s1)>
     ```
   }];
-  let arguments = (ins AffineMapAttr:$sizes, UnitAttr:$broadcasts);
-  let assemblyFormat = "(`broadcasts` $broadcasts^)? $sizes attr-dict";
+  let arguments = (ins AffineMapAttr:$sizes, Plan_SizeRelation:$relation);
+  let assemblyFormat = "$relation $sizes attr-dict";
   let hasVerifier = 1;
 }
 

@@ -314,8 +314,11 @@ Step ProgramDecoder::decodeStep(const format::Step &step, unsigned depth,
     return {StepKind::readSymbol, uint32_t(program.reads.size() - 1)};
   case format::Action::Check: {
     const format::Check &check = *step.action_as_Check();
-    program.checks.push_back({expr(check.a(), at), expr(check.b(), at),
-                              check.broadcasts(), view(check.node())});
+    if (check.relation() > format::SizeRelation::MAX)
+      fail(Status::corrupt, where, ' ', at, ": expected a relation of sizes, but got ",
+           unsigned(check.relation()));
+    program.checks.push_back({expr(check.a(), at), expr(check.b(), at), check.relation(),
+                              view(check.node())});
     return {StepKind::check, uint32_t(program.checks.size() - 1)};
   }
   case format::Action::If:

@@ -253,12 +253,28 @@ void Executor::readSymbol(const ReadSymbol &step) {
   state.setSymbol(step.symbol, value);
 }
 
+static bool holds(format::SizeRelation relation, int64_t a, int64_t b) {
+  switch (relation) {
+  case format::SizeRelation::equal:
+    return a == b;
+  case format::SizeRelation::broadcasts:
+    return a == b || a == 1 || b == 1;
+  case format::SizeRelation::at_least:
+    return a >= b;
+  }
+  return false;
+}
+
 void Executor::check(const Check &step) {
   int64_t a = state.expr(step.a, "a size"), b = state.expr(step.b, "a size");
-  if (a == b || (step.broadcasts && (a == 1 || b == 1)))
+  if (holds(step.relation, a, b))
     return;
+  if (step.relation == format::SizeRelation::at_least)
+    fail(Status::input, "node '", step.node, "': expected a size of at least ", b,
+         ", but got ", a, state.describeSize(step.a));
+  bool broadcasts = step.relation == format::SizeRelation::broadcasts;
   fail(Status::input, "node '", step.node, "': expected ",
-       step.broadcasts ? "sizes that are equal or of which one is 1" : "equal sizes",
+       broadcasts ? "sizes that are equal or of which one is 1" : "equal sizes",
        ", but got ", a, state.describeSize(step.a), " and ", b,
        state.describeSize(step.b));
 }

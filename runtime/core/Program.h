@@ -69,7 +69,7 @@ struct ReadSymbol {
 
 struct Check {
   uint32_t a, b;
-  bool broadcasts;
+  format::SizeRelation relation;
   std::string_view node;
 };
 

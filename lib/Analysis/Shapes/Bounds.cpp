@@ -94,9 +94,9 @@ bool SymbolTable::isNonNegative(const Polynomial &sum, int depth) const {
     old.add(term);
     bool below = term.coefficient > 0;
     for (AffineExpr other : getNeighbours(atom, getSymbol(atom), below))
-      if (isNonNegative(sum - old + Polynomial::get(normalize(other)) *
-                                        term.coefficient,
-                        depth - 1))
+      if (isNonNegative(
+              sum - old + Polynomial::get(normalize(other)) * term.coefficient,
+              depth - 1))
         return true;
     // -k * c * (a floordiv c) >= -k * a
     auto quotient = dyn_cast<AffineBinaryOpExpr>(atom);
@@ -130,8 +130,8 @@ static SmallVector<int64_t> getFactors(const Polynomial &sum) {
 /// negative: a - c = c (a floordiv c - 1) + a mod c.
 bool SymbolTable::isAssumed(const Polynomial &sum) const {
   constexpr int kDepth = 2;
-  for (AffineExpr expr : nonNegative) {
-    Polynomial known = Polynomial::get(normalize(expr));
+  for (const SizeFact &fact : assumptions) {
+    Polynomial known = Polynomial::get(normalize(sub(fact.a, fact.b)));
     for (int64_t own : getFactors(sum))
       for (int64_t factor : getFactors(known))
         if (isNonNegative(sum * own - known * factor, kDepth))
@@ -148,10 +148,12 @@ bool SymbolTable::isNonNegative(AffineExpr expr) const {
   return isNonNegative(sum, kDepth) || isAssumed(sum);
 }
 
-bool SymbolTable::assumeNonNegative(AffineExpr expr) {
-  if (!expr || scope || isNonNegative(expr))
+bool SymbolTable::assumeAtLeast(AffineExpr a, AffineExpr b, Operation *op) {
+  if (!a || !b || scope || isLessEqual(b, a))
     return false;
-  return nonNegative.insert(normalize(expr));
+  assumptions.push_back(
+      {normalize(a), normalize(b), SizeFact::Relation::AtLeast, op});
+  return true;
 }
 
 bool SymbolTable::isLessEqual(AffineExpr a, AffineExpr b) const {

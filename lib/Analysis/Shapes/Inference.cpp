@@ -66,8 +66,8 @@ void Inference::setDims(Value value, Dims newDims) {
 }
 
 void Inference::setElements(Value value, Elements newElements) {
-  bool any = llvm::any_of(newElements,
-                          [](const Element &e) { return bool(e.value); });
+  bool any =
+      llvm::any_of(newElements, [](const Element &e) { return bool(e.value); });
   if (newElements.size() <= ShapeAnalysis::kMaxElements &&
       (any || newElements.empty()))
     elements[value] = std::move(newElements);
@@ -123,8 +123,7 @@ void Inference::seedArguments() {
       if (!ShapedType::isDynamic(size))
         result.push_back(symbols.constant(size));
       else if (known && index < known.getValue().getNumResults())
-        result.push_back(
-            symbols.normalize(known.getValue().getResult(index)));
+        result.push_back(symbols.normalize(known.getValue().getResult(index)));
       else if (!name.empty())
         result.push_back(symbols.getInput(name));
       else
@@ -134,8 +133,8 @@ void Inference::seedArguments() {
   }
 }
 
-/// A float as a fraction of integers, where both are small enough to be exact in
-/// what follows.
+/// A float as a fraction of integers, where both are small enough to be exact
+/// in what follows.
 static Element getFraction(double value, SymbolTable &symbols) {
   constexpr double kLimit = 1 << 24;
   int64_t divisor = 1;
@@ -206,7 +205,8 @@ void Inference::inferByFallback(Operation *op) {
     types.assign(op->result_type_begin(), op->result_type_end());
   for (auto [result, type] : llvm::zip(op->getResults(), types))
     if (!getDims(result))
-      setTypeDims(result, isa<RankedTensorType>(type) ? type : result.getType());
+      setTypeDims(result,
+                  isa<RankedTensorType>(type) ? type : result.getType());
 }
 
 LogicalResult Inference::infer(Operation *op) {
@@ -234,8 +234,8 @@ LogicalResult Inference::infer(Operation *op) {
 
 LogicalResult Inference::inferBlock(Block &block) {
   Region *outer = symbols.getScope();
-  symbols.setScope(block.getParent() == &function.getBody() ? nullptr
-                                                            : block.getParent());
+  symbols.setScope(
+      block.getParent() == &function.getBody() ? nullptr : block.getParent());
   LogicalResult result = success();
   for (Operation &op : block)
     if (failed(result = infer(&op)))
@@ -253,7 +253,8 @@ FailureOr<ShapeAnalysis> Inference::run() {
     dims.clear();
     elements.clear();
     seedArguments();
-    if (!function.isExternal() && failed(inferBlock(function.getBody().front())))
+    if (!function.isExternal() &&
+        failed(inferBlock(function.getBody().front())))
       return failure();
     if (!changed)
       break;
@@ -262,9 +263,10 @@ FailureOr<ShapeAnalysis> Inference::run() {
 }
 
 /// The symbols that stay: an argument's, and those that some value needs.
-static llvm::SmallBitVector getUsedSymbols(
-    const SymbolTable &table, const ValueMap<Dims> &dims,
-    const ValueMap<Elements> &elements, ArrayRef<SizeFact> broadcasts) {
+static llvm::SmallBitVector getUsedSymbols(const SymbolTable &table,
+                                           const ValueMap<Dims> &dims,
+                                           const ValueMap<Elements> &elements,
+                                           ArrayRef<SizeFact> broadcasts) {
   ArrayRef<Symbol> symbols = table.getSymbols();
   llvm::SmallBitVector used(symbols.size());
   SmallVector<unsigned> pending;
@@ -288,10 +290,11 @@ static llvm::SmallBitVector getUsedSymbols(
     use(table.normalize(fact.a));
     use(table.normalize(fact.b));
   }
-  for (const SizeFact &fact : broadcasts) {
-    use(table.normalize(fact.a));
-    use(table.normalize(fact.b));
-  }
+  for (ArrayRef<SizeFact> facts : {broadcasts, table.getAssumptions()})
+    for (const SizeFact &fact : facts) {
+      use(table.normalize(fact.a));
+      use(table.normalize(fact.b));
+    }
   while (!pending.empty()) {
     const Symbol &symbol = symbols[pending.pop_back_val()];
     for (AffineExpr operand : symbol.operands)
@@ -305,7 +308,8 @@ ShapeAnalysis Inference::finish() {
   ShapeAnalysis result(function.getContext());
   MLIRContext *context = function.getContext();
   ArrayRef<Symbol> all = symbols.getSymbols();
-  llvm::SmallBitVector used = getUsedSymbols(symbols, dims, elements, broadcasts);
+  llvm::SmallBitVector used =
+      getUsedSymbols(symbols, dims, elements, broadcasts);
   // Inputs first: what arguments need is then the same in every later run.
   SmallVector<AffineExpr> renamed(all.size());
   for (bool inputs : {true, false})
@@ -330,8 +334,7 @@ ShapeAnalysis Inference::finish() {
     symbol.bound = rename(symbols.normalize(symbol.bound));
   }
   for (auto &[value, exprs] : dims)
-    result.dims[value] =
-        llvm::to_vector(llvm::map_range(exprs, rename));
+    result.dims[value] = llvm::to_vector(llvm::map_range(exprs, rename));
   for (auto &[value, known] : elements) {
     bool complete = llvm::all_of(known, [](const Element &element) {
       return element.value && element.divisor == 1;
@@ -346,15 +349,22 @@ ShapeAnalysis Inference::finish() {
     // A substituted symbol keeps its name: its own value is to be compared.
     auto symbol = dyn_cast<AffineSymbolExpr>(fact.a);
     bool stays = symbol && symbols.isSubstituted(symbol.getPosition()) &&
-                 !fact.broadcasts;
+                 fact.relation == SizeFact::Relation::Equal;
     AffineExpr a = rename(stays ? fact.a : symbols.normalize(fact.a));
     AffineExpr b = rename(symbols.normalize(fact.b));
     AffineExpr one = symbols.constant(1);
-    if (a != b && (!fact.broadcasts || (a != one && b != one)))
-      result.facts.push_back({a, b, fact.broadcasts, fact.op});
+    bool isOne = fact.relation == SizeFact::Relation::Broadcasts &&
+                 (a == one || b == one);
+    // An assumption proves itself: only numbers decide.
+    bool isDecided = fact.relation == SizeFact::Relation::AtLeast &&
+                     isa<AffineConstantExpr>(symbols.sub(
+                         symbols.normalize(fact.a), symbols.normalize(fact.b)));
+    if (a != b && !isOne && !isDecided)
+      result.facts.push_back({a, b, fact.relation, fact.op});
   };
   llvm::for_each(symbols.getEqualities(), addFact);
   llvm::for_each(broadcasts, addFact);
+  llvm::for_each(symbols.getAssumptions(), addFact);
   return result;
 }
 

@@ -65,11 +65,12 @@ public:
   /// `a` and `b` are equal, or one of them is 1.
   void addBroadcast(mlir::AffineExpr a, mlir::AffineExpr b,
                     mlir::Operation *op) {
-    broadcasts.push_back({a, b, /*broadcasts=*/true, op});
+    broadcasts.push_back({a, b, SizeFact::Relation::Broadcasts, op});
   }
-  /// `expr` is a dimension of something that the model computes.
-  void assumeNonNegative(mlir::AffineExpr expr) {
-    changed |= symbols.assumeNonNegative(expr);
+  /// `op` is an error unless `a` >= `b`.
+  void assumeAtLeast(mlir::AffineExpr a, mlir::AffineExpr b,
+                     mlir::Operation *op) {
+    changed |= symbols.assumeAtLeast(a, b, op);
   }
 
   SymbolTable symbols;
@@ -146,9 +147,8 @@ public:
   mlir::LogicalResult normalizeAxes(llvm::MutableArrayRef<int64_t> axes,
                                     int64_t rank);
   /// Two dimensions that must be the same.
-  mlir::FailureOr<mlir::AffineExpr> merge(mlir::AffineExpr a,
-                                          mlir::AffineExpr b,
-                                          llvm::StringRef what);
+  mlir::FailureOr<mlir::AffineExpr>
+  merge(mlir::AffineExpr a, mlir::AffineExpr b, llvm::StringRef what);
   /// Two dimensions of operands of a broadcast.
   mlir::FailureOr<mlir::AffineExpr> broadcast(mlir::AffineExpr a,
                                               mlir::AffineExpr b);

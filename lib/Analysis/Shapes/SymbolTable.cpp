@@ -42,8 +42,7 @@ AffineExpr SymbolTable::getInput(StringRef name) {
 }
 
 AffineExpr SymbolTable::getUnnamed(Value argument, unsigned index) {
-  auto [known, isNew] =
-      unnamed.try_emplace({argument, index}, symbols.size());
+  auto [known, isNew] = unnamed.try_emplace({argument, index}, symbols.size());
   if (isNew)
     return getInput("");
   return normalize(getAffineSymbolExpr(known->second, context));
@@ -107,8 +106,8 @@ AffineExpr SymbolTable::divideExactly(AffineExpr a, AffineExpr b) const {
   return quotient ? quotient->toExpr() : AffineExpr();
 }
 
-/// The range of min(a, b) or max(a, b). Without a bound the symbol may be as low as
-/// 64 bits allow.
+/// The range of min(a, b) or max(a, b). Without a bound the symbol may be as
+/// low as 64 bits allow.
 static SymbolRange getExtremeRange(bool isMin,
                                    ArrayRef<std::optional<int64_t>> lows,
                                    ArrayRef<std::optional<int64_t>> highs) {
@@ -220,7 +219,8 @@ static bool dependsOn(AffineExpr expr, unsigned symbol,
   return false;
 }
 
-/// Whether a symbol in `expr`, or in a definition that it uses, is one of those.
+/// Whether a symbol in `expr`, or in a definition that it uses, is one of
+/// those.
 bool SymbolTable::anyOf(AffineExpr expr,
                         function_ref<bool(const Symbol &)> holds) const {
   bool found = false;
@@ -249,9 +249,9 @@ bool SymbolTable::isLocalTo(AffineExpr expr, Region &region) const {
   });
 }
 
-/// A fact of a branch or a loop's body says nothing of symbols outside it. A symbol
-/// can only be written as what is known wherever it is: what a round of a loop
-/// begins with, as what does not change between rounds.
+/// A fact of a branch or a loop's body says nothing of symbols outside it. A
+/// symbol can only be written as what is known wherever it is: what a round of
+/// a loop begins with, as what does not change between rounds.
 bool SymbolTable::isInScope(const Symbol &symbol, AffineExpr by) const {
   Region *home = getHome(symbol);
   if (scope && (!home || !scope->isAncestor(home)))
@@ -286,7 +286,7 @@ bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by, Operation *op) {
   if (!isInScope(old, by))
     return false;
   if (old.kind != Symbol::Kind::Input) {
-    equalities.push_back({symbol, by, /*broadcasts=*/false, op});
+    equalities.push_back({symbol, by, SizeFact::Relation::Equal, op});
   }
   substitutions[position.getPosition()] = by;
   return true;
@@ -295,7 +295,8 @@ bool SymbolTable::substitute(AffineExpr symbol, AffineExpr by, Operation *op) {
 bool SymbolTable::unify(AffineExpr a, AffineExpr b, Operation *op) {
   a = normalize(a);
   b = normalize(b);
-  if (!a || !b || a == b || (isa<AffineConstantExpr>(a) && isa<AffineConstantExpr>(b)))
+  if (!a || !b || a == b ||
+      (isa<AffineConstantExpr>(a) && isa<AffineConstantExpr>(b)))
     return false;
   const Symbol *first = getSymbol(a), *second = getSymbol(b);
   // Of two symbols, the one that came later or is known later goes.
@@ -313,7 +314,7 @@ bool SymbolTable::unify(AffineExpr a, AffineExpr b, Operation *op) {
     return fact.a == a && fact.b == b && fact.op == op;
   });
   if (!isKnown)
-    equalities.push_back({a, b, /*broadcasts=*/false, op});
+    equalities.push_back({a, b, SizeFact::Relation::Equal, op});
   return false;
 }
 

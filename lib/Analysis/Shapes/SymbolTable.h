@@ -9,7 +9,6 @@
 #include "tenon/Analysis/Shapes/Symbol.h"
 
 #include "llvm/ADT/DenseMap.h"
-#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -61,21 +60,25 @@ public:
   std::optional<int64_t> getHigh(mlir::AffineExpr expr) const;
   /// Whether expr >= 0 holds for all values of the symbols.
   bool isNonNegative(mlir::AffineExpr expr) const;
-  /// `expr` >= 0 in every run that is no error, as a dimension is. Returns whether
+  /// `a` >= `b` in every run that is no error, as `op` asks. Returns whether
   /// that was news. What a region's values need is not kept.
-  bool assumeNonNegative(mlir::AffineExpr expr);
+  bool assumeAtLeast(mlir::AffineExpr a, mlir::AffineExpr b,
+                     mlir::Operation *op);
+  llvm::ArrayRef<SizeFact> getAssumptions() const { return assumptions; }
   bool isLessEqual(mlir::AffineExpr a, mlir::AffineExpr b) const;
   /// Whether a = b always (true), never (false), or it depends.
   std::optional<bool> isEqual(mlir::AffineExpr a, mlir::AffineExpr b) const;
   std::optional<bool> isLess(mlir::AffineExpr a, mlir::AffineExpr b) const;
 
-  /// Facts found from here on hold where `region` runs; null: the whole function.
+  /// Facts found from here on hold where `region` runs; null: the whole
+  /// function.
   void setScope(mlir::Region *region) { scope = region; }
   mlir::Region *getScope() const { return scope; }
   /// Whether `expr` has symbols whose values are made within `region`.
   bool isLocalTo(mlir::AffineExpr expr, mlir::Region &region) const;
-  /// `a` and `b` are equal in every run of the scope that is no error: from now on,
-  /// one is written as the other, or the fact is kept. Returns whether that was news.
+  /// `a` and `b` are equal in every run of the scope that is no error: from now
+  /// on, one is written as the other, or the fact is kept. Returns whether that
+  /// was news.
   bool unify(mlir::AffineExpr a, mlir::AffineExpr b, mlir::Operation *op);
   /// `expr` in normal form, after all equalities.
   mlir::AffineExpr normalize(mlir::AffineExpr expr) const;
@@ -117,7 +120,7 @@ private:
   llvm::DenseMap<std::tuple<int, mlir::AffineExpr, mlir::AffineExpr>, unsigned>
       defined;
   std::map<unsigned, mlir::AffineExpr> substitutions;
-  llvm::SetVector<mlir::AffineExpr> nonNegative; // assumed
+  llvm::SmallVector<SizeFact> assumptions; // of AtLeast
   llvm::SmallVector<SizeFact> equalities;
 };
 

@@ -69,6 +69,20 @@ static AffineExpr getReach(Node &node, const Window &window, size_t axis) {
                      symbols.sub(window.kernel[axis], node.constant(1)));
 }
 
+/// From a window's first element to its last, both counted.
+static AffineExpr getExtent(Node &node, const Window &window, size_t axis) {
+  return node.symbols.add(getReach(node, window, axis), node.constant(1));
+}
+
+/// The data's size with the pads that are given.
+static AffineExpr getPadded(Node &node, const Window &window, size_t axis,
+                            AffineExpr size) {
+  if (window.autoPad == "VALID")
+    return size;
+  int64_t both = window.pads[axis] + window.pads[axis + window.kernel.size()];
+  return node.symbols.add(size, node.constant(both));
+}
+
 /// How many windows fit on one axis.
 static AffineExpr countWindows(Node &node, const Window &window, size_t axis,
                                AffineExpr size) {
@@ -76,14 +90,9 @@ static AffineExpr countWindows(Node &node, const Window &window, size_t axis,
   AffineExpr stride = node.constant(window.strides[axis]);
   if (window.autoPad.starts_with("SAME"))
     return symbols.ceilDiv(size, stride);
-  int64_t before = window.pads[axis];
-  int64_t both = before + window.pads[axis + window.kernel.size()];
-  if (window.autoPad == "VALID")
-    before = both = 0;
-  AffineExpr room = symbols.sub(symbols.add(size, node.constant(both - 1)),
-                                getReach(node, window, axis));
-  // No window fits where the data are smaller than one: such a run is an error.
-  node.inference.assumeNonNegative(room);
+  int64_t before = window.autoPad == "VALID" ? 0 : window.pads[axis];
+  AffineExpr room = symbols.sub(getPadded(node, window, axis, size),
+                                getExtent(node, window, axis));
   AffineExpr steps = symbols.floorDiv(room, stride);
   if (window.ceil) {
     // The last window begins inside the data or the padding before it.
@@ -120,10 +129,15 @@ static LogicalResult inferConvolution(Node &node, unsigned weightInput) {
                         "channels")))
     return failure();
   Dims result{(*data)[0], (*weight)[0]};
-  for (size_t axis = 0; axis + 2 < data->size(); ++axis)
-    result.push_back(*window
-                         ? countWindows(node, **window, axis, (*data)[axis + 2])
-                         : AffineExpr());
+  for (size_t axis = 0; axis + 2 < data->size(); ++axis) {
+    AffineExpr size = (*data)[axis + 2];
+    result.push_back(*window ? countWindows(node, **window, axis, size)
+                             : AffineExpr());
+    // Data smaller than the window are an error, other than in pools.
+    if (*window && !(*window)->autoPad.starts_with("SAME"))
+      node.inference.assumeAtLeast(getPadded(node, **window, axis, size),
+                                   getExtent(node, **window, axis), node.op);
+  }
   if (failed(checkWindows(node, result)))
     return failure();
   node.setDims(0, std::move(result));

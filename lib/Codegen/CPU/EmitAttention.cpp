@@ -1,6 +1,7 @@
 #include "EmitAttention.h"
 #include "LaneProduct.h"
 #include "MaskTile.h"
+#include "WholeKernel.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -539,28 +540,15 @@ AffineExpr AttentionEmitter::emit() {
     if (known)
       return emitItem(known.getValue() <= kFewLanes ? kFewLanes : kLanes);
     Value few = loops.isLess(size(rows), loops.index(kFewLanes + 1));
-    loops.ifElse(
-        few, [&] { emitItem(kFewLanes); }, [&] { emitItem(kLanes); });
+    loops.ifElse(few, [&] { emitItem(kFewLanes); }, [&] { emitItem(kLanes); });
   });
   return query.sizes[0] * heads * rows.ceilDiv(kLanes) * splits;
-}
-
-kernel::AttentionOp tenon::findAttention(kernel::FuncOp kernel) {
-  for (Operation &op : kernel.getBody().front())
-    if (auto attention = dyn_cast<AttentionOp>(op))
-      return attention;
-  return nullptr;
 }
 
 FailureOr<AffineExpr> tenon::emitAttention(AttentionOp op,
                                            kernel::FuncOp kernel,
                                            KernelFrame &frame) {
-  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
-  Operation *end = kernel.getBody().front().getTerminator();
-  if (!llvm::all_of(op->getOperands(), isArgument) ||
-      end->getOperands() != op->getResults())
-    return kernel.emitError("expected kernel '")
-           << kernel.getSymName()
-           << "' to do nothing beside its attention, but got more";
+  if (failed(checkAlone(op, kernel)))
+    return failure();
   return AttentionEmitter(op, kernel, frame).emit();
 }

@@ -7,9 +7,6 @@
 
 namespace tenon {
 
-/// The attention of a kernel that holds one, else null.
-kernel::AttentionOp findAttention(kernel::FuncOp kernel);
-
 /// Adds the loops of `op` over items [begin, end) to the frame; returns the
 /// grid. An item is a tile of query rows of one key head and one split of the
 /// keys. A lane of the tile's vectors is one row: (query, head of the group).

@@ -1,6 +1,7 @@
 #include "EmitBlockProduct.h"
 #include "LaneProduct.h"
 #include "Transpose.h"
+#include "WholeKernel.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -375,28 +376,15 @@ AffineExpr BlockProductEmitter::emit() {
     return grid;
   }
   Value isFew = loops.isLess(frame.size(rowCount), loops.index(kFewRows + 1));
-  loops.ifElse(
-      isFew, [&] { emitFewRows(); }, [&] { emitManyRows(); });
+  loops.ifElse(isFew, [&] { emitFewRows(); }, [&] { emitManyRows(); });
   return grid;
-}
-
-kernel::BlockProductOp tenon::findBlockProduct(kernel::FuncOp kernel) {
-  for (Operation &op : kernel.getBody().front())
-    if (auto product = dyn_cast<BlockProductOp>(op))
-      return product;
-  return nullptr;
 }
 
 FailureOr<AffineExpr> tenon::emitBlockProduct(BlockProductOp op,
                                               kernel::FuncOp kernel,
                                               KernelFrame &frame) {
-  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
-  Operation *end = kernel.getBody().front().getTerminator();
-  if (!llvm::all_of(op->getOperands(), isArgument) ||
-      end->getOperands() != op->getResults())
-    return kernel.emitError("expected kernel '")
-           << kernel.getSymName()
-           << "' to do nothing beside its block product, but got more";
+  if (failed(checkAlone(op, kernel)))
+    return failure();
   for (Value operand : {op.getBytes(), op.getScales()})
     if (!cast<RankedTensorType>(operand.getType()).hasStaticShape())
       return kernel.emitError("expected weights of static shape in kernel '")

@@ -7,9 +7,6 @@
 
 namespace tenon {
 
-/// The block product of a kernel that holds one, else null.
-kernel::BlockProductOp findBlockProduct(kernel::FuncOp kernel);
-
 /// Adds the loops of `op` over items [begin, end) to the frame; returns the
 /// grid. An item is a tile of the result's columns, which are rows of the
 /// weights.

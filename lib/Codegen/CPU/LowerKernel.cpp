@@ -5,6 +5,7 @@
 #include "EmitBlockProduct.h"
 #include "LowerByBufferization.h"
 #include "RowSchedule.h"
+#include "WholeKernel.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -71,9 +72,10 @@ static kernel::FuncOp generalize(kernel::FuncOp kernel, ModuleOp into) {
 /// null.
 static FailureOr<AffineExpr> emitWhole(kernel::FuncOp kernel,
                                        KernelFrame &frame) {
-  if (kernel::AttentionOp attention = findAttention(kernel))
+  if (kernel::AttentionOp attention = findInBody<kernel::AttentionOp>(kernel))
     return emitAttention(attention, kernel, frame);
-  if (kernel::BlockProductOp product = findBlockProduct(kernel))
+  if (kernel::BlockProductOp product =
+          findInBody<kernel::BlockProductOp>(kernel))
     return emitBlockProduct(product, kernel, frame);
   return AffineExpr();
 }

@@ -1,6 +1,7 @@
 // Normalizations with statistics per channel: BatchNormalization, LRN, and, as
 // rows of their own, InstanceNormalization and GroupNormalization.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "RowSpace.h"
 #include "ScalarExpr.h"
@@ -9,11 +10,6 @@
 
 using namespace mlir;
 using namespace tenon;
-
-static double getFloat(Operation *op, StringRef name, double otherwise) {
-  auto attr = op->getAttrOfType<FloatAttr>(name);
-  return attr ? attr.getValueAsDouble() : otherwise;
-}
 
 /// (x - mean) / sqrt(variance + epsilon) * scale + bias, all but x per channel.
 static Value scaleChannels(onnx::BatchNormalizationOp op, Value mean,

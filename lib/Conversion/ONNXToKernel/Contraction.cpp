@@ -2,6 +2,7 @@
 // summed dimension. Weights keep one matrix shape, so that rows of all batches
 // go through one kernel.
 
+#include "Attributes.h"
 #include "Lowering.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -82,13 +83,6 @@ static Value contract(Operation *op, Value a, Value b,
   return lowering.finish(launch, sum).getResult(0);
 }
 
-static AffineExpr getProduct(ArrayRef<AffineExpr> dims, Lowering &lowering) {
-  AffineExpr product = lowering.constant(1);
-  for (AffineExpr dim : dims)
-    product = product * dim;
-  return product;
-}
-
 /// rows x k times k x columns, or columns x k if `bIsTransposed`.
 static Value contractMatrices(Operation *op, Value a, Value b,
                               bool aIsTransposed, bool bIsTransposed,
@@ -110,7 +104,7 @@ static Value multiplyByMatrix(Operation *op, Value a, Value b,
                               Lowering &lowering) {
   Dims aDims = lowering.dims(a), result = lowering.dims(op->getResult(0));
   Value source = lowering.transposedSource(b);
-  AffineExpr rows = getProduct(ArrayRef(aDims).drop_back(), lowering);
+  AffineExpr rows = lowering.product(ArrayRef(aDims).drop_back());
   AffineExpr columns = lowering.dims(b)[1];
   Value flat = lowering.view(op->getLoc(), a, {rows, aDims.back()});
   Value product = contractMatrices(op, flat, source ? source : b, false,
@@ -183,21 +177,11 @@ static LogicalResult lowerMatMul(Operation *op, Lowering &lowering) {
   return success();
 }
 
-static double getFloat(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<FloatAttr>(name);
-  return attr ? attr.getValueAsDouble() : 1.0;
-}
-
-static bool getFlag(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr && attr.getInt() != 0;
-}
-
 /// alpha * product + beta * c, c broadcast.
 static Value scaleAndAdd(Operation *op, Value product, Value c,
                          Lowering &lowering) {
   Location loc = op->getLoc();
-  double alpha = getFloat(op, "alpha"), beta = getFloat(op, "beta");
+  double alpha = getFloat(op, "alpha", 1.0), beta = getFloat(op, "beta", 1.0);
   Dims dims = lowering.dims(product);
   Type element = lowering.element(product);
   SmallVector<Value> inputs = {product};
@@ -234,7 +218,7 @@ static LogicalResult lowerGemm(Operation *op, Lowering &lowering) {
   Value product = contractMatrices(op, gemm.getA(), gemm.getB(),
                                    getFlag(op, "transA"), getFlag(op, "transB"),
                                    lowering.dims(op->getResult(0)), lowering);
-  if (gemm.getC() || getFloat(op, "alpha") != 1.0)
+  if (gemm.getC() || getFloat(op, "alpha", 1.0) != 1.0)
     product = scaleAndAdd(op, product, gemm.getC(), lowering);
   lowering.replace(op, product);
   return success();

@@ -1,5 +1,5 @@
-// What the shapes leave to the run: symbols read from values, sizes to check, and
-// dimensions that turn out to be 1.
+// What the shapes leave to the run: symbols read from values, sizes to check,
+// and dimensions that turn out to be 1.
 
 #include "Positions.h"
 
@@ -24,8 +24,8 @@ void Lowering::readDims(Value result, ArrayRef<Value> inputs, DimBody emit) {
     return;
   Location loc = result.getLoc();
   Type i64 = builder.getI64Type();
-  LaunchBuilder launch = this->launch(
-      loc, inputs, Result{i64, {constant(int64_t(found.size()))}});
+  LaunchBuilder launch =
+      this->launch(loc, inputs, Result{i64, {constant(int64_t(found.size()))}});
   IndexMath math{launch.builder(), loc};
   Value sizes = launch.destination();
   for (auto [place, symbol] : llvm::enumerate(found))
@@ -43,9 +43,20 @@ void Lowering::check(Location loc, AffineExpr a, AffineExpr b) {
   if (a != b)
     plan::CheckOp::create(
         builder, loc,
-        AffineMapAttr::get(AffineMap::get(0, getNumSymbols(), {a, b},
-                                          builder.getContext())),
-        UnitAttr());
+        AffineMap::get(0, getNumSymbols(), {a, b}, builder.getContext()),
+        plan::SizeRelation::Equal);
+}
+
+static plan::SizeRelation getRelation(const SizeFact &fact) {
+  switch (fact.relation) {
+  case SizeFact::Relation::Equal:
+    return plan::SizeRelation::Equal;
+  case SizeFact::Relation::Broadcasts:
+    return plan::SizeRelation::Broadcasts;
+  case SizeFact::Relation::AtLeast:
+    return plan::SizeRelation::AtLeast;
+  }
+  llvm_unreachable("a relation of sizes");
 }
 
 void Lowering::checkFacts(Operation *op) {
@@ -61,9 +72,7 @@ void Lowering::checkPending() {
       return false;
     AffineMap sizes = AffineMap::get(0, getNumSymbols(), {fact.a, fact.b},
                                      builder.getContext());
-    plan::CheckOp::create(builder, fact.op->getLoc(), AffineMapAttr::get(sizes),
-                          fact.broadcasts ? builder.getUnitAttr()
-                                          : UnitAttr());
+    plan::CheckOp::create(builder, fact.op->getLoc(), sizes, getRelation(fact));
     return true;
   });
 }

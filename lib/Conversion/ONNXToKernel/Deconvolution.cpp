@@ -114,21 +114,14 @@ static Value sumColumns(Operation *op, const Columns &columns,
   return lowering.finish(launch, image).getResult(0);
 }
 
-static AffineExpr getProduct(ArrayRef<AffineExpr> dims, Lowering &lowering) {
-  AffineExpr product = lowering.constant(1);
-  for (AffineExpr dim : dims)
-    product = product * dim;
-  return product;
-}
-
 /// [n, g, m, i] = sum over c of weight [g, c, m] * x [n, g, c, i].
 static Value makeColumns(onnx::ConvTransposeOp op, int64_t groups,
                          Lowering &lowering) {
   Location loc = op.getLoc();
   Dims x = lowering.dims(op.getX()), w = lowering.dims(op.getW());
   AffineExpr g = lowering.constant(groups), c = x[1].floorDiv(groups);
-  AffineExpr m = getProduct(ArrayRef(w).drop_front(), lowering);
-  AffineExpr i = getProduct(ArrayRef(x).drop_front(2), lowering);
+  AffineExpr m = lowering.product(ArrayRef(w).drop_front());
+  AffineExpr i = lowering.product(ArrayRef(x).drop_front(2));
   Value weight = lowering.view(loc, op.getW(), {g, c, m});
   Value input = lowering.view(loc, op.getX(), {x[0], g, c, i});
   Type sumType = getAccumulatorType(lowering.element(op.getX()));

@@ -42,25 +42,24 @@ static LogicalResult lowerNonZero(Operation *op, Lowering &lowering) {
                        return {countIf(math, isSet(launch, math, p), state[0])};
                      })[0];
   });
-  LaunchBuilder launch = lowering.launch(op->getLoc(), data,
-                                         Result{i64, lowering.dims(result)});
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), data, Result{i64, lowering.dims(result)});
   IndexMath outer{launch.builder(), op->getLoc()};
   SmallVector<Value> state{launch.destination(), outer.constant(0)};
   Value filled = emitLoops(
       launch.builder(), op->getLoc(), getExtents(launch, dims), state,
       [&](OpBuilder &nested, Location at, ValueRange p, ValueRange current) {
         IndexMath math{nested, at};
-        return emitIf(
-            nested, at, isSet(launch, math, p), current,
-            [&](OpBuilder &b, Location l) -> SmallVector<Value> {
-              IndexMath inner{b, l};
-              Value rows = current[0];
-              for (auto [axis, place] : llvm::enumerate(p))
-                rows = tensor::InsertOp::create(
-                    b, l, inner.toInteger(place, i64), rows,
-                    ValueRange{inner.constant(axis), current[1]});
-              return {rows, inner.add(current[1], inner.constant(1))};
-            });
+        return emitIf(nested, at, isSet(launch, math, p), current,
+                      [&](OpBuilder &b, Location l) -> SmallVector<Value> {
+                        IndexMath inner{b, l};
+                        Value rows = current[0];
+                        for (auto [axis, place] : llvm::enumerate(p))
+                          rows = tensor::InsertOp::create(
+                              b, l, inner.toInteger(place, i64), rows,
+                              ValueRange{inner.constant(axis), current[1]});
+                        return {rows, inner.add(current[1], inner.constant(1))};
+                      });
       })[0];
   lowering.replace(op, lowering.finish(launch, filled).getResults());
   return success();
@@ -71,20 +70,11 @@ static LogicalResult lowerNonZero(Operation *op, Lowering &lowering) {
 static LogicalResult lowerCompress(Operation *op, Lowering &lowering) {
   Value data = op->getOperand(0), condition = op->getOperand(1);
   Value result = op->getResult(0);
+  FailureOr<int64_t> given = lowering.axisOrFlat(op, data);
+  if (failed(given))
+    return failure();
+  int64_t axis = *given;
   Dims dims = lowering.dims(data);
-  int64_t axis = 0;
-  if (op->hasAttr("axis")) {
-    FailureOr<int64_t> given = lowering.axis(op, 0, dims.size());
-    if (failed(given))
-      return failure();
-    axis = *given;
-  } else {
-    AffineExpr total = lowering.constant(1);
-    for (AffineExpr dim : dims)
-      total = total * dim;
-    dims = {total};
-    data = lowering.view(op->getLoc(), data, dims);
-  }
   AffineExpr length = lowering.dims(condition)[0];
   auto getEnd = [&](LaunchBuilder &launch) {
     return IndexMath{launch.builder(), launch.loc()}.min(
@@ -92,18 +82,17 @@ static LogicalResult lowerCompress(Operation *op, Lowering &lowering) {
   };
   lowering.readDims(result, condition, [&](LaunchBuilder &launch, unsigned) {
     IndexMath outer{launch.builder(), launch.loc()};
-    return emitLoops(launch.builder(), launch.loc(), getEnd(launch),
-                     outer.constant(0),
-                     [&](OpBuilder &nested, Location at, ValueRange p,
-                         ValueRange state) -> SmallVector<Value> {
-                       IndexMath math{nested, at};
-                       return {countIf(math, math.extract(launch.input(0), p),
-                                       state[0])};
-                     })[0];
+    return emitLoops(
+        launch.builder(), launch.loc(), getEnd(launch), outer.constant(0),
+        [&](OpBuilder &nested, Location at, ValueRange p,
+            ValueRange state) -> SmallVector<Value> {
+          IndexMath math{nested, at};
+          return {countIf(math, math.extract(launch.input(0), p), state[0])};
+        })[0];
   });
-  LaunchBuilder launch = lowering.launch(
-      op->getLoc(), {data, condition},
-      Result{lowering.element(data), lowering.dims(result)});
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), {data, condition},
+                      Result{lowering.element(data), lowering.dims(result)});
   IndexMath outer{launch.builder(), op->getLoc()};
   SmallVector<Value> extents = getExtents(launch, dims);
   extents.erase(extents.begin() + axis);

@@ -1,4 +1,5 @@
 #include "GateActivation.h"
+#include "Attributes.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -58,11 +59,6 @@ static double take(ArrayRef<float> &list, bool isWanted, double otherwise) {
   double number = list.front();
   list = list.drop_front();
   return number;
-}
-
-static ArrayRef<float> getFloats(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<DenseF32ArrayAttr>(name);
-  return attr ? attr.asArrayRef() : ArrayRef<float>();
 }
 
 FailureOr<SmallVector<GateActivation>>

@@ -14,7 +14,10 @@ static LogicalResult lowerGather(Operation *op, Lowering &lowering) {
   Value data = op->getOperand(0), indices = op->getOperand(1);
   Dims dataDims = lowering.dims(data);
   unsigned indexRank = lowering.dims(indices).size();
-  int64_t axis = getAxis(op, 0, dataDims.size());
+  FailureOr<int64_t> given = lowering.axis(op, 0, dataDims.size());
+  if (failed(given))
+    return failure();
+  int64_t axis = *given;
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), {data, indices},
       Result{lowering.element(data), lowering.dims(op->getResult(0))});
@@ -37,7 +40,10 @@ static LogicalResult lowerGather(Operation *op, Lowering &lowering) {
 static LogicalResult lowerGatherElements(Operation *op, Lowering &lowering) {
   Value data = op->getOperand(0), indices = op->getOperand(1);
   Dims dataDims = lowering.dims(data);
-  int64_t axis = getAxis(op, 0, dataDims.size());
+  FailureOr<int64_t> given = lowering.axis(op, 0, dataDims.size());
+  if (failed(given))
+    return failure();
+  int64_t axis = *given;
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), {data, indices},
       Result{lowering.element(data), lowering.dims(op->getResult(0))});

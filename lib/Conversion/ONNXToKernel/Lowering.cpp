@@ -53,9 +53,8 @@ void Lowering::replaceFailed(Operation *op) {
   for (OpResult result : op->getResults()) {
     if (getLowered(result) != result)
       continue;
-    Value none = UnrealizedConversionCastOp::create(builder, op->getLoc(),
-                                                    result.getType(),
-                                                    ValueRange())
+    Value none = UnrealizedConversionCastOp::create(
+                     builder, op->getLoc(), result.getType(), ValueRange())
                      .getResult(0);
     if (!isa<RankedTensorType>(result.getType())) {
       unknown.insert(none);
@@ -187,6 +186,21 @@ AffineExpr Lowering::constant(int64_t value) const {
   return builder.getAffineConstantExpr(value);
 }
 
+AffineExpr Lowering::product(ArrayRef<AffineExpr> dims) const {
+  AffineExpr product = constant(1);
+  for (AffineExpr dim : dims)
+    product = product * dim;
+  return product;
+}
+
+FailureOr<int64_t> Lowering::axisOrFlat(Operation *op, Value &value) {
+  Dims all = dims(value);
+  if (op->hasAttr("axis"))
+    return axis(op, 0, all.size());
+  value = view(op->getLoc(), value, product(all));
+  return 0;
+}
+
 LaunchBuilder Lowering::launch(Location loc, ArrayRef<Value> inputs,
                                ArrayRef<Result> results) {
   return LaunchBuilder(
@@ -199,8 +213,7 @@ Value Lowering::view(Location loc, Value value, ArrayRef<AffineExpr> dims) {
   RankedTensorType type = getTensorType(dims, element(value));
   if (llvm::equal(dims, this->dims(value)))
     return value;
-  auto map =
-      AffineMap::get(0, getNumSymbols(), dims, builder.getContext());
+  auto map = AffineMap::get(0, getNumSymbols(), dims, builder.getContext());
   Value result = kernel::ViewOp::create(builder, loc, type, value,
                                         AffineMapAttr::get(map));
   setDims(result, Dims(dims));
@@ -242,8 +255,7 @@ Value Lowering::retype(Location loc, Value value, Type type) {
 }
 
 Value Lowering::hostTensor(Location loc, ArrayRef<AffineExpr> elements) {
-  auto map =
-      AffineMap::get(0, getNumSymbols(), elements, builder.getContext());
+  auto map = AffineMap::get(0, getNumSymbols(), elements, builder.getContext());
   return kernel::HostTensorOp::create(
       builder, loc,
       RankedTensorType::get(elements.size(), builder.getI64Type()),

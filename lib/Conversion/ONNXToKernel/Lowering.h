@@ -18,13 +18,14 @@ public:
            unsigned numReserved);
 
   mlir::OpBuilder &builder;
-  /// Whether to go on after an operation that cannot be lowered, and whether there
-  /// was one.
+  /// Whether to go on after an operation that cannot be lowered, and whether
+  /// there was one.
   bool keepGoing = false, hasFailures = false;
-  /// Puts values that stand for nothing in the place of the operation's results.
+  /// Puts values that stand for nothing in the place of the operation's
+  /// results.
   void replaceFailed(mlir::Operation *op);
-  /// Whether a value depends on an operation that failed, so that nothing is known
-  /// of it.
+  /// Whether a value depends on an operation that failed, so that nothing is
+  /// known of it.
   bool isUnknown(mlir::Value value) const { return unknown.contains(value); }
 
   /// Dimensions of a value over the function's symbols.
@@ -48,6 +49,10 @@ public:
   void markUnsigned(mlir::Value value) { unsignedValues.insert(value); }
   /// An expression for a constant.
   mlir::AffineExpr constant(int64_t value) const;
+  mlir::AffineExpr product(llvm::ArrayRef<mlir::AffineExpr> dims) const;
+  /// Attribute `axis` where the operator has one; else axis 0 of `value`, which
+  /// becomes a view of all its elements in a row.
+  mlir::FailureOr<int64_t> axisOrFlat(mlir::Operation *op, mlir::Value &value);
 
   unsigned getNumSymbols() const {
     return shapes.getSymbols().size() + numReserved;
@@ -55,8 +60,8 @@ public:
   /// A symbol that data sets and the shapes do not have; one of the reserved.
   mlir::AffineExpr addSymbol();
   unsigned getNumAddedSymbols() const { return numAdded; }
-  /// The shapes' symbol that `expr` is, if it stands for a dimension (an element) of
-  /// `value`; else null.
+  /// The shapes' symbol that `expr` is, if it stands for a dimension (an
+  /// element) of `value`; else null.
   const Symbol *findDimension(mlir::AffineExpr expr, mlir::Value value) const;
   /// From here on `symbol` has the value of an element of `source`, a lowered
   /// value of 64-bit or 32-bit integers.
@@ -65,22 +70,24 @@ public:
   /// The dimensions of `result` that only its operator's data tell.
   llvm::SmallVector<const Symbol *> foundDims(mlir::Value result) const;
   /// Emits the size of dimension `axis` as an index.
-  using DimBody = llvm::function_ref<mlir::Value(LaunchBuilder &, unsigned axis)>;
+  using DimBody =
+      llvm::function_ref<mlir::Value(LaunchBuilder &, unsigned axis)>;
   /// Launches a kernel that computes the found dimensions of `result` from
   /// `inputs`, and reads their symbols; no launch where there are none.
   void readDims(mlir::Value result, llvm::ArrayRef<mlir::Value> inputs,
                 DimBody emit);
   /// Ends the run with an error where two sizes differ.
   void check(mlir::Location loc, mlir::AffineExpr a, mlir::AffineExpr b);
-  /// Emits the checks that `op` asks for, as soon as what they compare is known.
+  /// Emits the checks that `op` asks for, as soon as what they compare is
+  /// known.
   void checkFacts(mlir::Operation *op);
   /// The symbols in `expr` that data sets and that have no value yet.
   llvm::SmallVector<mlir::AffineExpr> findUnread(mlir::AffineExpr expr) const;
   /// Reads the symbols that stand for elements of `value` from it, now that
   /// `lowered` has them.
   mlir::LogicalResult readElements(mlir::Value value, mlir::Value lowered);
-  /// Takes an operation out; it is destroyed when all are lowered, so that no new
-  /// value has the address of an old one.
+  /// Takes an operation out; it is destroyed when all are lowered, so that no
+  /// new value has the address of an old one.
   void retire(mlir::Operation *op) {
     op->remove();
     retired.push_back(op);
@@ -109,7 +116,8 @@ public:
     newDims[value] = std::move(dims);
   }
   /// `value` with every dimension that may be 1 at run time repeated to that of
-  /// `to` (its trailing dimensions aligned); those that are the constant 1 stay.
+  /// `to` (its trailing dimensions aligned); those that are the constant 1
+  /// stay.
   mlir::Value broadcast(mlir::Location loc, mlir::Value value,
                         llvm::ArrayRef<mlir::AffineExpr> to);
   /// Ends a launch and records its results' dimensions.
@@ -162,8 +170,8 @@ mlir::LogicalResult lowerBlock(mlir::Block &block, Lowering &lowering);
 /// give i32.
 mlir::Value convolve(mlir::Operation *op, mlir::Value x, mlir::Value w,
                      mlir::Value bias, Lowering &lowering);
-/// a times b as MatMul multiplies, the result in the dimensions of that of `op`.
-/// Integers as in convolve.
+/// a times b as MatMul multiplies, the result in the dimensions of that of
+/// `op`. Integers as in convolve.
 mlir::Value multiplyMatrices(mlir::Operation *op, mlir::Value a, mlir::Value b,
                              Lowering &lowering);
 

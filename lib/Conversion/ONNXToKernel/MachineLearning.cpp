@@ -1,5 +1,6 @@
 // Linear and support vector models of ai.onnx.ml, and what prepares features.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "RowSpace.h"
 #include "Scores.h"
@@ -10,21 +11,6 @@ using namespace mlir;
 using namespace tenon;
 
 using Exprs = ScalarCode::Exprs;
-
-static StringRef getString(Operation *op, StringRef name, StringRef otherwise) {
-  auto attr = op->getAttrOfType<StringAttr>(name);
-  return attr ? attr.getValue() : otherwise;
-}
-
-static ArrayRef<float> getFloats(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<DenseF32ArrayAttr>(name);
-  return attr ? attr.asArrayRef() : ArrayRef<float>();
-}
-
-static ArrayRef<int64_t> getInts(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<DenseI64ArrayAttr>(name);
-  return attr ? attr.asArrayRef() : ArrayRef<int64_t>();
-}
 
 /// The first operand as a matrix; a vector is one row.
 static Value getMatrix(Operation *op, Lowering &lowering) {

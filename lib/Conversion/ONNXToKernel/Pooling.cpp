@@ -1,6 +1,7 @@
 // Pools: a padded copy is reduced window by window; the global ones are
 // reductions of all spatial axes.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "RowSpace.h"
 #include "ScalarExpr.h"
@@ -20,11 +21,6 @@ struct PoolKind {
   function_ref<ScalarExpr(ScalarExpr)> before;
 };
 } // namespace
-
-static int64_t getInteger(Operation *op, StringRef name, int64_t otherwise) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr ? attr.getInt() : otherwise;
-}
 
 /// The value that Max never chooses.
 static TypedAttr getLowest(Type element, ElementKind kind) {

@@ -51,12 +51,6 @@ Value tenon::readNonEmpty(OpBuilder &builder, Location loc, Value tensor,
   return scf::IfOp::create(builder, loc, any, read, zero).getResult(0);
 }
 
-int64_t tenon::getAxis(Operation *op, int64_t otherwise, int64_t rank) {
-  auto attr = op->getAttrOfType<IntegerAttr>("axis");
-  int64_t axis = attr ? attr.getInt() : otherwise;
-  return axis < 0 ? axis + rank : axis;
-}
-
 Value IndexMath::constant(int64_t value) const {
   return arith::ConstantIndexOp::create(builder, loc, value);
 }

@@ -25,9 +25,6 @@ mlir::Value readNonEmpty(mlir::OpBuilder &builder, mlir::Location loc,
                          mlir::Value tensor, mlir::ValueRange position,
                          mlir::Value size);
 
-/// Attribute `axis` counted from the front.
-int64_t getAxis(mlir::Operation *op, int64_t otherwise, int64_t rank);
-
 /// Arithmetic on indices, for bodies that compute positions.
 struct IndexMath {
   mlir::OpBuilder &builder;
@@ -61,16 +58,15 @@ struct IndexMath {
 using LoopBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
     mlir::OpBuilder &, mlir::Location, mlir::ValueRange position,
     mlir::ValueRange state)>;
-llvm::SmallVector<mlir::Value>
-emitLoops(mlir::OpBuilder &builder, mlir::Location loc,
-          llvm::ArrayRef<mlir::Value> extents, mlir::ValueRange state,
-          LoopBody body);
+llvm::SmallVector<mlir::Value> emitLoops(mlir::OpBuilder &builder,
+                                         mlir::Location loc,
+                                         llvm::ArrayRef<mlir::Value> extents,
+                                         mlir::ValueRange state, LoopBody body);
 /// The state after `body` where `condition` holds, else as it was.
 using StateBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
     mlir::OpBuilder &, mlir::Location)>;
 llvm::SmallVector<mlir::Value> emitIf(mlir::OpBuilder &builder,
-                                      mlir::Location loc,
-                                      mlir::Value condition,
+                                      mlir::Location loc, mlir::Value condition,
                                       mlir::ValueRange state, StateBody body);
 
 /// The elements of an integer operand within a launch: expressions where the
@@ -101,16 +97,17 @@ private:
 /// For each axis of `rank`, whether `axes` names it.
 llvm::SmallVector<mlir::Value> getAxisMask(LaunchBuilder &launch,
                                            const Integers &axes, unsigned rank);
-/// The size of the `wanted`-th axis that is not dropped; -1, which no dimension can
-/// be, if not `rank` of them stay.
-mlir::Value getKept(LaunchBuilder &launch, llvm::ArrayRef<mlir::AffineExpr> dims,
+/// The size of the `wanted`-th axis that is not dropped; -1, which no dimension
+/// can be, if not `rank` of them stay.
+mlir::Value getKept(LaunchBuilder &launch,
+                    llvm::ArrayRef<mlir::AffineExpr> dims,
                     llvm::ArrayRef<mlir::Value> isDropped, mlir::Value wanted,
                     int64_t rank);
 /// The only element of a tensor of rank 0 or 1.
 mlir::Value extractScalar(const IndexMath &math, mlir::Value tensor);
 /// The sizes of `dims` as indices of the launch.
-llvm::SmallVector<mlir::Value> getExtents(LaunchBuilder &launch,
-                                          llvm::ArrayRef<mlir::AffineExpr> dims);
+llvm::SmallVector<mlir::Value>
+getExtents(LaunchBuilder &launch, llvm::ArrayRef<mlir::AffineExpr> dims);
 /// A copy of input `input` in the destination, to be changed in place.
 mlir::Value copyToDestination(LaunchBuilder &launch, unsigned input = 0);
 

@@ -1,6 +1,7 @@
 // Quantization and what computes with quantized integers: these have their zero
 // points taken off first, so that products and padding are ordinary ones.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "RowSpace.h"
 #include "ScalarExpr.h"
@@ -51,11 +52,6 @@ private:
   SmallVector<Value> sizes;
 };
 } // namespace
-
-static int64_t getInteger(Operation *op, StringRef name, int64_t otherwise) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr ? attr.getInt() : otherwise;
-}
 
 /// A number of any width as a float or a wider integer.
 static ScalarExpr widen(ScalarCode &code, ScalarExpr x, ElementKind kind,

@@ -2,6 +2,7 @@
 // that goes through time, and where directions or lengths ask for it one that
 // puts the outputs in their places.
 
+#include "Attributes.h"
 #include "GateActivation.h"
 #include "Lowering.h"
 #include "ScalarExpr.h"
@@ -90,11 +91,6 @@ private:
   Value width, count, batches; // indices: hidden size, steps, batch size
 };
 } // namespace
-
-static int64_t getInteger(Operation *op, StringRef name, int64_t otherwise) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr ? attr.getInt() : otherwise;
-}
 
 Recurrence::Recurrence(Operation *op, Cell cell, Lowering &lowering)
     : op(op), cell(cell), lowering(lowering),

@@ -1,6 +1,7 @@
 // Resize: nearest in one launch that gathers, linear and cubic one axis after
 // the other, as the interpolation is separable.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "ScalarExpr.h"
 
@@ -60,21 +61,6 @@ private:
   int scalesInput = -1, sizesInput = -1, roiInput = -1; // of a launch
 };
 } // namespace
-
-static StringRef getString(Operation *op, StringRef name, StringRef otherwise) {
-  auto attr = op->getAttrOfType<StringAttr>(name);
-  return attr ? attr.getValue() : otherwise;
-}
-
-static double getFloat(Operation *op, StringRef name, double otherwise) {
-  auto attr = op->getAttrOfType<FloatAttr>(name);
-  return attr ? attr.getValueAsDouble() : otherwise;
-}
-
-static bool getFlag(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr && attr.getInt() != 0;
-}
 
 Resampling::Resampling(onnx::ResizeOp op, Lowering &lowering)
     : op(op), lowering(lowering), inDims(lowering.dims(op.getX())),

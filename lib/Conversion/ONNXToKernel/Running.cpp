@@ -1,5 +1,6 @@
 // CumSum and CumProd: running totals along an axis.
 
+#include "Attributes.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -24,13 +25,6 @@ struct RunningTotal {
 };
 } // namespace
 
-static AffineExpr getProduct(ArrayRef<AffineExpr> dims, Lowering &lowering) {
-  AffineExpr product = lowering.constant(1);
-  for (AffineExpr dim : dims)
-    product = product * dim;
-  return product;
-}
-
 /// Every [outer, :, inner] column one after the other.
 static Value runAlong(Operation *op, const RunningTotal &running, int64_t axis,
                       Lowering &lowering) {
@@ -38,9 +32,8 @@ static Value runAlong(Operation *op, const RunningTotal &running, int64_t axis,
   Dims dims = lowering.dims(running.data);
   Type element = lowering.element(running.data);
   Type sumType = getAccumulatorType(element);
-  Dims flat = {getProduct(ArrayRef(dims).take_front(axis), lowering),
-               dims[axis],
-               getProduct(ArrayRef(dims).drop_front(axis + 1), lowering)};
+  Dims flat = {lowering.product(ArrayRef(dims).take_front(axis)), dims[axis],
+               lowering.product(ArrayRef(dims).drop_front(axis + 1))};
   Value x = lowering.view(op->getLoc(), running.data, flat);
   LaunchBuilder launch =
       lowering.launch(op->getLoc(), x, Result{element, flat});
@@ -116,11 +109,6 @@ static Value runAlongUnknown(Operation *op, const RunningTotal &running,
                          })[0];
       });
   return lowering.finish(launch, result).getResult(0);
-}
-
-static bool getFlag(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr && attr.getInt() != 0;
 }
 
 static LogicalResult lowerRunning(Operation *op, Lowering &lowering) {

@@ -1,5 +1,6 @@
 // Operators that read images between pixels: GridSample, RoiAlign, DeformConv.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "ScalarExpr.h"
 
@@ -49,16 +50,6 @@ private:
   SmallVector<Value> sizes;
 };
 } // namespace
-
-static int64_t getInteger(Operation *op, StringRef name, int64_t otherwise) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr ? attr.getInt() : otherwise;
-}
-
-static StringRef getString(Operation *op, StringRef name, StringRef otherwise) {
-  auto attr = op->getAttrOfType<StringAttr>(name);
-  return attr ? attr.getValue() : otherwise;
-}
 
 /// x mirrored at the image's edges until it is between them.
 ScalarExpr Sampler::reflect(ScalarCode &code, unsigned axis,

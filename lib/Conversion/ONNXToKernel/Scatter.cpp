@@ -13,20 +13,13 @@ using namespace tenon;
 
 using Exprs = ScalarCode::Exprs;
 
-static AffineExpr getProduct(ArrayRef<AffineExpr> dims, Lowering &lowering) {
-  AffineExpr product = lowering.constant(1);
-  for (AffineExpr dim : dims)
-    product = product * dim;
-  return product;
-}
-
 namespace {
 /// One launch on the data as a flat tensor, which starts as its copy.
 class Scattering {
 public:
   Scattering(Operation *op, Value indices, Value updates, Lowering &lowering)
       : op(op), lowering(lowering), data(op->getOperand(0)),
-        dims(lowering.dims(data)), flat({getProduct(dims, lowering)}),
+        dims(lowering.dims(data)), flat({lowering.product(dims)}),
         launch(lowering.launch(
             op->getLoc(),
             {lowering.view(op->getLoc(), data, flat), indices, updates},
@@ -128,7 +121,7 @@ static LogicalResult lowerScatterElements(Operation *op, Lowering &lowering) {
   for (AffineExpr dim : indexDims)
     counts.push_back(s.size(dim));
   Exprs done = s.code.loop(
-      s.code.index(0), s.size(getProduct(indexDims, lowering)), s.copyOfData(),
+      s.code.index(0), s.size(lowering.product(indexDims)), s.copyOfData(),
       [&](ScalarExpr number, ArrayRef<ScalarExpr> state) {
         Exprs at(rank, s.code.index(0));
         for (unsigned d = rank; d-- > 0;) {
@@ -155,9 +148,9 @@ static LogicalResult lowerScatterND(Operation *op, Lowering &lowering) {
     return op->emitOpError("expected the last dimension of 'indices' to be a "
                            "constant up to ")
            << dims.size();
-  AffineExpr tuples = getProduct(ArrayRef(indexDims).drop_back(), lowering);
+  AffineExpr tuples = lowering.product(ArrayRef(indexDims).drop_back());
   AffineExpr slice =
-      getProduct(ArrayRef(dims).drop_front(width.getValue()), lowering);
+      lowering.product(ArrayRef(dims).drop_front(width.getValue()));
   indices = lowering.view(loc, indices, {tuples, indexDims.back()});
   updates = lowering.view(loc, updates, {tuples, slice});
   Scattering s(op, indices, updates, lowering);

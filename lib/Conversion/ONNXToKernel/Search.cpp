@@ -190,13 +190,6 @@ SmallVector<Value> Selection::run(Value outer, Value n, Value inner, Value k) {
   return {whole[0], whole[1]};
 }
 
-static AffineExpr getProduct(ArrayRef<AffineExpr> dims, Lowering &lowering) {
-  AffineExpr product = lowering.constant(1);
-  for (AffineExpr dim : dims)
-    product = product * dim;
-  return product;
-}
-
 static LogicalResult lowerTopK(Operation *op, Lowering &lowering) {
   auto topK = cast<onnx::TopKOp>(op);
   Value data = topK.getX();
@@ -205,8 +198,8 @@ static LogicalResult lowerTopK(Operation *op, Lowering &lowering) {
   if (failed(axis))
     return failure();
   Location loc = op->getLoc();
-  AffineExpr outer = getProduct(ArrayRef(dims).take_front(*axis), lowering);
-  AffineExpr inner = getProduct(ArrayRef(dims).drop_front(*axis + 1), lowering);
+  AffineExpr outer = lowering.product(ArrayRef(dims).take_front(*axis));
+  AffineExpr inner = lowering.product(ArrayRef(dims).drop_front(*axis + 1));
   Value flat = lowering.view(loc, data, {outer, dims[*axis], inner});
   Dims selected = {outer, result[*axis], inner};
   Type element = lowering.element(data);

@@ -2,6 +2,7 @@
 // reduced in integers and the sum in f64, so that long signals lose no
 // precision.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "ScalarExpr.h"
 
@@ -26,11 +27,6 @@ struct Transform {
                   function_ref<Exprs(ScalarExpr n)> read) const;
 };
 } // namespace
-
-static bool getFlag(Operation *op, StringRef name, bool otherwise) {
-  auto attr = op->getAttrOfType<IntegerAttr>(name);
-  return attr ? attr.getInt() != 0 : otherwise;
-}
 
 ScalarExpr Transform::emit(ScalarCode &code, ScalarExpr k, ScalarExpr part,
                            function_ref<Exprs(ScalarExpr n)> read) const {

@@ -1,6 +1,7 @@
 // Support vector machines of ai.onnx.ml: a launch for the kernel function of
 // each row and support vector, one for what the vectors add up to.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "Scores.h"
 
@@ -10,21 +11,6 @@ using namespace mlir;
 using namespace tenon;
 
 using Exprs = ScalarCode::Exprs;
-
-static StringRef getString(Operation *op, StringRef name, StringRef otherwise) {
-  auto attr = op->getAttrOfType<StringAttr>(name);
-  return attr ? attr.getValue() : otherwise;
-}
-
-static ArrayRef<float> getFloats(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<DenseF32ArrayAttr>(name);
-  return attr ? attr.asArrayRef() : ArrayRef<float>();
-}
-
-static ArrayRef<int64_t> getInts(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<DenseI64ArrayAttr>(name);
-  return attr ? attr.asArrayRef() : ArrayRef<int64_t>();
-}
 
 /// The kernel function of a dot product and a squared distance.
 static ScalarExpr emitKernel(ScalarCode &code, StringRef kernel,

@@ -1,6 +1,7 @@
 // Tree ensembles of ai.onnx.ml: tables of nodes are made from the attributes;
 // one launch finds the leaf of each row in each tree, one sums up leaves.
 
+#include "Attributes.h"
 #include "Lowering.h"
 #include "Scores.h"
 
@@ -280,48 +281,39 @@ static Value sumLeaves(Operation *op, const Trees &trees, Value leaves,
   LaunchBuilder launch = lowering.launch(
       loc, inputs, Result{f32, {dims[0], lowering.constant(targets)}});
   bool picks = aggregate == Aggregate::Min || aggregate == Aggregate::Max;
-  Value scores = mapPositions(launch, [&](ScalarCode &code,
-                                          ArrayRef<ScalarExpr> at) {
-    auto get = [&](unsigned input, ScalarExpr i) {
-      return code.read(launch.input(input), i);
-    };
-    ScalarExpr target = at[1].to(code.builder.getI32Type());
-    Exprs start = {code.constant(f32, 0), code.truth(false)};
-    Exprs total = code.loop(
-        code.index(0), code.index(trees.roots.size()), start,
-        [&](ScalarExpr tree, ArrayRef<ScalarExpr> state) {
-          ScalarExpr leaf = code.read(launch.input(0), {at[0], tree}).toIndex();
-          return code.loop(
-              get(1, leaf).toIndex(), get(2, leaf).toIndex(), state,
-              [&](ScalarExpr i, ArrayRef<ScalarExpr> state) -> Exprs {
-                ScalarExpr isMine = get(3, i) == target, w = get(4, i);
-                ScalarExpr sum = state[0] + w;
-                if (picks)
-                  sum = state[1].select(aggregate == Aggregate::Min
-                                            ? state[0].min(w)
-                                            : state[0].max(w),
-                                        w);
-                return {isMine.select(sum, state[0]), isMine | state[1]};
-              });
-        });
-    ScalarExpr score = total[0];
-    if (aggregate == Aggregate::Average)
-      score = score / double(trees.roots.size());
-    if (!base.empty())
-      score = score + get(5, base.size() == 1 ? code.index(0) : at[1]);
-    return score;
-  });
+  Value scores =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        auto get = [&](unsigned input, ScalarExpr i) {
+          return code.read(launch.input(input), i);
+        };
+        ScalarExpr target = at[1].to(code.builder.getI32Type());
+        Exprs start = {code.constant(f32, 0), code.truth(false)};
+        Exprs total = code.loop(
+            code.index(0), code.index(trees.roots.size()), start,
+            [&](ScalarExpr tree, ArrayRef<ScalarExpr> state) {
+              ScalarExpr leaf =
+                  code.read(launch.input(0), {at[0], tree}).toIndex();
+              return code.loop(
+                  get(1, leaf).toIndex(), get(2, leaf).toIndex(), state,
+                  [&](ScalarExpr i, ArrayRef<ScalarExpr> state) -> Exprs {
+                    ScalarExpr isMine = get(3, i) == target, w = get(4, i);
+                    ScalarExpr sum = state[0] + w;
+                    if (picks)
+                      sum = state[1].select(aggregate == Aggregate::Min
+                                                ? state[0].min(w)
+                                                : state[0].max(w),
+                                            w);
+                    return {isMine.select(sum, state[0]), isMine | state[1]};
+                  });
+            });
+        ScalarExpr score = total[0];
+        if (aggregate == Aggregate::Average)
+          score = score / double(trees.roots.size());
+        if (!base.empty())
+          score = score + get(5, base.size() == 1 ? code.index(0) : at[1]);
+        return score;
+      });
   return lowering.finish(launch, scores).getResult(0);
-}
-
-static StringRef getString(Operation *op, StringRef name, StringRef otherwise) {
-  auto attr = op->getAttrOfType<StringAttr>(name);
-  return attr ? attr.getValue() : otherwise;
-}
-
-static ArrayRef<float> getFloats(Operation *op, StringRef name) {
-  auto attr = op->getAttrOfType<DenseF32ArrayAttr>(name);
-  return attr ? attr.asArrayRef() : ArrayRef<float>();
 }
 
 /// Numbers that a kernel of f32 tables cannot hold.

@@ -1,5 +1,6 @@
-// Unique: the different elements, or slices along an axis. Every slice is compared
-// with those before it; each different one gets a rank, its place in the result.
+// Unique: the different elements, or slices along an axis. Every slice is
+// compared with those before it; each different one gets a rank, its place in
+// the result.
 
 #include "Positions.h"
 
@@ -58,30 +59,30 @@ std::pair<Value, Value> UniqueLowering::compare(LaunchBuilder &launch,
     return arith::ConstantOp::create(builder, loc, builder.getBoolAttr(value));
   };
   SmallVector<Value> start{flag(false), flag(true)};
-  SmallVector<Value> found = emitLoops(
-      builder, loc, extents, start,
-      [&](OpBuilder &nested, Location at, ValueRange p,
-          ValueRange state) -> SmallVector<Value> {
-        IndexMath math{nested, at};
-        auto read = [&](Value slice) {
-          SmallVector<Value> place(p);
-          place.insert(place.begin() + axis, slice);
-          return math.extract(launch.input(0), place);
-        };
-        Value x = read(a), y = read(b);
-        ScalarContext c{nested, at, op, kind, kind, x.getType()};
-        Value less = findScalarEmitter("Less")(c, {x, y});
-        Value same = findScalarEmitter("Equal")(c, {x, y});
-        if (kind == ElementKind::Float) {
-          Value left = findScalarEmitter("IsNaN")(c, x);
-          Value right = findScalarEmitter("IsNaN")(c, y);
-          Value notLeft = findScalarEmitter("Not")(c, left);
-          less = math.either(less, math.both(right, notLeft));
-          same = math.either(same, math.both(left, right));
-        }
-        return {math.either(state[0], math.both(state[1], less)),
-                math.both(state[1], same)};
-      });
+  SmallVector<Value> found =
+      emitLoops(builder, loc, extents, start,
+                [&](OpBuilder &nested, Location at, ValueRange p,
+                    ValueRange state) -> SmallVector<Value> {
+                  IndexMath math{nested, at};
+                  auto read = [&](Value slice) {
+                    SmallVector<Value> place(p);
+                    place.insert(place.begin() + axis, slice);
+                    return math.extract(launch.input(0), place);
+                  };
+                  Value x = read(a), y = read(b);
+                  ScalarContext c{nested, at, op, kind, kind, x.getType()};
+                  Value less = findScalarEmitter("Less")(c, {x, y});
+                  Value same = findScalarEmitter("Equal")(c, {x, y});
+                  if (kind == ElementKind::Float) {
+                    Value left = findScalarEmitter("IsNaN")(c, x);
+                    Value right = findScalarEmitter("IsNaN")(c, y);
+                    Value notLeft = findScalarEmitter("Not")(c, left);
+                    less = math.either(less, math.both(right, notLeft));
+                    same = math.either(same, math.both(left, right));
+                  }
+                  return {math.either(state[0], math.both(state[1], less)),
+                          math.both(state[1], same)};
+                });
   return {found[0], found[1]};
 }
 
@@ -107,26 +108,25 @@ Value UniqueLowering::findFirsts() {
 
 /// For each first slice, how many others come before it in the result.
 Value UniqueLowering::rankFirsts(Value firsts) {
-  LaunchBuilder launch = lowering.launch(op->getLoc(), {data, firsts},
-                                         Result{i64, {dims[axis]}});
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), {data, firsts}, Result{i64, {dims[axis]}});
   Value size = launch.index(dims[axis]);
-  Value ranks = fillByPosition(
-      launch, [&](OpBuilder &nested, Location loc, ValueRange p) {
-        Value rank = emitLoops(
-            nested, loc, size, IndexMath{nested, loc}.constant(0),
-            [&](OpBuilder &b, Location at, ValueRange other,
-                ValueRange state) -> SmallVector<Value> {
-              IndexMath math{b, at};
-              Value before =
-                  sorted ? compare(launch, b, at, other[0], p[0]).first
-                         : math.compare(P::slt, other[0], p[0]);
-              Value counts =
-                  math.both(before, isFirst(math, launch.input(1), other[0]));
-              Value next = math.add(state[0], math.constant(1));
-              return {math.select(counts, next, state[0])};
-            })[0];
-        return IndexMath{nested, loc}.toInteger(rank, i64);
-      });
+  Value ranks = fillByPosition(launch, [&](OpBuilder &nested, Location loc,
+                                           ValueRange p) {
+    Value rank = emitLoops(
+        nested, loc, size, IndexMath{nested, loc}.constant(0),
+        [&](OpBuilder &b, Location at, ValueRange other,
+            ValueRange state) -> SmallVector<Value> {
+          IndexMath math{b, at};
+          Value before = sorted ? compare(launch, b, at, other[0], p[0]).first
+                                : math.compare(P::slt, other[0], p[0]);
+          Value counts =
+              math.both(before, isFirst(math, launch.input(1), other[0]));
+          Value next = math.add(state[0], math.constant(1));
+          return {math.select(counts, next, state[0])};
+        })[0];
+    return IndexMath{nested, loc}.toInteger(rank, i64);
+  });
   return lowering.finish(launch, ranks).getResult(0);
 }
 
@@ -134,13 +134,14 @@ Value UniqueLowering::rankFirsts(Value firsts) {
 void UniqueLowering::fill(Value firsts, Value ranks) {
   Location loc = op->getLoc();
   AffineExpr count = lowering.dims(op->getResult(0))[axis];
-  // sources[rank] = the first slice of that rank; uses[rank] = how many there are.
+  // sources[rank] = the first slice of that rank; uses[rank] = how many there
+  // are.
   LaunchBuilder launch = lowering.launch(
-      loc, {firsts, ranks}, {Result{i64, {count}}, Result{i64, {count}},
-                             Result{i64, {dims[axis]}}});
+      loc, {firsts, ranks},
+      {Result{i64, {count}}, Result{i64, {count}}, Result{i64, {dims[axis]}}});
   OpBuilder &builder = launch.builder();
-  Value zero = arith::ConstantOp::create(builder, loc,
-                                         builder.getI64IntegerAttr(0));
+  Value zero =
+      arith::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(0));
   SmallVector<Value> state{launch.destination(0),
                            launch.filled(zero, launch.destination(1)),
                            launch.destination(2)};
@@ -150,22 +151,21 @@ void UniqueLowering::fill(Value firsts, Value ranks) {
           ValueRange current) -> SmallVector<Value> {
         IndexMath math{b, at};
         Value first = math.extract(launch.input(0), p);
-        Value rank =
-            math.extract(launch.input(1), math.toIndex(first));
+        Value rank = math.extract(launch.input(1), math.toIndex(first));
         Value place = math.toIndex(rank);
         Value uses = math.extract(current[1], place);
         Value one = math.toInteger(math.constant(1), i64);
         return {tensor::InsertOp::create(b, at, first, current[0], place),
-                tensor::InsertOp::create(b, at, math.add(uses, one),
-                                         current[1], place),
+                tensor::InsertOp::create(b, at, math.add(uses, one), current[1],
+                                         place),
                 tensor::InsertOp::create(b, at, rank, current[2], p)};
       });
   auto tables = lowering.finish(launch, filled);
   LaunchBuilder gather = lowering.launch(
       loc, {data, tables.getResult(0)},
       Result{lowering.element(data), lowering.dims(op->getResult(0))});
-  Value gathered = fillByPosition(
-      gather, [&](OpBuilder &nested, Location at, ValueRange p) {
+  Value gathered =
+      fillByPosition(gather, [&](OpBuilder &nested, Location at, ValueRange p) {
         IndexMath math{nested, at};
         SmallVector<Value> source(p);
         source[axis] = math.toIndex(math.extract(gather.input(1), p[axis]));
@@ -189,36 +189,26 @@ void UniqueLowering::lower() {
   lowering.readDims(
       op->getResult(0), firsts, [&](LaunchBuilder &launch, unsigned) {
         IndexMath outer{launch.builder(), launch.loc()};
-        return emitLoops(
-            launch.builder(), launch.loc(), launch.index(dims[axis]),
-            outer.constant(0),
-            [&](OpBuilder &nested, Location at, ValueRange p,
-                ValueRange state) -> SmallVector<Value> {
-              IndexMath math{nested, at};
-              Value next = math.add(state[0], math.constant(1));
-              return {math.select(isFirst(math, launch.input(0), p[0]), next,
-                                  state[0])};
-            })[0];
+        return emitLoops(launch.builder(), launch.loc(),
+                         launch.index(dims[axis]), outer.constant(0),
+                         [&](OpBuilder &nested, Location at, ValueRange p,
+                             ValueRange state) -> SmallVector<Value> {
+                           IndexMath math{nested, at};
+                           Value next = math.add(state[0], math.constant(1));
+                           return {
+                               math.select(isFirst(math, launch.input(0), p[0]),
+                                           next, state[0])};
+                         })[0];
       });
   fill(firsts, ranks);
 }
 
 static LogicalResult lowerUnique(Operation *op, Lowering &lowering) {
   Value data = op->getOperand(0);
-  Dims dims = lowering.dims(data);
-  int64_t axis = 0;
-  if (op->hasAttr("axis")) {
-    FailureOr<int64_t> given = lowering.axis(op, 0, dims.size());
-    if (failed(given))
-      return failure();
-    axis = *given;
-  } else {
-    AffineExpr total = lowering.constant(1);
-    for (AffineExpr dim : dims)
-      total = total * dim;
-    data = lowering.view(op->getLoc(), data, total);
-  }
-  UniqueLowering(cast<onnx::UniqueOp>(op), data, axis, lowering).lower();
+  FailureOr<int64_t> axis = lowering.axisOrFlat(op, data);
+  if (failed(axis))
+    return failure();
+  UniqueLowering(cast<onnx::UniqueOp>(op), data, *axis, lowering).lower();
   return success();
 }
 

@@ -1,5 +1,6 @@
-// Operators that give a tensor another shape: Reshape, Squeeze, Unsqueeze, Flatten,
-// BitCast. Sizes that only the data know are computed by a kernel and read.
+// Operators that give a tensor another shape: Reshape, Squeeze, Unsqueeze,
+// Flatten, BitCast. Sizes that only the data know are computed by a kernel and
+// read.
 
 #include "Positions.h"
 
@@ -10,22 +11,15 @@ using namespace tenon;
 
 using P = arith::CmpIPredicate;
 
-static AffineExpr getProduct(ArrayRef<AffineExpr> dims, Lowering &lowering) {
-  AffineExpr product = lowering.constant(1);
-  for (AffineExpr dim : dims)
-    product = product * dim;
-  return product;
-}
-
 /// The same bytes, once all dimensions are known.
 static LogicalResult lowerView(Operation *op, Lowering &lowering) {
   Value data = op->getOperand(0), result = op->getResult(0);
   // What the run finds must hold as many elements.
   if (!lowering.foundDims(result).empty())
-    lowering.check(op->getLoc(), getProduct(lowering.dims(data), lowering),
-                   getProduct(lowering.dims(result), lowering));
-  lowering.replace(
-      op, lowering.view(op->getLoc(), data, lowering.dims(result)));
+    lowering.check(op->getLoc(), lowering.product(lowering.dims(data)),
+                   lowering.product(lowering.dims(result)));
+  lowering.replace(op,
+                   lowering.view(op->getLoc(), data, lowering.dims(result)));
   return success();
 }
 
@@ -64,7 +58,7 @@ static LogicalResult lowerReshape(Operation *op, Lowering &lowering) {
           else
             rest = math.mul(rest, size);
         }
-        Value total = launch.index(getProduct(from, lowering));
+        Value total = launch.index(lowering.product(from));
         Value filled = math.div(total, math.max(rest, one));
         Value isWildcard = math.compare(P::eq, mine, math.constant(-1));
         return math.select(isWildcard, filled, mine);
@@ -112,9 +106,9 @@ static LogicalResult lowerUnsqueeze(Operation *op, Lowering &lowering) {
         Value before = math.constant(0), one = math.constant(1);
         for (unsigned other = 0; other < axis; ++other)
           before = math.select(isNew[other], before, math.add(before, one));
-        Value no = arith::ConstantOp::create(
-            launch.builder(), launch.loc(),
-            launch.builder().getBoolAttr(false));
+        Value no =
+            arith::ConstantOp::create(launch.builder(), launch.loc(),
+                                      launch.builder().getBoolAttr(false));
         SmallVector<Value> all(from.size(), no);
         return math.select(isNew[axis], one,
                            getKept(launch, from, all, before, from.size()));
@@ -156,8 +150,8 @@ static LogicalResult lowerBitCast(Operation *op, Lowering &lowering) {
     lowering.replace(op, castBool(op, lowering));
     return success();
   }
-  AffineMap map = AffineMap::get(0, lowering.getNumSymbols(), dims,
-                                 op->getContext());
+  AffineMap map =
+      AffineMap::get(0, lowering.getNumSymbols(), dims, op->getContext());
   Value view = kernel::ViewOp::create(lowering.builder, op->getLoc(),
                                       getTensorType(dims, to), data,
                                       AffineMapAttr::get(map));

@@ -2,7 +2,6 @@
 
 #include "ProgramWriter.h"
 
-
 #include "tenon/Target/Format/ElementTypes.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -44,9 +43,9 @@ uint32_t ProgramWriter::addValue(Value value, format::Storage storage,
                                  uint32_t place, uint32_t offset) {
   std::vector<uint32_t> dims =
       exprs.addAll(plan::getValueDims(value).getResults());
-  values.push_back(format::CreateValueDirect(
-      builder, "", getElementType(value.getType()), &dims, storage, place,
-      offset));
+  values.push_back(format::CreateValueDirect(builder, "",
+                                             getElementType(value.getType()),
+                                             &dims, storage, place, offset));
   return values.size() - 1;
 }
 
@@ -54,15 +53,16 @@ FailureOr<flatbuffers::Offset<format::Tensor>>
 ProgramWriter::addTensor(Value value, format::Storage storage, uint32_t place,
                          DictionaryAttr attributes) {
   bool isInput = storage == format::Storage::input;
-  auto named = attributes ? attributes.getAs<StringAttr>("onnx.name")
-                          : StringAttr();
+  auto named =
+      attributes ? attributes.getAs<StringAttr>("onnx.name") : StringAttr();
   std::string name =
       named ? named.str()
             : (isInput ? "input" : "output") + std::to_string(place);
   bool isUnsigned = attributes && attributes.contains(plan::kUnsignedAttr);
   format::ElementType type = getElementType(value.getType(), isUnsigned);
   if (type == format::ElementType::undefined)
-    return function.emitOpError("expected a type that artifacts hold, but got '")
+    return function.emitOpError(
+               "expected a type that artifacts hold, but got '")
            << name << "' of type " << value.getType();
   std::vector<uint32_t> dims =
       exprs.addAll(plan::getValueDims(value).getResults());
@@ -114,8 +114,8 @@ FailureOr<uint32_t> ProgramWriter::addPlaced(Value value, Attribute place,
     return addValue(value, format::Storage::output, output.getIndex());
   if (auto heap = dyn_cast<plan::HeapAttr>(place)) {
     // The file numbers blocks in the order in which values name them.
-    uint32_t block =
-        heapBlocks.try_emplace(heap.getBlock(), heapBlocks.size()).first->second;
+    uint32_t block = heapBlocks.try_emplace(heap.getBlock(), heapBlocks.size())
+                         .first->second;
     return addValue(value, format::Storage::heap, block);
   }
   uint32_t offset =
@@ -156,10 +156,11 @@ LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
     buffers.push_back(indices.lookup(result));
   AffineMap own = launch.getSymbols();
   std::vector<uint32_t> arguments = exprs.addAll(own.getResults());
-  auto &use = kernels.uses
-                  .try_emplace(launch.getCalleeAttr().getAttr(),
-                               KernelTable::Use{uint32_t(kernels.uses.size()), 0})
-                  .first->second;
+  auto &use =
+      kernels.uses
+          .try_emplace(launch.getCalleeAttr().getAttr(),
+                       KernelTable::Use{uint32_t(kernels.uses.size()), 0})
+          .first->second;
   ++use.count;
   addAction(format::Action::Launch,
             format::CreateLaunchDirect(builder, use.index, &buffers, &arguments,
@@ -204,8 +205,8 @@ LogicalResult ProgramWriter::addLoop(plan::LoopOp loop) {
   indices[body.getArgument(0)] = *counter;
   for (OpResult result : loop->getResults()) {
     unsigned number = result.getResultNumber();
-    FailureOr<uint32_t> carried = addPlaced(
-        result, (*storage)[number + (conditional ? 2 : 1)], loop);
+    FailureOr<uint32_t> carried =
+        addPlaced(result, (*storage)[number + (conditional ? 2 : 1)], loop);
     if (failed(carried))
       return failure();
     indices[result] = indices[body.getArgument(number + 1)] = *carried;
@@ -272,10 +273,11 @@ LogicalResult ProgramWriter::addStep(Operation *op) {
       .Case([&](plan::IfOp branch) { return addIf(branch); })
       .Case([&](plan::LoopOp loop) { return addLoop(loop); })
       .Case([&](plan::ReadSymbolOp read) {
-        addAction(format::Action::ReadSymbol,
-                  format::CreateReadSymbol(
-                      builder, indices.lookup(read.getSource()),
-                      read.getElement(), symbols.getDataIndex(read.getSymbol())));
+        addAction(
+            format::Action::ReadSymbol,
+            format::CreateReadSymbol(builder, indices.lookup(read.getSource()),
+                                     read.getElement(),
+                                     symbols.getDataIndex(read.getSymbol())));
         return success();
       })
       .Case([&](plan::CheckOp check) {
@@ -283,14 +285,15 @@ LogicalResult ProgramWriter::addStep(Operation *op) {
                   format::CreateCheckDirect(
                       builder, exprs.add(check.getSizes().getResult(0)),
                       exprs.add(check.getSizes().getResult(1)),
-                      check.getBroadcasts(),
+                      format::SizeRelation(check.getRelation()),
                       getNodeName(check.getLoc()).c_str()));
         return success();
       })
       .Case([&](plan::ReturnOp end) { return addOutputs(end); })
       .Default([](Operation *op) {
-        return op->emitOpError("expected a step of a plan, but got an operation "
-                               "that artifacts do not hold");
+        return op->emitOpError(
+            "expected a step of a plan, but got an operation "
+            "that artifacts do not hold");
       });
 }
 
@@ -309,9 +312,7 @@ FailureOr<flatbuffers::Offset<format::Program>> ProgramWriter::write() {
     return failure();
   auto symbolTable = symbols.write(builder);
   auto variant = function->getAttrOfType<StringAttr>(plan::kVariantAttr);
-  return format::CreateProgramDirect(builder,
-                                     variant ? variant.str().c_str() : "",
-                                     &symbolTable,
-                                     &exprs.getNodes(), &inputs, &outputs,
-                                     &values, arenaSize, &steps);
+  return format::CreateProgramDirect(
+      builder, variant ? variant.str().c_str() : "", &symbolTable,
+      &exprs.getNodes(), &inputs, &outputs, &values, arenaSize, &steps);
 }

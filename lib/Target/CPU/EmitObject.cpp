@@ -32,8 +32,7 @@ createTargetMachine(const CPUTarget &target) {
   (void)registered;
   std::string error;
   llvm::Triple triple("x86_64-unknown-linux-gnu");
-  const llvm::Target *found =
-      llvm::TargetRegistry::lookupTarget(triple, error);
+  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!found)
     return nullptr;
   llvm::TargetOptions options;
@@ -92,8 +91,8 @@ static void emitEntry(llvm::Module &module, const KernelSignature &kernel) {
   auto *type = llvm::FunctionType::get(
       llvm::Type::getVoidTy(context),
       {pointer, pointer, integer, integer, pointer}, false);
-  auto *entry = llvm::Function::Create(
-      type, llvm::GlobalValue::ExternalLinkage, kernel.symbol, module);
+  auto *entry = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage,
+                                       kernel.symbol, module);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", entry));
   llvm::SmallVector<llvm::Value *> arguments;
   for (unsigned i = 0; i < kernel.numBuffers; ++i)
@@ -179,11 +178,6 @@ tenon::emitObject(ModuleOp module, ArrayRef<KernelSignature> kernels,
            });
   });
   setFunctionAttributes(*code, target);
-  if (const char *path = ::getenv("TENON_DUMP_LLVM")) {
-    std::error_code error;
-    llvm::raw_fd_ostream file(path, error);
-    code->print(file, nullptr);
-  }
   optimize(*code, *machine);
   llvm::SmallVector<char> object;
   llvm::raw_svector_ostream stream(object);

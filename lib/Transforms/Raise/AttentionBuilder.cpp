@@ -1,5 +1,7 @@
 #include "AttentionBuilder.h"
 
+#include "mlir/IR/Remarks.h"
+
 using namespace mlir;
 using namespace tenon;
 
@@ -37,4 +39,17 @@ Value AttentionBuilder::build(Type type) {
              getHeads(queryHeads, getRanked(query).getRank()),
              integer(rightWindow), scale, rewriter.getF32FloatAttr(softcap))
       .getY();
+}
+
+void tenon::AttentionBuilder::replaceSource(Value result, bool hasKey,
+                                            bool hasValue) {
+  remark::passed(source->getLoc(), remark::RemarkOpts::name("raised").category(
+                                       "onnx-raise-attention"))
+      << "raised " << source->getName().stripDialect();
+  SmallVector<Value> values = {result};
+  if (hasKey)
+    values.push_back(key);
+  if (hasValue)
+    values.push_back(value);
+  rewriter.replaceOp(source, values);
 }

@@ -24,6 +24,8 @@ struct AttentionBuilder {
   mlir::Value append(mlir::Value past, mlir::Value update, mlir::Value present,
                      mlir::Value positions = {}, bool grows = true);
   mlir::Value build(mlir::Type type);
+  /// Replaces the source by `result` and the caches that it has as results.
+  void replaceSource(mlir::Value result, bool hasKey, bool hasValue);
 
 private:
   mlir::IntegerAttr getHeads(int64_t heads, int64_t rank);

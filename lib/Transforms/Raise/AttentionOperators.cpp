@@ -3,8 +3,6 @@
 #include "AttentionBuilder.h"
 #include "Patterns.h"
 
-#include "mlir/IR/Remarks.h"
-
 using namespace mlir;
 
 namespace tenon {
@@ -43,16 +41,9 @@ struct RaiseOnnxAttention final : OpRewritePattern<onnx::AttentionOp> {
     attention.isCausal = op.getIsCausal() != 0;
     attention.leftWindow = op.getLeftWindowSize();
     attention.rightWindow = op.getRightWindowSize();
-    Value result = attention.build(op.getY().getType());
-    remark::passed(op.getLoc(), remark::RemarkOpts::name("raised").category(
-                                    "onnx-raise-attention"))
-        << "raised Attention";
-    SmallVector<Value> values = {result};
-    if (op.getPresentKey())
-      values.push_back(attention.key);
-    if (op.getPresentValue())
-      values.push_back(attention.value);
-    rewriter.replaceOp(op, values);
+    attention.replaceSource(attention.build(op.getY().getType()),
+                            bool(op.getPresentKey()),
+                            bool(op.getPresentValue()));
     return success();
   }
 

@@ -4,8 +4,6 @@
 #include "AttentionBuilder.h"
 #include "Patterns.h"
 
-#include "mlir/IR/Remarks.h"
-
 using namespace mlir;
 using GroupQuery = tenon::onnx::MsGroupQueryAttentionOp;
 
@@ -64,16 +62,9 @@ struct RaiseGroupQuery final : OpRewritePattern<GroupQuery> {
     // ONNX Runtime counts the query itself among the window's keys.
     if (op.getLocalWindowSize() > 0)
       attention.leftWindow = op.getLocalWindowSize() - 1;
-    Value result = attention.build(op.getOutput().getType());
-    remark::passed(op.getLoc(), remark::RemarkOpts::name("raised").category(
-                                    "onnx-raise-attention"))
-        << "raised GroupQueryAttention";
-    SmallVector<Value> values = {result};
-    if (op.getPresentKey())
-      values.push_back(attention.key);
-    if (op.getPresentValue())
-      values.push_back(attention.value);
-    rewriter.replaceOp(op, values);
+    attention.replaceSource(attention.build(op.getOutput().getType()),
+                            bool(op.getPresentKey()),
+                            bool(op.getPresentValue()));
     return success();
   }
 

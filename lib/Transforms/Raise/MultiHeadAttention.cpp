@@ -4,8 +4,6 @@
 #include "AttentionBuilder.h"
 #include "Patterns.h"
 
-#include "mlir/IR/Remarks.h"
-
 using namespace mlir;
 using MultiHead = tenon::onnx::MsMultiHeadAttentionOp;
 
@@ -62,16 +60,9 @@ struct RaiseMultiHead final : OpRewritePattern<MultiHead> {
     attention.isCausal = op.getUnidirectional() != 0;
     if (op.getPastKey())
       attention.positions = nodes.size(op.getPastKey(), 2);
-    Value result = attention.build(op.getOutput().getType());
-    remark::passed(op.getLoc(), remark::RemarkOpts::name("raised").category(
-                                    "onnx-raise-attention"))
-        << "raised MultiHeadAttention";
-    SmallVector<Value> values = {result};
-    if (op.getPresentKey())
-      values.push_back(attention.key);
-    if (op.getPresentValue())
-      values.push_back(attention.value);
-    rewriter.replaceOp(op, values);
+    attention.replaceSource(attention.build(op.getOutput().getType()),
+                            bool(op.getPresentKey()),
+                            bool(op.getPresentValue()));
     return success();
   }
 

@@ -48,15 +48,15 @@ static void annotateSymbols(func::FuncOp function, const ShapeAnalysis &shapes,
     anyDefined |= symbol.kind != Symbol::Kind::Input;
   }
   for (const SizeFact &fact : shapes.getFacts())
-    if (!fact.broadcasts)
+    if (fact.relation == SizeFact::Relation::Equal)
       equalities.push_back(AffineMapAttr::get(shapes.asMap({fact.a, fact.b})));
   NamedAttrList ranges(
       function->getAttrOfType<DictionaryAttr>("tenon.symbol_ranges"));
   for (const auto &entry : options.ranges)
-    ranges.set(entry.getKey(),
-               builder.getDenseI64ArrayAttr(
-                   {entry.getValue().low,
-                    entry.getValue().high.value_or(INT64_MAX)}));
+    ranges.set(
+        entry.getKey(),
+        builder.getDenseI64ArrayAttr(
+            {entry.getValue().low, entry.getValue().high.value_or(INT64_MAX)}));
   setOrRemove(function, "tenon.symbols", builder.getArrayAttr(names), true);
   setOrRemove(function, "tenon.symbol_defs", builder.getArrayAttr(definitions),
               anyDefined);
@@ -100,9 +100,8 @@ static void annotateInterface(func::FuncOp function,
   for (auto [index, value] : llvm::enumerate(end->getOperands()))
     if (AffineMapAttr map = getMap(value))
       function.setResultAttr(index, "tenon.dims", map);
-  function.setFunctionType(
-      FunctionType::get(function.getContext(), body.getArgumentTypes(),
-                        end->getOperandTypes()));
+  function.setFunctionType(FunctionType::get(
+      function.getContext(), body.getArgumentTypes(), end->getOperandTypes()));
 }
 
 LogicalResult tenon::annotateShapes(func::FuncOp function,

@@ -35,7 +35,7 @@ func.func @equal_names(%x: tensor<?xf32> {onnx.dims = ["n"], onnx.name = "x"},
 // CHECK:         %[[SIZES:.*]] = kernel.launch(%arg1)
 // CHECK:         plan.read_symbol {{[0-9]+}} from %[[SIZES]][0]
 // CHECK:         plan.read_symbol {{[0-9]+}} from %[[SIZES]][1]
-// CHECK:         plan.check #
+// CHECK:         plan.check equal #
 // CHECK:         kernel.view %arg0
 func.func @reshape_to_data(%x: tensor<6xf32> {onnx.name = "x"},
                            %s: tensor<2xi64> {onnx.name = "s"}) -> tensor<?x?xf32> {
@@ -74,4 +74,29 @@ func.func @bit_cast_of_other_width(%x: tensor<2xf32> {onnx.name = "x"}) -> tenso
   // expected-error @below {{expected types of one width, but got 'f32' and 'i64'}}
   %0 = onnx.BitCast(%x) {to = 7 : i64} : (tensor<2xf32>) -> tensor<2xi64>
   return %0 : tensor<2xi64>
+}
+
+// -----
+
+// Data of unknown length are compared with the window of a convolution.
+// CHECK:         #[[$LENGTH:.+]] = affine_map<()[s0] -> (s0, 10)>
+// CHECK-LABEL: func @window
+// CHECK:         plan.check at_least #[[$LENGTH]]
+func.func @window(%x: tensor<1x1x?xf32> {onnx.dims = ["", "", "n"], onnx.name = "x"},
+                  %w: tensor<2x1x10xf32> {onnx.name = "w"}) -> tensor<1x2x?xf32> {
+  %0 = onnx.Conv(%x, %w) {kernel_shape = array<i64: 10>, strides = array<i64: 5>} : (tensor<1x1x?xf32>, tensor<2x1x10xf32>) -> tensor<1x2x?xf32>
+  return %0 : tensor<1x2x?xf32>
+}
+
+// -----
+
+// Data that surely are long enough are not, nor are those of a pool, which may take less.
+// CHECK-LABEL: func @no_check
+// CHECK-NOT:     plan.check
+// CHECK:         return
+func.func @no_check(%x: tensor<1x1x?xf32> {onnx.dims = ["", "", "n"], onnx.name = "x"},
+                    %w: tensor<2x1x3xf32> {onnx.name = "w"}) -> (tensor<1x2x?xf32>, tensor<1x1x?xf32>) {
+  %0 = onnx.Conv(%x, %w) {kernel_shape = array<i64: 3>, pads = array<i64: 2, 2>} : (tensor<1x1x?xf32>, tensor<2x1x3xf32>) -> tensor<1x2x?xf32>
+  %1 = onnx.MaxPool(%x) {kernel_shape = array<i64: 5>, ceil_mode = 1 : i64} : (tensor<1x1x?xf32>) -> tensor<1x1x?xf32>
+  return %0, %1 : tensor<1x2x?xf32>, tensor<1x1x?xf32>
 }

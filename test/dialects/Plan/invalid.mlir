@@ -136,7 +136,7 @@ func.func @read_unknown_symbol(%x: tensor<4xi64>) attributes {tenon.symbols = ["
 // check-C1: two sizes are compared.
 func.func @check_of_one(%x: tensor<4xi64>) attributes {tenon.symbols = ["n"]} {
   // expected-error @below {{expected two sizes, but got 1}}
-  plan.check affine_map<()[s0] -> (s0)>
+  plan.check equal affine_map<()[s0] -> (s0)>
   return
 }
 

@@ -13,6 +13,7 @@ kernel.func @exp_f32_0 inputs 1 dims [affine_map<()[s0] -> (s0)>, affine_map<()[
 // CHECK:         plan.host_tensor #{{.+}} : tensor<2xi64>
 // CHECK:         plan.read_symbol 1 from %{{.+}}[0] : tensor<2xi64>
 // CHECK:         plan.check broadcasts #{{.+}}
+// CHECK:         plan.check at_least #{{.+}}
 // CHECK:         plan.weight "w" dense<1.000000e+00> : tensor<4xf32> : tensor<4xf32>
 // CHECK:         plan.copy %{{.+}} storage [#plan.output<0>] : tensor<?x1xf32>
 func.func @steps(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0)>}) -> tensor<?x1xf32>
@@ -24,6 +25,7 @@ func.func @steps(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0)>}
   %2 = plan.host_tensor affine_map<()[s0, s1] -> (1, s0)> : tensor<2xi64>
   plan.read_symbol 1 from %2[0] : tensor<2xi64>
   plan.check broadcasts affine_map<()[s0, s1] -> (s0, s1)>
+  plan.check at_least affine_map<()[s0, s1] -> (s0, s1)>
   %3 = plan.weight "w" dense<1.0> : tensor<4xf32> : tensor<4xf32>
   %4 = plan.copy %1 storage [#plan.output<0>] : tensor<?x1xf32>
   plan.return %4 : tensor<?x1xf32>

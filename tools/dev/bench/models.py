@@ -15,25 +15,14 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "test/EndToEnd"), str(ROOT / "tools/dev/bench")]
 
-import numpy as np  # noqa: E402
 from cpu import PAGE, cpu_name  # noqa: E402
+from sizes import make_inputs  # noqa: E402
 from tenon_tools import compile_model, ort_session, tenon_session  # noqa: E402
 
 WORK = pathlib.Path(os.environ.get("TENON_CORPUS_WORK", ROOT / ".deps/corpus"))
 MODELS = ("minilm:batch=1,seq=128", "resnet18:batch=1,height=224,width=224",
           "ocr-det-db:batch=1,height=640,width=640")
 BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
-
-
-def make_feeds(session, sizes):
-    """Normal floats; ones for integers: a valid mask, token and type."""
-    rng = np.random.default_rng(0)
-    feeds = {}
-    for tensor in session.get_inputs():
-        shape = [int(sizes[d]) if isinstance(d, str) else d for d in tensor.shape]
-        feeds[tensor.name] = (np.ones(shape, np.int64) if "int64" in tensor.type
-                              else rng.standard_normal(shape, np.float32))
-    return feeds
 
 
 def measure(text, args):
@@ -43,7 +32,8 @@ def measure(text, args):
     compile_model(WORK / f"{name}.onnx", artifact)
     peer = ort_session(WORK / f"{name}.onnx", args.threads)
     ours = tenon_session(artifact, args.threads)
-    feeds = make_feeds(peer, dict(d.split("=") for d in dims.split(",") if d))
+    sizes = dict(d.split("=") for d in dims.split(",") if d)
+    feeds = make_inputs(peer, {name: int(size) for name, size in sizes.items()})
     clock = time.process_time if args.processor_time else time.perf_counter
     best = [float("inf")] * 2
     for _ in range(args.rounds):

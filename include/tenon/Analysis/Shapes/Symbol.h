@@ -22,8 +22,8 @@ struct Symbol {
     Defined, ///< `op` of `operands`, which are expressions over other symbols
     Data,    ///< known when `value` has been computed
   };
-  /// Broadcast is the size of two dimensions that are equal or of which one is 1:
-  /// max(a, b) * min(a, b, 1).
+  /// Broadcast is the size of two dimensions that are equal or of which one is
+  /// 1: max(a, b) * min(a, b, 1).
   enum class Op { Min, Max, Broadcast };
 
   std::string name;
@@ -43,8 +43,13 @@ struct Symbol {
 
 /// Two sizes that belong together in every run that is no error.
 struct SizeFact {
+  enum class Relation {
+    Equal,
+    Broadcasts, ///< equal, or one of them is 1
+    AtLeast,    ///< a >= b
+  };
   mlir::AffineExpr a, b;
-  bool broadcasts; ///< either may be 1 instead
+  Relation relation;
   mlir::Operation *op; ///< the node that asks for it
 };
 
