@@ -102,7 +102,8 @@ def python_test(path):
 
 def unit(pattern):
     """GoogleTest programs (*-tests) and Python tests (test_*.py) beside their part."""
-    targets = [t for t in ("tenon-runtime-tests", "tenon-test-artifacts", "TenonPython")
+    targets = [t for t in ("tenon-runtime-tests", "tenon-support-tests", "tenon-test-artifacts",
+                         "TenonPython")
                if subprocess.run(["ninja", "-C", BUILD, "-n", t], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL).returncode == 0]
     if targets and subprocess.run(["ninja", "-C", BUILD, *targets]).returncode:
