@@ -37,8 +37,8 @@ uint64_t getByteSize(ShapedType type) {
          8;
 }
 
-/// Elements of `bits` bits, packed from the low end of each byte -> a byte each,
-/// its high bits zero.
+/// Elements of `bits` bits, packed from the low end of each byte -> a byte
+/// each, its high bits zero.
 static SmallVector<char> unpack(ArrayRef<char> bytes, unsigned bits,
                                 int64_t count) {
   SmallVector<char> elements(count);
@@ -80,18 +80,30 @@ FailureOr<TypedAttr> makeConstant(RankedTensorType type, ArrayRef<char> bytes,
                                   StringRef name) {
   if (bytes.size() != getByteSize(type))
     return failure();
-  if (bytes.size() <= kDenseLimit)
+  return fillConstant(
+      type, [&](MutableArrayRef<char> to) { llvm::copy(bytes, to.begin()); },
+      name);
+}
+
+FailureOr<TypedAttr>
+fillConstant(RankedTensorType type,
+             llvm::function_ref<void(MutableArrayRef<char>)> fill,
+             StringRef name) {
+  uint64_t size = getByteSize(type);
+  if (size <= kDenseLimit) {
+    SmallVector<char> bytes(size, 0);
+    fill(bytes);
     return TypedAttr(makeDense(type, bytes));
-  auto &store = type.getContext()
-                    ->getOrLoadDialect<ONNXDialect>()
-                    ->getWeightStore();
-  llvm::Expected<uint64_t> offset = store.spill(bytes);
+  }
+  auto &store =
+      type.getContext()->getOrLoadDialect<ONNXDialect>()->getWeightStore();
+  llvm::Expected<uint64_t> offset = store.spill(size, fill);
   if (!offset) {
     llvm::consumeError(offset.takeError());
     return failure();
   }
-  return TypedAttr(StoredAttr::get(type, name, WeightStore::kSpillFile, *offset,
-                                   bytes.size()));
+  return TypedAttr(
+      StoredAttr::get(type, name, WeightStore::kSpillFile, *offset, size));
 }
 
 /// All elements of a dense attribute in ONNX's layout.
@@ -113,8 +125,8 @@ static SmallVector<char> writeOut(DenseElementsAttr dense) {
 
 FailureOr<ArrayRef<char>> getBytes(Attribute value) {
   auto *dialect = value.getContext()->getOrLoadDialect<ONNXDialect>();
-  auto take = [](llvm::Expected<ArrayRef<char>> bytes)
-      -> FailureOr<ArrayRef<char>> {
+  auto take =
+      [](llvm::Expected<ArrayRef<char>> bytes) -> FailureOr<ArrayRef<char>> {
     if (bytes)
       return *bytes;
     llvm::consumeError(bytes.takeError());
@@ -138,8 +150,8 @@ FailureOr<ArrayRef<char>> getBytes(Attribute value) {
   if (raw.size() == getByteSize(dense.getType()) &&
       !dense.getElementType().isInteger(1))
     return raw;
-  return take(dialect->getWeightStore().keep(
-      value.getAsOpaquePointer(), [&] { return writeOut(dense); }));
+  return take(dialect->getWeightStore().keep(value.getAsOpaquePointer(),
+                                             [&] { return writeOut(dense); }));
 }
 
 DenseElementsAttr getDense(Attribute value) {

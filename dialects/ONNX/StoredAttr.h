@@ -31,6 +31,13 @@ mlir::FailureOr<mlir::TypedAttr> makeConstant(mlir::RankedTensorType type,
                                               llvm::ArrayRef<char> bytes,
                                               llvm::StringRef name = "");
 
+/// The same where `fill` writes the bytes, which are zero before; more than
+/// kDenseLimit of them are written in place, in the spill file.
+mlir::FailureOr<mlir::TypedAttr>
+fillConstant(mlir::RankedTensorType type,
+             llvm::function_ref<void(llvm::MutableArrayRef<char>)> fill,
+             llvm::StringRef name = "");
+
 /// The dense attribute of `type` with these bytes in ONNX's layout, of any size.
 mlir::DenseElementsAttr makeDense(mlir::RankedTensorType type,
                                   llvm::ArrayRef<char> bytes);

@@ -11,6 +11,7 @@
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Export/ONNX/Export.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
+#include "tenon/Pipelines/Passes.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
@@ -105,7 +106,8 @@ public:
     if (isONNX && options.emit == Level::onnx &&
         options.onnxForm == OnnxForm::model)
       return exportModel();
-    if (isONNX && failed(runPasses("onnx", buildONNXPipeline)))
+    if (isONNX && (failed(runPasses("onnx", buildONNXPipeline)) ||
+                   failed(runChosenPasses(buildONNXPipeline))))
       return failure();
     if (options.emit == Level::onnx)
       return print();
@@ -155,8 +157,27 @@ private:
     return passes.run(*module);
   }
 
+  /// The passes of the command line, then `simplify` for what they left.
+  LogicalResult
+  runChosenPasses(llvm::function_ref<void(OpPassManager &)> simplify) {
+    if (options.passes.empty())
+      return success();
+    TimingScope scope = root.nest("passes");
+    PassManager passes(&context, ModuleOp::getOperationName());
+    passes.enableTiming(scope);
+    std::string error;
+    if (failed(addPasses(options.passes, passes, error)))
+      return emitError(getFileLoc(), "expected passes, but got '")
+             << options.passes << "': " << error;
+    if (!options.keepGoing)
+      passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
+    simplify(passes);
+    return passes.run(*module);
+  }
+
   LogicalResult exportModel() {
-    if (failed(runPasses("onnx", buildExportPipeline)))
+    if (failed(runPasses("onnx", buildExportPipeline)) ||
+        failed(runChosenPasses(buildExportPipeline)))
       return failure();
     TimingScope scope = root.nest("export");
     return exportONNX(*module, output, options.opset);

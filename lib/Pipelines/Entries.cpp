@@ -37,8 +37,7 @@ tenon::importEntries(MLIRContext &context, StringRef input,
     if (failed(module))
       return failure();
     for (auto function : (*module)->getOps<func::FuncOp>()) {
-      function->setAttr(plan::kEntryAttr,
-                        StringAttr::get(&context, file.name));
+      function->setAttr(plan::kEntryAttr, StringAttr::get(&context, file.name));
       setRanges(function, options.dims);
     }
     if (!all) {

@@ -114,30 +114,45 @@ Error WeightStore::openSpill() {
 }
 
 Expected<uint64_t> WeightStore::spill(ArrayRef<char> bytes) {
+  return spill(bytes.size(), [&](MutableArrayRef<char> to) {
+    std::memcpy(to.data(), bytes.data(), bytes.size());
+  });
+}
+
+Expected<MutableArrayRef<char>> WeightStore::reserve(uint64_t size,
+                                                     uint64_t &start) {
   std::lock_guard<std::mutex> lock(mutex);
   if (spillFd < 0)
     if (Error error = openSpill())
       return std::move(error);
-  if (bytes.empty())
+  if (size == 0)
     return createStringError("expected bytes to spill, but got none");
-
-  uint64_t start = spillEnd;
-  for (ArrayRef<char> rest = bytes; !rest.empty();) {
-    ssize_t written = pwrite(spillFd, rest.data(), rest.size(),
-                             start + (bytes.size() - rest.size()));
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      return systemError("write", kSpillFile);
-    rest = rest.drop_front(written);
+  start = spillEnd;
+  // Writing to a mapping on a full disk would be a signal and no error.
+  if (int code = posix_fallocate(spillFd, start, size)) {
+    errno = code;
+    return systemError("write", kSpillFile);
   }
   void *address =
-      mmap(nullptr, bytes.size(), PROT_READ, MAP_SHARED, spillFd, start);
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, spillFd, start);
   if (address == MAP_FAILED)
     return systemError("map", kSpillFile);
-  spilled[start] =
-      ArrayRef<char>(static_cast<const char *>(address), bytes.size());
-  spillEnd = (start + bytes.size() + kPage - 1) / kPage * kPage;
+  spillEnd = (start + size + kPage - 1) / kPage * kPage;
+  return MutableArrayRef<char>(static_cast<char *>(address), size);
+}
+
+Expected<uint64_t>
+WeightStore::spill(uint64_t size,
+                   function_ref<void(MutableArrayRef<char>)> fill) {
+  uint64_t start = 0;
+  Expected<MutableArrayRef<char>> bytes = reserve(size, start);
+  if (!bytes)
+    return bytes.takeError();
+  fill(*bytes);
+  if (mprotect(bytes->data(), size, PROT_READ) != 0)
+    return systemError("protect", kSpillFile);
+  std::lock_guard<std::mutex> lock(mutex);
+  spilled[start] = *bytes;
   return start;
 }
 

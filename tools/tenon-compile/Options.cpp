@@ -4,6 +4,7 @@
 #include "tools/tenon-compile/Options.h"
 
 #include "runtime/core/Version.h"
+#include "tenon/Pipelines/Passes.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLExtras.h"
@@ -33,6 +34,10 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
   --kv=io                  caches stay inputs and outputs (default)
   --emit=LEVEL             print IR instead of compiling: onnx-mlir, kernel, plan
                            (to -o FILE, or to the standard output)
+  --passes=PIPELINE        more passes on the simplified model, before anything else:
+                           'NAME{OPTION=VALUE ...},...', as tenon-opt --help lists them;
+                           the only way to passes that are lossy, as
+                           'quantize-weights{bits=4 group=32}'
   --emit=onnx [--opset=N]  write a simplified ONNX model to -o FILE.onnx, its weights
                            to FILE.onnx.data; N defaults to the model's own opset
   --explain                compile, write nothing, and list each node that stops the
@@ -98,7 +103,7 @@ static bool parseLevel(StringRef name, CompileOptions &options) {
 
 /// Sets one option; -1 to go on, else the exit code.
 static int setOption(StringRef name, StringRef value, Options &options) {
-  static constexpr StringRef kLater[] = {"--passes", "--report", "--ptxas"};
+  static constexpr StringRef kLater[] = {"--report", "--ptxas"};
   if (llvm::is_contained(kLater, name))
     return usage(name + " is not supported yet");
   if (name == "-o") {
@@ -116,6 +121,12 @@ static int setOption(StringRef name, StringRef value, Options &options) {
     if (!parseLevel(value, options.compile))
       return usage("expected --emit of onnx, onnx-mlir, kernel or plan, but got '" +
                    value + "'");
+  } else if (name == "--passes") {
+    std::string error = checkPasses(value);
+    if (!error.empty())
+      return usage("expected --passes of registered passes, but got '" + value +
+                   "': " + error);
+    options.compile.passes = value.str();
   } else if (name == "--opset") {
     if (value.getAsInteger(10, options.compile.opset) || options.compile.opset < 1)
       return usage("expected --opset=N, but got '" + value + "'");
@@ -200,6 +211,10 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
   if (options.output.empty() && !options.explain &&
       (exports || options.compile.emit == Level::artifact))
     return usage("expected -o FILE, but got none");
+  if (!options.compile.passes.empty() &&
+      StringRef(options.input).ends_with(".mlir"))
+    return usage("expected --passes with an ONNX model, but got '" +
+                 options.input + "'");
   if (options.compile.opset != 0 && !exports)
     return usage("expected --opset with --emit=onnx alone, but got it without");
   if (options.output.empty())

@@ -5,6 +5,7 @@
 #include "tools/tenon-compile/Report.h"
 
 #include "tenon/Pipelines/Dialects.h"
+#include "tenon/Pipelines/Passes.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
@@ -32,6 +33,7 @@ static int explain(MLIRContext &context, Options &options) {
 }
 
 int main(int argc, char **argv) {
+  tenon::registerAllPasses();
   Options options;
   int code = parseOptions(argc, argv, options);
   if (code >= 0)

@@ -45,6 +45,8 @@ struct CompileOptions {
   std::vector<EntryFile> entries;
   /// In the order in which they are tried; none: one program for all sizes.
   std::vector<Variant> variants;
+  /// Passes of the onnx level, as text, that run on the simplified model.
+  std::string passes;
   bool timing = false;
   /// Report every node that stops the compilation, not only the first.
   bool keepGoing = false;

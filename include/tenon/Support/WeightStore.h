@@ -39,6 +39,12 @@ public:
   /// Writes bytes to the spill file; resolve(kSpillFile, offset, size) finds them.
   llvm::Expected<uint64_t> spill(llvm::ArrayRef<char> bytes);
 
+  /// The same for `size` bytes that `fill` writes in place, zero before, so that
+  /// they are never anonymous memory.
+  llvm::Expected<uint64_t>
+  spill(uint64_t size,
+        llvm::function_ref<void(llvm::MutableArrayRef<char>)> fill);
+
   /// The spilled bytes that `make` gives for `key`; made once.
   llvm::Expected<llvm::ArrayRef<char>>
   keep(const void *key,
@@ -47,6 +53,9 @@ public:
 private:
   llvm::Expected<llvm::ArrayRef<char>> mapLocked(llvm::StringRef file);
   llvm::Error openSpill();
+  /// New bytes of the spill file, mapped for writing; `start`: their offset.
+  llvm::Expected<llvm::MutableArrayRef<char>> reserve(uint64_t size,
+                                                      uint64_t &start);
 
   std::mutex mutex;
   llvm::StringMap<llvm::ArrayRef<char>> files;
