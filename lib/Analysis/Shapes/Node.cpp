@@ -152,7 +152,8 @@ FailureOr<AffineExpr> Node::broadcast(AffineExpr a, AffineExpr b) {
   return symbols.broadcast(a, b);
 }
 
-FailureOr<Dims> Node::broadcast(ArrayRef<AffineExpr> a, ArrayRef<AffineExpr> b) {
+FailureOr<Dims> Node::broadcast(ArrayRef<AffineExpr> a,
+                                ArrayRef<AffineExpr> b) {
   if (a.size() < b.size())
     std::swap(a, b);
   Dims result(a);
@@ -171,8 +172,7 @@ LogicalResult Node::broadcastTo(ArrayRef<AffineExpr> dims,
   if (other.size() > dims.size())
     return error() << "expected an operand of at most rank " << dims.size()
                    << ", but got rank " << other.size();
-  for (auto [to, from] :
-       llvm::zip(dims.take_back(other.size()), other)) {
+  for (auto [to, from] : llvm::zip(dims.take_back(other.size()), other)) {
     FailureOr<AffineExpr> both = broadcast(to, from);
     if (failed(both) ||
         failed(merge(to, *both, "dimensions after broadcasting")))
@@ -222,7 +222,8 @@ Element makeElement(SymbolTable &symbols, AffineExpr value, int64_t divisor) {
     return makeElement(symbols, symbols.mul(value, symbols.constant(-1)),
                        -divisor);
   int64_t common = divisor;
-  for (const Monomial &term : Polynomial::get(value).getTerms())
+  Polynomial polynomial = Polynomial::get(value);
+  for (const Monomial &term : polynomial.getTerms())
     common = std::gcd(common, term.coefficient);
   return {symbols.divideExactly(value, symbols.constant(common)),
           divisor / common};

@@ -46,7 +46,8 @@ static FailureOr<SmallVector<int64_t>> getAxes(Operation *op, unsigned rank,
                                                Lowering &lowering) {
   SmallVector<int64_t> axes;
   if (op->getNumOperands() > 1) {
-    for (int64_t axis : *lowering.constants(op->getOperand(1)))
+    auto constants = lowering.constants(op->getOperand(1));
+    for (int64_t axis : *constants)
       axes.push_back(axis < 0 ? axis + rank : axis);
   }
   auto noop = op->getAttrOfType<IntegerAttr>("noop_with_empty_axes");
@@ -70,11 +71,10 @@ static LogicalResult lowerReduce(Operation *op, Lowering &lowering) {
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), input, Result{lowering.element(input), rows.outerDims()});
   rows.enter(launch, lowering.element(input), lowering.kind(input));
-  Value reduced =
-      rows.reduce(kind.combine, {rows.full(launch.input(0))},
-                  [&](const ScalarContext &c, ValueRange v) {
-                    return kind.emitBefore(c, v[0]);
-                  });
+  Value reduced = rows.reduce(kind.combine, {rows.full(launch.input(0))},
+                              [&](const ScalarContext &c, ValueRange v) {
+                                return kind.emitBefore(c, v[0]);
+                              });
   Value result =
       rows.mapOuter({rows.outer(reduced)}, launch.destination(),
                     [&](const ScalarContext &c, ValueRange v) -> Value {

@@ -34,3 +34,14 @@ func.func @refused(%x: tensor<4xf32> {onnx.name = "x"}) -> tensor<4xf32> {
   %0 = onnx.Bernoulli(%x) : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// Axes that are constants are the reduction's loops; a negative one counts from the end.
+// CHECK-LABEL: func @reduced_over_constant_axes
+// CHECK:           linalg.generic {{.*}}iterator_types = ["parallel", "reduction", "reduction"]
+func.func @reduced_over_constant_axes(%x: tensor<4x3x8xf32> {onnx.name = "x"}) -> tensor<*xf32> {
+  %axes = onnx.Constant {value = dense<[-1, 1]> : tensor<2xi64>} : tensor<2xi64>
+  %0 = onnx.ReduceSum(%x, %axes) {keepdims = 0 : i64, noop_with_empty_axes = 0 : i64} : (tensor<4x3x8xf32>, tensor<2xi64>) -> tensor<*xf32>
+  return %0 : tensor<*xf32>
+}

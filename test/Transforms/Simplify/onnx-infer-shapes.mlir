@@ -48,3 +48,19 @@ func.func @length_of_convolution(%x: tensor<?x1x?xf32> {onnx.dims = ["batch", ""
   %r = onnx.Reshape(%c, %s) {allowzero = 0 : i64} : (tensor<*xf32>, tensor<3xi64>) -> tensor<*xf32>
   return %r : tensor<*xf32>
 }
+
+// -----
+
+// A shape's elements are multiplied and divided as expressions.
+// CHECK: #[[$HALVES:.+]] = affine_map<()[s0] -> (s0 * 2, 2)>
+// CHECK-LABEL: func @products_and_quotients_of_sizes
+// CHECK-SAME: -> (tensor<?x2xf32> {tenon.dims = #[[$HALVES]]})
+func.func @products_and_quotients_of_sizes(%x: tensor<?x4xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<*xf32> {
+  %shape = onnx.Shape(%x) {start = 0 : i64} : (tensor<?x4xf32>) -> tensor<2xi64>
+  %factors = onnx.Constant {value = dense<[4, 1]> : tensor<2xi64>} : tensor<2xi64>
+  %divisors = onnx.Constant {value = dense<2> : tensor<2xi64>} : tensor<2xi64>
+  %more = onnx.Mul(%shape, %factors) : (tensor<2xi64>, tensor<2xi64>) -> tensor<2xi64>
+  %target = onnx.Div(%more, %divisors) : (tensor<2xi64>, tensor<2xi64>) -> tensor<2xi64>
+  %y = onnx.Reshape(%x, %target) {allowzero = 0 : i64} : (tensor<?x4xf32>, tensor<2xi64>) -> tensor<*xf32>
+  return %y : tensor<*xf32>
+}
