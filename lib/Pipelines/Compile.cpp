@@ -11,6 +11,7 @@
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Export/ONNX/Export.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
+#include "tenon/Report/Report.h"
 #include "tenon/Pipelines/Passes.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
@@ -27,6 +28,8 @@
 #include "mlir/Support/Timing.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/Support/ToolOutputFile.h"
+
+#include <chrono>
 
 using namespace mlir;
 using namespace tenon;
@@ -90,6 +93,27 @@ void tenon::buildKernelToPlanPipeline(OpPassManager &passes) {
 
 namespace {
 
+/// The time of a step, for --timing and for the report.
+class StepTimer {
+public:
+  StepTimer(TimingScope &root, Report *report, StringRef name)
+      : scope(root.nest(name)), report(report), name(name),
+        start(std::chrono::steady_clock::now()) {}
+  ~StepTimer() {
+    std::chrono::duration<double> spent =
+        std::chrono::steady_clock::now() - start;
+    if (report)
+      report->addStage(name, spent.count());
+  }
+
+  TimingScope scope;
+
+private:
+  Report *report;
+  StringRef name;
+  std::chrono::steady_clock::time_point start;
+};
+
 class Compiler {
 public:
   Compiler(MLIRContext &context, StringRef input, StringRef output,
@@ -124,8 +148,11 @@ public:
       return print();
     if (failed(runPasses("kernel to plan", buildKernelToPlanPipeline)))
       return failure();
-    if (options.emit == Level::plan)
+    if (options.emit == Level::plan) {
+      if (options.report)
+        options.report->addPrograms(*module);
       return print();
+    }
     return writeCode();
   }
 
@@ -133,27 +160,42 @@ private:
   Location getFileLoc() { return FileLineColLoc::get(&context, input, 0, 0); }
 
   LogicalResult importModel() {
-    TimingScope scope = root.nest("import");
+    StepTimer timer(root, options.report, "import");
     FailureOr<OwningOpRef<ModuleOp>> imported =
         importEntries(context, input, options);
     if (failed(imported))
       return failure();
     module = std::move(*imported);
+    if (options.report)
+      reportModel(*options.report);
     return makeVariants(*module, options);
   }
 
+  void reportModel(Report &report) {
+    report.addModelFile(input);
+    for (const EntryFile &entry : options.entries)
+      report.addModelFile(entry.path);
+    report.addWeightFiles(*module);
+  }
+
   LogicalResult parseModule() {
-    TimingScope scope = root.nest("parse");
+    StepTimer timer(root, options.report, "parse");
     module = parseSourceFile<ModuleOp>(input, &context);
     return success(bool(module));
   }
 
   LogicalResult runPasses(StringRef name,
                           llvm::function_ref<void(OpPassManager &)> build) {
-    TimingScope scope = root.nest(name);
+    StepTimer timer(root, options.report, name);
     PassManager passes(&context);
-    passes.enableTiming(scope);
+    passes.enableTiming(timer.scope);
     build(passes);
+    return runObserved(passes, name);
+  }
+
+  LogicalResult runObserved(PassManager &passes, StringRef stage) {
+    if (options.report)
+      options.report->observe(passes, stage);
     return passes.run(*module);
   }
 
@@ -162,9 +204,9 @@ private:
   runChosenPasses(llvm::function_ref<void(OpPassManager &)> simplify) {
     if (options.passes.empty())
       return success();
-    TimingScope scope = root.nest("passes");
+    StepTimer timer(root, options.report, "passes");
     PassManager passes(&context, ModuleOp::getOperationName());
-    passes.enableTiming(scope);
+    passes.enableTiming(timer.scope);
     std::string error;
     if (failed(addPasses(options.passes, passes, error)))
       return emitError(getFileLoc(), "expected passes, but got '")
@@ -172,14 +214,14 @@ private:
     if (!options.keepGoing)
       passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
     simplify(passes);
-    return passes.run(*module);
+    return runObserved(passes, "passes");
   }
 
   LogicalResult exportModel() {
     if (failed(runPasses("onnx", buildExportPipeline)) ||
         failed(runChosenPasses(buildExportPipeline)))
       return failure();
-    TimingScope scope = root.nest("export");
+    StepTimer timer(root, options.report, "export");
     return exportONNX(*module, output, options.opset);
   }
 
@@ -199,13 +241,24 @@ private:
         selectCPUTargets(options.target, getFileLoc());
     if (failed(targets))
       return failure();
-    TimingScope codeScope = root.nest("code");
-    FailureOr<CPUCode> code = compileKernelsForCPU(*module, *targets);
-    codeScope.stop();
+    FailureOr<CPUCode> code = compileKernels(*targets);
     if (failed(code))
       return failure();
-    TimingScope scope = root.nest("write");
+    if (options.report)
+      reportPrograms(*options.report, *code);
+    StepTimer timer(root, options.report, "write");
     return writeArtifact(*module, *code, output, {options.producer});
+  }
+
+  FailureOr<CPUCode> compileKernels(ArrayRef<CPUTarget> targets) {
+    StepTimer timer(root, options.report, "code");
+    return compileKernelsForCPU(*module, targets);
+  }
+
+  void reportPrograms(Report &report, const CPUCode &code) {
+    report.addPrograms(*module);
+    for (const CodeImage &image : code.images)
+      report.addCode("cpu:" + image.target, image.elf.size());
   }
 
   MLIRContext &context;

@@ -40,6 +40,9 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            'quantize-weights{bits=4 group=32}'
   --emit=onnx [--opset=N]  write a simplified ONNX model to -o FILE.onnx, its weights
                            to FILE.onnx.data; N defaults to the model's own opset
+  --report=FILE.{json,html}
+                           what each pass did and why not more, sizes, memory, kernels,
+                           FLOPs and bytes of each entry (docs/report.md)
   --explain                compile, write nothing, and list each node that stops the
                            compilation with the reason and what to do
   --timing                 print the time of each step to the standard error
@@ -103,7 +106,7 @@ static bool parseLevel(StringRef name, CompileOptions &options) {
 
 /// Sets one option; -1 to go on, else the exit code.
 static int setOption(StringRef name, StringRef value, Options &options) {
-  static constexpr StringRef kLater[] = {"--report", "--ptxas"};
+  static constexpr StringRef kLater[] = {"--ptxas"};
   if (llvm::is_contained(kLater, name))
     return usage(name + " is not supported yet");
   if (name == "-o") {
@@ -127,6 +130,11 @@ static int setOption(StringRef name, StringRef value, Options &options) {
       return usage("expected --passes of registered passes, but got '" + value +
                    "': " + error);
     options.compile.passes = value.str();
+  } else if (name == "--report") {
+    if (!value.ends_with(".json") && !value.ends_with(".html"))
+      return usage("expected --report=FILE.json or FILE.html, but got '" + value +
+                   "'");
+    options.report = value.str();
   } else if (name == "--opset") {
     if (value.getAsInteger(10, options.compile.opset) || options.compile.opset < 1)
       return usage("expected --opset=N, but got '" + value + "'");
@@ -215,6 +223,8 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
       StringRef(options.input).ends_with(".mlir"))
     return usage("expected --passes with an ONNX model, but got '" +
                  options.input + "'");
+  if (options.explain && !options.report.empty())
+    return usage("expected --report or --explain, but got both");
   if (options.compile.opset != 0 && !exports)
     return usage("expected --opset with --emit=onnx alone, but got it without");
   if (options.output.empty())

@@ -11,6 +11,8 @@ struct Options {
   std::string input, output;
   CompileOptions compile;
   bool explain = false;
+  /// *.json or *.html; none: no report.
+  std::string report;
 };
 
 /// Parses the command line. Returns -1 to go on, else the exit code: 0 after --help

@@ -1,11 +1,12 @@
-// From an ONNX file to an artifact. Exit codes: 0 done, 1 the model or the machine
-// does not allow it, 2 wrong usage.
+// From an ONNX file to an artifact. Exit codes: 0 done, 1 the model or the
+// machine does not allow it, 2 wrong usage.
 
 #include "tools/tenon-compile/Options.h"
 #include "tools/tenon-compile/Report.h"
 
 #include "tenon/Pipelines/Dialects.h"
 #include "tenon/Pipelines/Passes.h"
+#include "tenon/Report/Report.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
@@ -32,6 +33,28 @@ static int explain(MLIRContext &context, Options &options) {
   return failed(compiled) || !obstacles.empty();
 }
 
+/// Compiles, and then writes what it did.
+static int compileWithReport(MLIRContext &context, Options &options) {
+  tenon::Report report(context);
+  report.setHeader(options.compile.producer, options.input,
+                   options.compile.target);
+  options.compile.report = &report;
+  if (failed(tenon::compileFile(context, options.input, options.output,
+                                options.compile)))
+    return 1;
+  if (options.output != "-")
+    report.addOutput(options.output);
+  if (options.compile.emit == tenon::Level::onnx &&
+      options.compile.onnxForm == tenon::OnnxForm::model)
+    report.addOutput(options.output + ".data");
+  if (llvm::Error error = tenon::writeReport(report, options.report)) {
+    llvm::errs() << "tenon-compile: error: " << options.report << ": "
+                 << llvm::toString(std::move(error)) << '\n';
+    return 1;
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   tenon::registerAllPasses();
   Options options;
@@ -46,6 +69,8 @@ int main(int argc, char **argv) {
   if (options.explain)
     return explain(context, options);
   context.getDiagEngine().registerHandler(report);
+  if (!options.report.empty())
+    return compileWithReport(context, options);
   return failed(tenon::compileFile(context, options.input, options.output,
                                    options.compile));
 }

@@ -9,6 +9,8 @@
 
 namespace tenon {
 
+class Report;
+
 /// What a compile stops at; the artifact is past the last level.
 enum class Level { onnx, kernel, plan, artifact };
 
@@ -48,6 +50,8 @@ struct CompileOptions {
   /// Passes of the onnx level, as text, that run on the simplified model.
   std::string passes;
   bool timing = false;
+  /// Is told what the compilation does; none: nothing is recorded.
+  Report *report = nullptr;
   /// Report every node that stops the compilation, not only the first.
   bool keepGoing = false;
   /// The build id of the compiler; goes into the artifact.

@@ -1,6 +1,6 @@
 // Arithmetic on the normal form of expressions over symbols.
 
-#include "Polynomial.h"
+#include "tenon/Analysis/Shapes/Polynomial.h"
 
 #include "llvm/Support/MathExtras.h"
 

@@ -4,7 +4,7 @@
 #ifndef TENON_LIB_ANALYSIS_SHAPES_SYMBOLTABLE_H
 #define TENON_LIB_ANALYSIS_SHAPES_SYMBOLTABLE_H
 
-#include "Polynomial.h"
+#include "tenon/Analysis/Shapes/Polynomial.h"
 
 #include "tenon/Analysis/Shapes/Symbol.h"
 

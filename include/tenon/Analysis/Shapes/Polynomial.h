@@ -1,8 +1,8 @@
 // A normal form of expressions over symbols: sums of products, with floor
 // divisions as further atoms. Equal polynomials are equal AffineExprs.
 
-#ifndef TENON_LIB_ANALYSIS_SHAPES_POLYNOMIAL_H
-#define TENON_LIB_ANALYSIS_SHAPES_POLYNOMIAL_H
+#ifndef TENON_ANALYSIS_SHAPES_POLYNOMIAL_H
+#define TENON_ANALYSIS_SHAPES_POLYNOMIAL_H
 
 #include "mlir/IR/AffineExpr.h"
 #include "llvm/ADT/ArrayRef.h"
@@ -63,4 +63,4 @@ private:
 
 } // namespace tenon
 
-#endif // TENON_LIB_ANALYSIS_SHAPES_POLYNOMIAL_H
+#endif // TENON_ANALYSIS_SHAPES_POLYNOMIAL_H
