@@ -346,6 +346,18 @@ static bool isAtMost(AffineExpr expr, int64_t limit) {
   return constant && constant.getValue() <= limit;
 }
 
+/// Rows of a block: equal parts of those that are known, where each item packs
+/// b for itself; so that few columns are work for several threads.
+static int64_t chooseBlockRows(const Contraction &found, const Step &step) {
+  constexpr int64_t most = 128;
+  auto rows = found.m < 0 ? AffineConstantExpr()
+                          : dyn_cast<AffineConstantExpr>(step.extents[found.m]);
+  if (found.isPacked || !rows || rows.getValue() <= most)
+    return Contraction::kMostBlockRows;
+  int64_t parts = llvm::divideCeil(rows.getValue(), most);
+  return llvm::divideCeil(rows.getValue(), parts);
+}
+
 std::optional<Contraction> Contraction::find(KernelProgram &program) {
   std::optional<unsigned> number;
   for (auto [index, step] : llvm::enumerate(program.steps)) {
@@ -365,5 +377,8 @@ std::optional<Contraction> Contraction::find(KernelProgram &program) {
   bool isWorthIt = found->isPacked ||
                    (found->m >= 0 && !isAtMost(step.extents[found->m], 1) &&
                     !isAtMost(step.extents[found->n], kFewestColumns - 1));
-  return isWorthIt ? found : std::nullopt;
+  if (!isWorthIt)
+    return std::nullopt;
+  found->blockRows = chooseBlockRows(*found, step);
+  return found;
 }

@@ -12,7 +12,7 @@ namespace tenon {
 /// Other parallel loops are batches.
 struct Contraction {
   /// Rows and columns of c that one item computes, the same on all targets.
-  static constexpr int64_t kBlockRows = 168, kBlockColumns = 64;
+  static constexpr int64_t kMostBlockRows = 168, kBlockColumns = 64;
   /// Bytes of a panel's row: columns of b that lie together in memory.
   static constexpr int64_t kPanelBytes = 128;
 
@@ -22,6 +22,7 @@ struct Contraction {
   int m;         // -1: c has one row
   /// b lies in memory as b(n / panel, k, n % panel).
   bool isPacked;
+  int64_t blockRows = kMostBlockRows;
 
   /// Columns of a panel.
   int64_t getPanel(const KernelProgram &program) const;

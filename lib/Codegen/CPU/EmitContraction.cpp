@@ -1,5 +1,5 @@
-// A block of a contraction: for each panel of b, packed here if it does not lie
-// so in memory, the tiles of all rows.
+// A block of a contraction: for each part of k and each panel of b, packed here
+// if it does not lie so in memory, the tiles of all rows.
 
 #include "EmitTile.h"
 #include "PackPanel.h"
@@ -12,6 +12,9 @@
 
 using namespace mlir;
 using namespace tenon;
+
+/// So much of k at a time that a panel of it stays in the first cache.
+static constexpr int64_t kBlockDepth = 192;
 
 namespace {
 class ContractionEmitter {
@@ -39,7 +42,13 @@ private:
   Value size(AffineExpr expr) { return frame.size(simplify(expr, 64)); }
 
   void emitTiles();
+  int64_t getKnownRows() const;
+  int64_t getBlockDepth() const;
+  void preparePanels();
+  void emitDepths(llvm::function_ref<void()> body);
+  void forPanels(llvm::function_ref<void(Value, Value)> body);
   void emitPanel(Value column, Value columns);
+  Value getPanelNumber(Value column);
   bool mayReadInPlace() const;
   /// The tiles of all rows of the item with these columns of b.
   void emitRows(Elements panel, Value stride, Value column, Value columns);
@@ -59,11 +68,64 @@ private:
   OpBuilder &builder;
   LinearAccess a, b;
   TileFormat format;
-  SmallVector<std::pair<int64_t, func::FuncOp>> tiles;
-  Value panelMemory, runs;
-  Value firstRow, lastRow;
+  struct Tile {
+    int64_t height, count; // -1: as many as there is room for
+    func::FuncOp function;
+  };
+  SmallVector<Tile> tiles;
+  std::optional<PanelSource> source;
+  std::optional<PanelTables> tables;
+  Value panelMemory;
+  Value firstRow, lastRow, firstColumn, lastColumn;
+  Value lowDepth, depth; // the part of k
 };
 } // namespace
+
+/// Rows of every block, or -1 if that is not known or differs.
+int64_t ContractionEmitter::getKnownRows() const {
+  if (contraction.m < 0)
+    return 1;
+  auto extent = dyn_cast<AffineConstantExpr>(step.extents[contraction.m]);
+  if (!extent)
+    return -1;
+  int64_t size = std::min(extent.getValue(), contraction.blockRows);
+  return size == 0 || extent.getValue() % size ? -1 : size;
+}
+
+/// How much of k is summed at a time, or -1 for all of it.
+int64_t ContractionEmitter::getBlockDepth() const {
+  if (contraction.isPacked)
+    return -1;
+  auto extent = dyn_cast<AffineConstantExpr>(step.extents[contraction.k]);
+  if (!extent)
+    return kBlockDepth;
+  int64_t parts = llvm::divideCeil(extent.getValue(), kBlockDepth);
+  if (extent.getValue() <= kBlockDepth + kBlockDepth / 2)
+    return -1;
+  return llvm::divideCeil(extent.getValue(), parts);
+}
+
+/// How many tiles of each height make up `rows` at the least cost. Low tiles
+/// wait for their sums.
+static SmallVector<int64_t> splitRows(ArrayRef<int64_t> heights, int64_t rows) {
+  constexpr int64_t leastCost = 5, callCost = 2;
+  SmallVector<int64_t> cost(rows + 1, 0), last(rows + 1, -1);
+  for (int64_t size = 1; size <= rows; ++size)
+    for (auto [number, height] : llvm::enumerate(heights)) {
+      if (height > size)
+        continue;
+      int64_t sum =
+          cost[size - height] + std::max(height, leastCost) + callCost;
+      if (last[size] >= 0 && sum >= cost[size])
+        continue;
+      cost[size] = sum;
+      last[size] = number;
+    }
+  SmallVector<int64_t> counts(heights.size(), 0);
+  for (int64_t size = rows; size > 0; size -= heights[last[size]])
+    ++counts[last[size]];
+  return counts;
+}
 
 void ContractionEmitter::emitTiles() {
   const CPUTarget &target = frame.getTarget();
@@ -75,23 +137,26 @@ void ContractionEmitter::emitTiles() {
   format.lanes = target.vectorBits / format.sum.getIntOrFloatBitWidth();
   format.registers = target.vectorBits == 512 ? 32 : 16;
   Value start = step.initials[0].scalar;
-  format.adds = !start || !matchPattern(start, m_AnyZeroFloat());
+  format.adds =
+      !start || !matchPattern(start, m_AnyZeroFloat()) || getBlockDepth() >= 0;
   auto function = frame.getFunction();
   auto module = function->getParentOfType<ModuleOp>();
   StringRef name = function.getSymName();
   name.consume_back(".body");
-  auto extent = contraction.m < 0
-                    ? getAffineConstantExpr(1, builder.getContext())
-                    : step.extents[contraction.m];
-  auto known = dyn_cast<AffineConstantExpr>(extent);
-  for (int64_t height : getTileRows(format))
-    if (!known || height <= known.getValue())
-      tiles.push_back({height, emitTile(module, loc, name, format, height)});
+  SmallVector<int64_t> heights = getTileRows(format);
+  int64_t known = getKnownRows();
+  SmallVector<int64_t> counts(heights.size(), -1);
+  if (known >= 0)
+    counts = splitRows(heights, known);
+  for (auto [height, count] : llvm::zip(heights, counts))
+    if (count != 0)
+      tiles.push_back(
+          {height, count, emitTile(module, loc, name, format, height)});
 }
 
 Elements ContractionEmitter::locateA(Value row) {
   SmallVector<Value> loops = rows.getLoops(step);
-  loops[contraction.k] = index(0);
+  loops[contraction.k] = lowDepth;
   if (contraction.m >= 0)
     loops[contraction.m] = row;
   return {getBytes(step.reads[contraction.a]),
@@ -118,7 +183,6 @@ Elements ContractionEmitter::locateC(Value row, Value column) {
         getBytes(write),
         emitOffset(rows, builder, *LinearAccess::get(program, write), loops)};
   }
-  Value firstColumn = rows.getBounds(step.classes[contraction.n]).first;
   Value offset = arith::SubIOp::create(builder, loc, column, firstColumn);
   Value down = arith::SubIOp::create(builder, loc, row, firstRow);
   Value skipped = arith::MulIOp::create(builder, loc, down, getRowStrideOfC());
@@ -134,18 +198,25 @@ void ContractionEmitter::emitRows(Elements panel, Value stride, Value column,
                                   Value columns) {
   Value aRow = contraction.m < 0 ? index(0) : size(a.getStride(contraction.m));
   Value aK = size(a.getStride(contraction.k));
-  Value cRow = getRowStrideOfC(), depth = size(step.extents[contraction.k]);
+  Value cRow = getRowStrideOfC();
   Value row = firstRow;
-  for (auto [height, tile] : tiles) {
-    Value left = arith::SubIOp::create(builder, loc, lastRow, row);
-    Value rest = arith::RemUIOp::create(builder, loc, left, index(height));
-    Value end = arith::SubIOp::create(builder, loc, lastRow, rest);
-    auto loop = scf::ForOp::create(builder, loc, row, end, index(height));
+  for (const Tile &tile : tiles) {
+    Value end;
+    if (tile.count >= 0) {
+      Value count = index(tile.count * tile.height);
+      end = arith::AddIOp::create(builder, loc, row, count);
+    } else {
+      Value left = arith::SubIOp::create(builder, loc, lastRow, row);
+      Value rest =
+          arith::RemUIOp::create(builder, loc, left, index(tile.height));
+      end = arith::SubIOp::create(builder, loc, lastRow, rest);
+    }
+    auto loop = scf::ForOp::create(builder, loc, row, end, index(tile.height));
     OpBuilder outer = builder;
     builder = OpBuilder::atBlockTerminator(loop.getBody());
     Elements from = locateA(loop.getInductionVar());
     Elements to = locateC(loop.getInductionVar(), column);
-    func::CallOp::create(builder, loc, tile,
+    func::CallOp::create(builder, loc, tile.function,
                          ValueRange{from.bytes, from.offset, aRow, aK,
                                     panel.bytes, panel.offset, stride, depth,
                                     to.bytes, to.offset, cRow, columns});
@@ -166,7 +237,7 @@ void ContractionEmitter::emitPanel(Value column, Value columns) {
   const Access &read = step.reads[contraction.b];
   SmallVector<Value> loops = rows.getLoops(step);
   loops[contraction.n] = column;
-  loops[contraction.k] = index(0);
+  loops[contraction.k] = lowDepth;
   auto locate = [&]() -> Elements {
     return {getBytes(read), emitOffset(rows, builder, b, loops)};
   };
@@ -188,9 +259,8 @@ void ContractionEmitter::emitPanel(Value column, Value columns) {
     emitRows(locate(), size(b.getStride(contraction.k)), column, columns);
     builder = choice.getElseBodyBuilder();
   }
-  PanelSource source{b,     step, contraction, getBytes(read), getElement(read),
-                     format};
-  packPanel(rows, builder, source, panelMemory, runs, column, columns);
+  packPanel(rows, builder, *source, *tables, panelMemory,
+            getPanelNumber(column), column, columns, lowDepth, depth);
   auto view = panelMemory.getDefiningOp<memref::ViewOp>();
   Value shift =
       arith::DivUIOp::create(builder, loc, view.getByteShift(),
@@ -199,32 +269,76 @@ void ContractionEmitter::emitPanel(Value column, Value columns) {
   builder = outer;
 }
 
+Value ContractionEmitter::getPanelNumber(Value column) {
+  Value offset = arith::SubIOp::create(builder, loc, column, firstColumn);
+  return arith::DivUIOp::create(builder, loc, offset, index(format.panel));
+}
+
+/// Memory for a panel, and what there is to know about all of them.
+void ContractionEmitter::preparePanels() {
+  MLIRContext *context = builder.getContext();
+  const Access &read = step.reads[contraction.b];
+  source.emplace(PanelSource{b, step, contraction, getBytes(read),
+                             getElement(read), format});
+  OpBuilder before(builder.getInsertionBlock()->getParentOp());
+  tables.emplace(rows, before, *source);
+  AffineExpr rowsOfPanel = step.extents[contraction.k];
+  if (getBlockDepth() >= 0)
+    rowsOfPanel = getAffineConstantExpr(getBlockDepth(), context);
+  panelMemory = frame.allocate(
+      {rowsOfPanel * getAffineConstantExpr(format.panel, context)}, format.sum);
+  forPanels([&](Value column, Value columns) {
+    findRuns(rows, builder, *source, *tables, getPanelNumber(column), column,
+             columns);
+  });
+}
+
+/// Calls `body` with the first column of each panel and the number of columns.
+void ContractionEmitter::forPanels(
+    llvm::function_ref<void(Value, Value)> body) {
+  Value width = index(format.panel);
+  auto panels =
+      scf::ForOp::create(builder, loc, firstColumn, lastColumn, width);
+  OpBuilder outer = builder;
+  builder = OpBuilder::atBlockTerminator(panels.getBody());
+  Value column = panels.getInductionVar();
+  Value left = arith::SubIOp::create(builder, loc, lastColumn, column);
+  body(column, arith::MinUIOp::create(builder, loc, left, width));
+  builder = outer;
+}
+
+/// Calls `body` for each part of k.
+void ContractionEmitter::emitDepths(llvm::function_ref<void()> body) {
+  Value whole = size(step.extents[contraction.k]);
+  lowDepth = index(0);
+  depth = whole;
+  if (getBlockDepth() < 0)
+    return body();
+  Value most = index(getBlockDepth());
+  auto parts = scf::ForOp::create(builder, loc, lowDepth, whole, most);
+  OpBuilder outer = builder;
+  builder = OpBuilder::atBlockTerminator(parts.getBody());
+  lowDepth = parts.getInductionVar();
+  Value left = arith::SubIOp::create(builder, loc, whole, lowDepth);
+  depth = arith::MinUIOp::create(builder, loc, left, most);
+  body();
+  builder = outer;
+}
+
 void ContractionEmitter::emit() {
   emitTiles();
   if (format.adds)
     rows.storeInitials(builder, step);
-  MLIRContext *context = builder.getContext();
-  if (!contraction.isPacked) {
-    AffineExpr width = getAffineConstantExpr(format.panel, context);
-    // One more row: the last run of a row may be stored beyond its end.
-    panelMemory =
-        frame.allocate({(step.extents[contraction.k] + 1) * width}, format.sum);
-    runs = frame.allocate({width * 2 + 1}, builder.getI64Type());
-  }
   std::tie(firstRow, lastRow) =
       contraction.m < 0 ? std::pair(index(0), index(1))
                         : rows.getBounds(step.classes[contraction.m]);
-  auto [low, high] = rows.getBounds(step.classes[contraction.n]);
-  auto panels =
-      scf::ForOp::create(builder, loc, low, high, index(format.panel));
-  OpBuilder outer = builder;
-  builder = OpBuilder::atBlockTerminator(panels.getBody());
-  Value column = panels.getInductionVar();
-  Value left = arith::SubIOp::create(builder, loc, high, column);
-  Value columns =
-      arith::MinUIOp::create(builder, loc, left, index(format.panel));
-  emitPanel(column, columns);
-  builder = outer;
+  std::tie(firstColumn, lastColumn) =
+      rows.getBounds(step.classes[contraction.n]);
+  if (!contraction.isPacked)
+    preparePanels();
+  emitDepths([&] {
+    forPanels([&](Value column, Value columns) { emitPanel(column, columns); });
+  });
 }
 
 void tenon::emitContraction(RowEmitter &rows, OpBuilder &builder) {

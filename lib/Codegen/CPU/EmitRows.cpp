@@ -176,6 +176,8 @@ void RowEmitter::storeInitials(OpBuilder &builder, const Step &step) {
 void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
   if (group.isContraction)
     return emitContraction(*this, builder);
+  if (group.isWindow)
+    return emitWindow(*this, builder, program.steps[group.steps[0]]);
   if (group.sumsInMemory)
     for (unsigned index : group.steps)
       storeInitials(builder, program.steps[index]);

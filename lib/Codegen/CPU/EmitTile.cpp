@@ -89,16 +89,21 @@ public:
   }
 
   void emit() {
-    int64_t width = vectors * format.lanes;
+    int64_t whole = vectors, width = whole * format.lanes;
     for (int64_t first = 0; first < format.panel; first += width) {
-      Value begins = arith::CmpIOp::create(
-          builder, loc, arith::CmpIPredicate::ugt, columns, index(first));
       OpBuilder outer = builder;
-      if (first > 0) {
-        auto guard = scf::IfOp::create(builder, loc, begins, false);
-        builder = guard.getThenBodyBuilder();
-      }
+      if (first > 0)
+        builder = scf::IfOp::create(builder, loc, hasMore(first), false)
+                      .getThenBodyBuilder();
+      // A few columns at the end need but half of the vectors.
+      auto choice =
+          scf::IfOp::create(builder, loc, hasMore(first + width / 2), true);
+      builder = choice.getThenBodyBuilder();
       store(sum(first), first);
+      builder = choice.getElseBodyBuilder();
+      vectors = whole / 2;
+      store(sum(first), first);
+      vectors = whole;
       builder = outer;
     }
     func::ReturnOp::create(builder, loc);
@@ -109,6 +114,11 @@ private:
 
   Value index(int64_t value) {
     return arith::ConstantIndexOp::create(builder, loc, value);
+  }
+  /// There are more than `first` columns.
+  Value hasMore(int64_t first) {
+    return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ugt,
+                                 columns, index(first));
   }
   Value add(Value x, Value y) {
     return arith::AddIOp::create(builder, loc, x, y);

@@ -1,6 +1,7 @@
 #include "PackPanel.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "LoopBuilder.h"
+
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -8,8 +9,10 @@
 using namespace mlir;
 using namespace tenon;
 
-/// More runs than these in a panel are copied by elements: each costs a mask.
-static constexpr int64_t kMostRuns = 8;
+/// A vector of columns that lie in more runs than these is copied by elements.
+static constexpr int64_t kMostRuns = 4;
+/// Columns of a run may lie this far apart.
+static constexpr int64_t kMostStride = 2;
 
 /// The sum of the terms that `isWanted`.
 static Value emitTerms(RowEmitter &rows, OpBuilder &builder,
@@ -33,52 +36,60 @@ Value tenon::emitOffset(RowEmitter &rows, OpBuilder &builder,
   return emitTerms(rows, builder, access, loops, [](int) { return true; });
 }
 
+/// How far apart columns lie within a run: the factor of the column in the last
+/// dimension.
+static int64_t getRunStride(const PanelSource &source) {
+  AffineExpr one =
+      getAffineConstantExpr(1, source.access.terms[0].expr.getContext());
+  for (const LinearAccess::Term &term : source.access.terms) {
+    if (term.loop != int(source.contraction.n) || term.stride != one)
+      continue;
+    AffineExpr expr = term.expr;
+    if (expr.getKind() != AffineExprKind::Mul)
+      return 1;
+    auto factor =
+        dyn_cast<AffineConstantExpr>(cast<AffineBinaryOpExpr>(expr).getRHS());
+    return factor ? factor.getValue() : 1;
+  }
+  return 1;
+}
+
 namespace {
+/// Where a table has the runs of one panel: the most runs of a vector, then for
+/// each vector its runs, then the offset of each column. A run holds lanes from
+/// its `begin` to that of the next; `offset` is where its lane 0 would be.
+struct RunLayout {
+  explicit RunLayout(const TileFormat &format)
+      : vectors(format.panel / format.lanes), width(format.panel) {}
+
+  int64_t begin(int64_t vector, int64_t run) const {
+    return 1 + vector * (2 * kMostRuns + 1) + run;
+  }
+  int64_t offset(int64_t vector, int64_t run) const {
+    return begin(vector, kMostRuns + 1 + run);
+  }
+  int64_t column() const { return begin(vectors, 0); }
+  int64_t size() const { return column() + width; }
+
+  int64_t vectors, width;
+};
+
 class PanelPacker {
 public:
   PanelPacker(RowEmitter &rows, OpBuilder &builder, const PanelSource &source,
-              Value panel, Value runs, Value column, Value columns)
-      : rows(rows), builder(builder), source(source), panel(panel), runs(runs),
-        column(column), columns(columns), loc(rows.loc),
-        loops(rows.getLoops(source.step)),
-        view(viewElements(builder, loc, source.bytes, source.element)),
-        n(source.contraction.n), k(source.contraction.k),
-        width(source.format.panel) {}
-
-  void pack() {
-    AffineExpr one = getAffineConstantExpr(1, builder.getContext());
-    base = terms([&](int loop) { return loop != n && loop != k; });
-    if (source.access.getStride(n) == one)
-      return packRows(index(1), [&](OpBuilder &, Value) {
-        return std::pair(index(0), getColumnOffset(column));
-      });
-    if (source.access.getStride(k) == one && source.access.getStride(n))
-      return packColumns();
-    Value count = findRuns();
-    Value isScattered = arith::CmpIOp::create(
-        builder, loc, arith::CmpIPredicate::ugt, count, index(kMostRuns));
-    auto choice = scf::IfOp::create(builder, loc, isScattered, true);
-    OpBuilder outer = builder;
-    builder = choice.getThenBodyBuilder();
-    packElements();
-    builder = choice.getElseBodyBuilder();
-    packRows(count, [&](OpBuilder &, Value run) {
-      Value first = loadIndex(run);
-      return std::pair(first, loadIndex(add(first, index(width + 1))));
-    });
-    builder = outer;
+              const PanelTables &tables, Value number)
+      : rows(rows), source(source), tables(tables), format(source.format),
+        layout(format), builder(builder), b(this->builder, rows.loc),
+        loops(rows.getLoops(source.step)), n(source.contraction.n),
+        k(source.contraction.k), stride(getRunStride(source)) {
+    if (tables.runs)
+      first = b.mul(number, b.index(layout.size()));
   }
+
+  void findRuns(Value column, Value columns);
+  void pack(Value panel, Value column, Value columns, Value low, Value depth);
 
 private:
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(builder, loc, value);
-  }
-  Value add(Value x, Value y) {
-    return arith::AddIOp::create(builder, loc, x, y);
-  }
-  Value times(Value x, Value y) {
-    return arith::MulIOp::create(builder, loc, x, y);
-  }
   Value terms(llvm::function_ref<bool(int)> isWanted) {
     return emitTerms(rows, builder, source.access, loops, isWanted);
   }
@@ -86,146 +97,283 @@ private:
     loops[n] = at;
     return terms([&](int loop) { return loop == n; });
   }
-  Value getDepthOffset(Value at) {
-    loops[k] = at;
-    return terms([&](int loop) { return loop == k; });
-  }
-  Value getDepth() { return rows.frame.size(source.step.extents[k]); }
-
-  /// Runs `body` in a loop over [0, count) from here.
-  scf::ForOp forEach(Value count, llvm::function_ref<void(Value)> body,
-                     Value step = {}) {
-    auto loop = scf::ForOp::create(builder, loc, index(0), count,
-                                   step ? step : index(1));
-    OpBuilder outer = builder;
-    builder = OpBuilder::atBlockTerminator(loop.getBody());
-    body(loop.getInductionVar());
-    builder = outer;
-    return loop;
-  }
-
+  Value getDepthOffset(Value at);
   Value loadIndex(Value at) {
-    Value value = memref::LoadOp::create(builder, loc, runs, at);
-    return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
+    Value value = b.load(tables.runs, b.add(first, at));
+    return arith::IndexCastOp::create(builder, rows.loc, builder.getIndexType(),
                                       value);
   }
   void storeIndex(Value value, Value at) {
-    Value wide =
-        arith::IndexCastOp::create(builder, loc, builder.getI64Type(), value);
-    memref::StoreOp::create(builder, loc, wide, runs, at);
+    Value wide = arith::IndexCastOp::create(builder, rows.loc,
+                                            builder.getI64Type(), value);
+    b.store(wide, tables.runs, b.add(first, at));
+  }
+  Value findRunsOf(int64_t vector, Value columns);
+  Value equals(Value x, Value y) {
+    return arith::CmpIOp::create(builder, rows.loc, arith::CmpIPredicate::eq, x,
+                                 y);
   }
 
-  /// The first column of each run of columns that lie together is runs[i],
-  /// runs[count] is `columns`; column j's offset is runs[width + 1 + j].
-  Value findRuns() {
-    auto loop = scf::ForOp::create(builder, loc, index(0), columns, index(1),
-                                   ValueRange{index(0), index(-1)});
-    OpBuilder outer = builder;
-    builder = OpBuilder::atBlockEnd(loop.getBody());
-    Value j = loop.getInductionVar();
-    Value count = loop.getRegionIterArgs()[0];
-    Value offset = getColumnOffset(add(column, j));
-    storeIndex(offset, add(j, index(width + 1)));
-    Value breaks = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne,
-                                         offset, loop.getRegionIterArgs()[1]);
-    Value isFirst = arith::CmpIOp::create(
-        builder, loc, arith::CmpIPredicate::eq, j, index(0));
-    Value begins = arith::OrIOp::create(builder, loc, breaks, isFirst);
-    auto guard = scf::IfOp::create(builder, loc, begins, false);
-    OpBuilder inner = builder;
-    builder = guard.getThenBodyBuilder();
-    storeIndex(j, count);
-    builder = inner;
-    Value more = arith::SelectOp::create(builder, loc, begins,
-                                         add(count, index(1)), count);
-    scf::YieldOp::create(builder, loc, ValueRange{more, add(offset, index(1))});
-    builder = outer;
-    storeIndex(columns, loop.getResult(0));
-    return loop.getResult(0);
-  }
-
-  using GetRun =
-      llvm::function_ref<std::pair<Value, Value>(OpBuilder &, Value)>;
-
-  /// Copies run by run, for each k. Vectors are stored whole: what a run's last
-  /// one holds too much is overwritten by the next run.
-  void packRows(Value count, GetRun getRun) {
-    auto type = VectorType::get({source.format.lanes}, source.format.sum);
-    auto maskType = VectorType::get({source.format.lanes}, builder.getI1Type());
-    bool isOneRun = matchesOne(count);
-    forEach(getDepth(), [&](Value at) {
-      Value from = add(base, getDepthOffset(at));
-      Value row = times(at, index(width));
-      forEach(count, [&](Value run) {
-        auto [first, offset] = getRun(builder, run);
-        Value last = isOneRun ? columns : loadIndex(add(run, index(1)));
-        Value length = arith::SubIOp::create(builder, loc, last, first);
-        Value start = add(from, offset), to = add(row, first);
-        forEach(
-            length,
-            [&](Value v) {
-              Value left = arith::SubIOp::create(builder, loc, length, v);
-              Value mask = vector::CreateMaskOp::create(builder, loc, maskType,
-                                                        ValueRange{left});
-              Value vector =
-                  loadVector(builder, loc, view, add(start, v), type, mask);
-              vector::StoreOp::create(builder, loc, vector, panel, add(to, v));
-            },
-            index(source.format.lanes));
-      });
-    });
-  }
-
-  static bool matchesOne(Value count) {
-    auto constant = count.getDefiningOp<arith::ConstantIndexOp>();
-    return constant && constant.value() == 1;
-  }
-
-  void copyElement(Value from, Value to) {
-    Value element = memref::LoadOp::create(builder, loc, view, from);
-    if (element.getType() != source.format.sum)
-      element = arith::ExtFOp::create(builder, loc, source.format.sum, element);
-    memref::StoreOp::create(builder, loc, element, panel, to);
-  }
-
-  /// Copies column by column, for each k.
-  void packElements() {
-    forEach(getDepth(), [&](Value at) {
-      Value from = add(base, getDepthOffset(at));
-      Value row = times(at, index(width));
-      forEach(columns, [&](Value j) {
-        copyElement(add(from, loadIndex(add(j, index(width + 1)))),
-                    add(row, j));
-      });
-    });
-  }
-
-  /// Columns lie along k.
-  void packColumns() {
-    Value stride = rows.frame.size(simplify(source.access.getStride(n), 64));
-    Value from = add(base, getColumnOffset(column));
-    forEach(columns, [&](Value j) {
-      Value start = add(from, times(j, stride));
-      forEach(getDepth(), [&](Value at) {
-        copyElement(add(start, at), add(times(at, index(width)), j));
-      });
-    });
-  }
+  struct Run {
+    Value offset, mask;
+  };
+  using Vectors = SmallVector<SmallVector<Run>>;
+  Value getMask(Value begin, Value end, int64_t apart);
+  Vectors readRuns(int64_t count);
+  Vectors getWholeRuns(Value column, Value columns);
+  Value loadLanes(const Run &run, Value start, int64_t apart);
+  void packVectors(const Vectors &vectors, int64_t apart);
+  void copyElement(Value from, Value to);
+  void packElements(Value columns);
+  void packColumns(Value column, Value columns);
 
   RowEmitter &rows;
-  OpBuilder builder;
   const PanelSource &source;
-  Value panel, runs, column, columns;
-  Location loc;
+  const PanelTables &tables;
+  const TileFormat &format;
+  RunLayout layout;
+  OpBuilder builder;
+  LoopBuilder b;
   SmallVector<Value> loops;
-  Value view, base;
   int n, k;
-  int64_t width;
+  int64_t stride;
+  Value first; // of the panel in the table
+  Value view, base, panel, low, depth;
 };
 } // namespace
 
+PanelTables::PanelTables(RowEmitter &rows, OpBuilder &before,
+                         const PanelSource &source) {
+  MLIRContext *context = before.getContext();
+  const LinearAccess &access = source.access;
+  unsigned n = source.contraction.n, k = source.contraction.k;
+  AffineExpr one = getAffineConstantExpr(1, context);
+  auto i64 = before.getI64Type();
+  if (access.getStride(n) != one &&
+      (access.getStride(k) != one || !access.getStride(n))) {
+    int64_t panels = Contraction::kBlockColumns / source.format.panel;
+    runs = rows.frame.allocate(
+        {getAffineConstantExpr(panels * RunLayout(source.format).size(),
+                               context)},
+        i64);
+  }
+  if (access.getStride(k))
+    return;
+  AffineExpr extent = source.step.extents[k];
+  depths = rows.frame.allocate({extent}, i64);
+  LoopBuilder b(before, rows.loc);
+  b.forEach(b.index(0), rows.frame.size(extent), 1, [&](Value at) {
+    SmallVector<Value> loops(source.step.classes.size());
+    loops[k] = at;
+    Value offset = emitTerms(rows, before, access, loops,
+                             [&](int loop) { return loop == int(k); });
+    b.store(arith::IndexCastOp::create(before, rows.loc, i64, offset), depths,
+            at);
+  });
+}
+
+Value PanelPacker::getDepthOffset(Value at) {
+  if (tables.depths)
+    return arith::IndexCastOp::create(builder, rows.loc, builder.getIndexType(),
+                                      b.load(tables.depths, at));
+  loops[k] = at;
+  return terms([&](int loop) { return loop == k; });
+}
+
+/// Writes down the runs of a vector's columns; returns their number.
+Value PanelPacker::findRunsOf(int64_t vector, Value columns) {
+  Value start = b.index(vector * format.lanes);
+  Value left = b.sub(b.max(columns, start), start);
+  Value count = b.min(left, b.index(format.lanes));
+  for (int64_t run = 0; run <= kMostRuns; ++run)
+    storeIndex(count, b.index(layout.begin(vector, run)));
+  for (int64_t run = 0; run < kMostRuns; ++run)
+    storeIndex(b.index(0), b.index(layout.offset(vector, run)));
+  Value where = b.add(start, b.index(layout.column()));
+  auto found = b.fold(
+      b.index(0), count, 1, {b.index(0), b.index(-1)},
+      [&](Value lane, ValueRange state) -> SmallVector<Value> {
+        Value number = state[0];
+        Value offset = loadIndex(b.add(where, lane));
+        Value isFirst = equals(lane, b.index(0));
+        Value goesOn = equals(offset, state[1]);
+        Value begins = arith::OrIOp::create(
+            builder, rows.loc, isFirst,
+            arith::XOrIOp::create(
+                builder, rows.loc, goesOn,
+                arith::ConstantIntOp::create(builder, rows.loc, 1, 1)));
+        Value fits = b.isLess(number, b.index(kMostRuns));
+        b.ifElse(arith::AndIOp::create(builder, rows.loc, begins, fits), [&] {
+          storeIndex(lane, b.add(number, b.index(layout.begin(vector, 0))));
+          storeIndex(b.sub(offset, b.mul(lane, b.index(stride))),
+                     b.add(number, b.index(layout.offset(vector, 0))));
+        });
+        Value more = arith::SelectOp::create(builder, rows.loc, begins,
+                                             b.add(number, b.index(1)), number);
+        return {more, b.add(offset, b.index(stride))};
+      });
+  return found[0];
+}
+
+void PanelPacker::findRuns(Value column, Value columns) {
+  b.forEach(b.index(0), columns, 1, [&](Value j) {
+    storeIndex(getColumnOffset(b.add(column, j)),
+               b.add(j, b.index(layout.column())));
+  });
+  Value most = b.index(0);
+  for (int64_t vector = 0; vector < layout.vectors; ++vector)
+    most = b.max(most, findRunsOf(vector, columns));
+  storeIndex(most, b.index(0));
+}
+
+/// Lanes from `begin` to `end` of a vector whose lanes lie `apart`.
+Value PanelPacker::getMask(Value begin, Value end, int64_t apart) {
+  auto type = VectorType::get({format.lanes * apart}, builder.getI1Type());
+  if (apart > 1) {
+    begin = b.mul(begin, b.index(apart));
+    // Nothing behind the last element is read.
+    end = b.max(b.sub(b.mul(end, b.index(apart)), b.index(apart - 1)), begin);
+  }
+  auto upTo = [&](Value lane) -> Value {
+    return vector::CreateMaskOp::create(builder, rows.loc, type,
+                                        ValueRange{lane});
+  };
+  return arith::XOrIOp::create(builder, rows.loc, upTo(begin), upTo(end));
+}
+
+PanelPacker::Vectors PanelPacker::readRuns(int64_t count) {
+  Vectors vectors;
+  for (int64_t vector = 0; vector < layout.vectors; ++vector) {
+    SmallVector<Run> &runs = vectors.emplace_back();
+    for (int64_t run = 0; run < count; ++run) {
+      Value begin = loadIndex(b.index(layout.begin(vector, run)));
+      Value end = loadIndex(b.index(layout.begin(vector, run + 1)));
+      Value offset = loadIndex(b.index(layout.offset(vector, run)));
+      runs.push_back({offset, getMask(begin, end, stride)});
+    }
+  }
+  return vectors;
+}
+
+/// Columns that lie in order.
+PanelPacker::Vectors PanelPacker::getWholeRuns(Value column, Value columns) {
+  Vectors vectors;
+  Value offset = getColumnOffset(column);
+  auto type = VectorType::get({format.lanes}, builder.getI1Type());
+  for (int64_t vector = 0; vector < layout.vectors; ++vector) {
+    Value start = b.index(vector * format.lanes);
+    Value left = b.sub(b.max(columns, start), start);
+    Value mask =
+        vector::CreateMaskOp::create(builder, rows.loc, type, ValueRange{left});
+    vectors.push_back({{b.add(offset, start), mask}});
+  }
+  return vectors;
+}
+
+Value PanelPacker::loadLanes(const Run &run, Value start, int64_t apart) {
+  auto type = VectorType::get({format.lanes * apart}, format.sum);
+  Value loaded = loadVector(builder, rows.loc, view, b.add(start, run.offset),
+                            type, run.mask);
+  if (apart == 1)
+    return loaded;
+  SmallVector<int64_t> lanes;
+  for (int64_t lane = 0; lane < format.lanes; ++lane)
+    lanes.push_back(lane * apart);
+  return vector::ShuffleOp::create(builder, rows.loc, loaded, loaded, lanes);
+}
+
+/// The vectors of each k; lanes that a run does not hold are zero.
+void PanelPacker::packVectors(const Vectors &vectors, int64_t apart) {
+  auto bits = VectorType::get(
+      {format.lanes},
+      builder.getIntegerType(format.sum.getIntOrFloatBitWidth()));
+  auto cast = [&](Value value, Type type) -> Value {
+    return arith::BitcastOp::create(builder, rows.loc, type, value);
+  };
+  b.forEach(b.index(0), depth, 1, [&](Value at) {
+    Value start = b.add(base, getDepthOffset(b.add(low, at)));
+    Value to = b.mul(at, b.index(layout.width));
+    for (auto [number, runs] : llvm::enumerate(vectors)) {
+      Value whole = loadLanes(runs[0], start, apart);
+      for (const Run &run : ArrayRef(runs).drop_front()) {
+        Value more = loadLanes(run, start, apart);
+        whole = cast(arith::OrIOp::create(builder, rows.loc, cast(whole, bits),
+                                          cast(more, bits)),
+                     whole.getType());
+      }
+      b.store(whole, panel, b.add(to, b.index(number * format.lanes)));
+    }
+  });
+}
+
+void PanelPacker::copyElement(Value from, Value to) {
+  Value element = b.load(view, from);
+  if (element.getType() != format.sum)
+    element = arith::ExtFOp::create(builder, rows.loc, format.sum, element);
+  b.store(element, panel, to);
+}
+
+/// Copies column by column, for each k.
+void PanelPacker::packElements(Value columns) {
+  b.forEach(b.index(0), depth, 1, [&](Value at) {
+    Value from = b.add(base, getDepthOffset(b.add(low, at)));
+    Value row = b.mul(at, b.index(layout.width));
+    b.forEach(b.index(0), columns, 1, [&](Value j) {
+      Value offset = loadIndex(b.add(j, b.index(layout.column())));
+      copyElement(b.add(from, offset), b.add(row, j));
+    });
+  });
+}
+
+/// Columns lie along k.
+void PanelPacker::packColumns(Value column, Value columns) {
+  Value apart = rows.frame.size(simplify(source.access.getStride(n), 64));
+  Value from = b.add(b.add(base, getColumnOffset(column)), low);
+  b.forEach(b.index(0), columns, 1, [&](Value j) {
+    Value start = b.add(from, b.mul(j, apart));
+    b.forEach(b.index(0), depth, 1, [&](Value at) {
+      copyElement(b.add(start, at), b.add(b.mul(at, b.index(layout.width)), j));
+    });
+  });
+}
+
+void PanelPacker::pack(Value into, Value column, Value columns, Value from,
+                       Value count) {
+  panel = into;
+  low = from;
+  depth = count;
+  view = viewElements(builder, rows.loc, source.bytes, source.element);
+  base = terms([&](int loop) { return loop != n && loop != k; });
+  AffineExpr one = getAffineConstantExpr(1, builder.getContext());
+  if (source.access.getStride(n) == one)
+    return packVectors(getWholeRuns(column, columns), 1);
+  if (!tables.runs)
+    return packColumns(column, columns);
+  if (stride < 1 || stride > kMostStride)
+    return packElements(columns);
+  Value most = loadIndex(b.index(0));
+  b.ifElse(
+      b.isLess(most, b.index(3)), [&] { packVectors(readRuns(2), stride); },
+      [&] {
+        b.ifElse(
+            b.isLess(most, b.index(kMostRuns + 1)),
+            [&] { packVectors(readRuns(kMostRuns), stride); },
+            [&] { packElements(columns); });
+      });
+}
+
+void tenon::findRuns(RowEmitter &rows, OpBuilder &builder,
+                     const PanelSource &source, const PanelTables &tables,
+                     Value number, Value column, Value columns) {
+  if (tables.runs)
+    PanelPacker(rows, builder, source, tables, number)
+        .findRuns(column, columns);
+}
+
 void tenon::packPanel(RowEmitter &rows, OpBuilder &builder,
-                      const PanelSource &source, Value panel, Value runs,
-                      Value column, Value columns) {
-  PanelPacker(rows, builder, source, panel, runs, column, columns).pack();
+                      const PanelSource &source, const PanelTables &tables,
+                      Value panel, Value number, Value column, Value columns,
+                      Value low, Value depth) {
+  PanelPacker(rows, builder, source, tables, number)
+      .pack(panel, column, columns, low, depth);
 }

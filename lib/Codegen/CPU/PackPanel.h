@@ -17,11 +17,29 @@ struct PanelSource {
   const TileFormat &format;
 };
 
-/// panel[k, j] = source(k, column + j) for j < columns; what lies beyond is
-/// unspecified. `runs` is scratch for 2 * panel + 1 integers.
+/// What the panels of a kernel read, found out once: where each k lies, and for
+/// the panels of an item where their columns do.
+struct PanelTables {
+  mlir::Value depths; // of each k; null where k has a stride
+  mlir::Value runs;   // of each panel; null where columns lie in order
+
+  /// `before` stands before the loop over items.
+  PanelTables(RowEmitter &rows, mlir::OpBuilder &before,
+              const PanelSource &source);
+};
+
+/// Fills in `tables.runs` for panel `number` of the item, which begins at
+/// `column`.
+void findRuns(RowEmitter &rows, mlir::OpBuilder &builder,
+              const PanelSource &source, const PanelTables &tables,
+              mlir::Value number, mlir::Value column, mlir::Value columns);
+
+/// panel[i, j] = source(low + i, column + j) for i < depth and j < columns;
+/// what lies beyond is unspecified.
 void packPanel(RowEmitter &rows, mlir::OpBuilder &builder,
-               const PanelSource &source, mlir::Value panel, mlir::Value runs,
-               mlir::Value column, mlir::Value columns);
+               const PanelSource &source, const PanelTables &tables,
+               mlir::Value panel, mlir::Value number, mlir::Value column,
+               mlir::Value columns, mlir::Value low, mlir::Value depth);
 
 /// The offset of an access at these values of its step's loops.
 mlir::Value emitOffset(RowEmitter &rows, mlir::OpBuilder &builder,

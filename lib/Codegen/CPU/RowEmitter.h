@@ -36,6 +36,10 @@ public:
   /// its sums start from.
   void storeInitials(mlir::OpBuilder &builder, const Step &step);
 
+  /// Where an access lies in its storage's memory.
+  Values getIndices(mlir::OpBuilder &builder, const Access &access,
+                    llvm::ArrayRef<mlir::Value> loops);
+
 private:
   using Group = RowSchedule::Group;
 
@@ -49,8 +53,6 @@ private:
                   llvm::ArrayRef<mlir::Value> elements);
   void resolve(mlir::Operation *op, const Step &step);
 
-  Values getIndices(mlir::OpBuilder &builder, const Access &access,
-                    llvm::ArrayRef<mlir::Value> loops);
   mlir::Value load(mlir::OpBuilder &builder, const Access &access,
                    llvm::ArrayRef<mlir::Value> loops);
   void store(mlir::OpBuilder &builder, mlir::Value value, const Access &access,
@@ -67,6 +69,9 @@ private:
 
 /// Emits the item's block of the schedule's contraction.
 void emitContraction(RowEmitter &rows, mlir::OpBuilder &builder);
+
+/// Emits a reduction of windows.
+void emitWindow(RowEmitter &rows, mlir::OpBuilder &builder, const Step &step);
 
 } // namespace tenon
 

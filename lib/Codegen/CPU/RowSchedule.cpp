@@ -1,5 +1,7 @@
 #include "RowSchedule.h"
 
+#include "Window.h"
+
 using namespace mlir;
 using namespace tenon;
 
@@ -7,6 +9,8 @@ using namespace tenon;
 /// a reduction's sums stay in the first cache.
 static constexpr int64_t kElementwiseChunk = 4096;
 static constexpr int64_t kReductionChunk = 512;
+/// Rows of windows that an item does, to be worth its bookkeeping.
+static constexpr int64_t kWindowRows = 8;
 /// A sum of so few, such as a window's, is written out.
 static constexpr int64_t kMostUnrolled = 64;
 
@@ -24,7 +28,7 @@ RowSchedule::RowSchedule(KernelProgram &program, const Contraction &contraction)
     if (!step.isParallel[loop])
       continue;
     if (int(loop) == contraction.m)
-      blocks.push_back({step.classes[loop], Contraction::kBlockRows});
+      blocks.push_back({step.classes[loop], contraction.blockRows});
     else if (loop != contraction.n)
       rows.push_back(step.classes[loop]);
   }
@@ -103,9 +107,11 @@ void RowSchedule::flatten() {
         ArrayRef<int>(step.classes) != classes)
       return;
   unsigned count = 1, rank = classes.size();
-  while (count < rank && llvm::all_of(program.steps, [&](const Step &step) {
-           return canFlatten(program, step, count + 1);
-         }))
+  while (count < rank && llvm::all_of(
+                             program.steps,
+                             [&](const Step &step) {
+                               return canFlatten(program, step, count + 1);
+                             }))
     ++count;
   if (count < 2)
     return;
@@ -146,6 +152,8 @@ void RowSchedule::flatten() {
 /// The class along which most accesses are contiguous; a reduction's results
 /// are few, and where a sum is written out its own loops do not count.
 int RowSchedule::getUnitClass(const Step &step) const {
+  if (std::optional<Window> window = Window::find(program, step))
+    return step.classes[window->x];
   SmallVector<int> votes(step.classes.size(), 0);
   auto vote = [&](const Access &access) {
     if (access.index.empty())
@@ -209,10 +217,25 @@ void RowSchedule::chooseRows() {
   for (int unit : units)
     llvm::erase(candidates, unit);
   rows = candidates;
+  chooseWindowRows();
+}
+
+/// Rows of windows that all steps share go into items by blocks.
+void RowSchedule::chooseWindowRows() {
+  for (const Step &step : program.steps) {
+    std::optional<Window> window = Window::find(program, step);
+    if (!window || window->y < 0 || !isRow(step.classes[window->y]))
+      continue;
+    llvm::erase(rows, step.classes[window->y]);
+    blocks.push_back({step.classes[window->y], kWindowRows});
+    return;
+  }
 }
 
 /// An inner loop that all steps share is cut into chunks.
 void RowSchedule::chooseChunk() {
+  if (!blocks.empty())
+    return;
   bool reduces = llvm::any_of(
       program.steps, [](const Step &step) { return step.isReduction(); });
   for (int shared = 0; shared < int(program.extents.size()); ++shared) {
@@ -260,6 +283,7 @@ RowSchedule::Group RowSchedule::startGroup(unsigned index) const {
   Group group;
   group.steps.push_back(index);
   int unit = getUnitClass(step);
+  group.isWindow = Window::find(program, step).has_value();
   SmallVector<int> parallel, reduced;
   for (auto [loop, shared] : llvm::enumerate(step.classes))
     if (!isRow(shared) && shared != unit)
@@ -287,7 +311,8 @@ bool RowSchedule::joins(const Step &step, const Group &group) const {
   SmallVector<int> inner = getInner(step), order(group.order);
   llvm::sort(inner);
   llvm::sort(order);
-  if (inner != order || group.sumsInMemory || group.isContraction)
+  if (inner != order || group.sumsInMemory || group.isContraction ||
+      group.isWindow)
     return false;
   if (step.isReduction()) {
     // The parallel loops must be the outermost ones.
@@ -339,8 +364,8 @@ void RowSchedule::chooseGroups() {
     Step &step = program.steps[index];
     Group fresh = startGroup(index);
     fresh.isContraction = contraction && contraction->step == index;
-    if (!groups.empty() && !fresh.isContraction && !fresh.sumsInMemory &&
-        joins(step, groups.back()))
+    if (!groups.empty() && !fresh.isContraction && !fresh.isWindow &&
+        !fresh.sumsInMemory && joins(step, groups.back()))
       groups.back().steps.push_back(index);
     else
       groups.push_back(fresh);

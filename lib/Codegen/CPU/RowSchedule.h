@@ -28,6 +28,7 @@ struct RowSchedule {
     bool sumsInMemory = false;
     bool isContraction = false;
     bool isUnrolled = false; // its reductions, the innermost loops
+    bool isWindow = false;   // one reduction in vectors
   };
 
   bool isRow(int shared) const { return llvm::is_contained(rows, shared); }
@@ -49,6 +50,7 @@ struct RowSchedule {
 private:
   void flatten();
   void chooseRows();
+  void chooseWindowRows();
   void chooseChunk();
   void chooseGroups();
   bool joins(const Step &step, const Group &group) const;

@@ -148,13 +148,17 @@ def convolution(name, stride, dilation, kernel, groups=2, filters=5, channels=3)
             part = x[:, :, :, i * dilation:, j * dilation:][:, :, :, :(h - 1) * stride + 1:stride, :(w - 1) * stride + 1:stride]
             out += np.einsum("bgcyx,gfc->bgfyx", part.astype(np.float64), filt[:, :, :, i, j].astype(np.float64))
         return [x, filt, bias], np.maximum(out, 0)
-    case(name, text, make, [(1, 1, 0), (7, 7, 0), (9, 33, 0), (3, 65, 0), (40, 2, 0)])
+    case(name, text, make, [(1, 1, 0), (7, 7, 0), (9, 33, 0), (3, 65, 0), (40, 2, 0), (5, 14, 0)])
 
 
 convolution("conv3x3", 1, 1, 3)
 convolution("conv3x3_stride", 2, 1, 3)
 convolution("conv3x3_dilated", 1, 2, 3)
 convolution("conv1x1", 1, 1, 1)
+# More rows than a block, more of k than is summed at a time.
+convolution("conv3x3_deep", 1, 1, 3, groups=1, filters=133, channels=45)
+convolution("conv3x3_deep_stride", 2, 1, 3, groups=1, filters=20, channels=40)
+convolution("conv3x3_far", 3, 1, 3)
 
 
 def main():

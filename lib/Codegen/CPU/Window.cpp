@@ -1,0 +1,106 @@
+#include "Window.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// Windows of more terms are not written out.
+static constexpr int64_t kMostTerms = 64;
+/// Elements further apart would have to be gathered.
+static constexpr int64_t kMostStride = 2;
+
+static bool hasFewTerms(const Step &step) {
+  int64_t terms = 1;
+  for (auto [loop, expr] : llvm::enumerate(step.extents)) {
+    if (step.isParallel[loop])
+      continue;
+    auto extent = dyn_cast<AffineConstantExpr>(expr);
+    if (!extent || extent.getValue() < 1)
+      return false;
+    terms *= std::min(extent.getValue(), kMostTerms + 1);
+    if (terms > kMostTerms)
+      return false;
+  }
+  return true;
+}
+
+/// Whether the block does to vectors what it does to scalars: arithmetic on
+/// floats of one type.
+static bool isVectorizable(Block &block, Type element) {
+  for (Operation &op : block.without_terminator()) {
+    if (op.getName().getDialectNamespace() != "arith" ||
+        op.getNumRegions() != 0 || op.getNumResults() != 1 ||
+        op.getResult(0).getType() != element)
+      return false;
+    for (Value operand : op.getOperands())
+      if (operand.getType() != element)
+        return false;
+  }
+  return true;
+}
+
+static bool usesLoop(const Access &access, unsigned loop) {
+  return llvm::any_of(access.index, [&](AffineExpr index) {
+    return index.isFunctionOfDim(loop);
+  });
+}
+
+/// The factor of the loop in the last index of an access that no other index
+/// has it in, 0 where none has, else nothing.
+static std::optional<int64_t> getStride(const Access &access, unsigned loop) {
+  if (!usesLoop(access, loop))
+    return 0;
+  for (AffineExpr index : ArrayRef(access.index).drop_back())
+    if (index.isFunctionOfDim(loop))
+      return std::nullopt;
+  AffineExpr last = access.index.back();
+  AffineExpr dim = getAffineDimExpr(loop, last.getContext());
+  for (int64_t stride = 1; stride <= kMostStride; ++stride)
+    if (!simplify(last - dim * stride, 64).isFunctionOfDim(loop))
+      return stride;
+  return std::nullopt;
+}
+
+/// The parallel loop in an index but the last, beside a reduction's.
+static int findSecond(const Step &step, const Access &read, unsigned x) {
+  if (read.index.size() < 2)
+    return -1;
+  AffineExpr index = read.index[read.index.size() - 2];
+  for (unsigned loop = 0; loop < step.extents.size(); ++loop)
+    if (loop != x && step.isParallel[loop] && index.isFunctionOfDim(loop))
+      return loop;
+  return -1;
+}
+
+std::optional<Window> Window::find(const KernelProgram &program,
+                                   const Step &step) {
+  if (!step.isReduction() || !step.block || step.writes.size() != 1 ||
+      !hasFewTerms(step))
+    return std::nullopt;
+  const Access &write = step.writes[0];
+  Type element = program.storages[write.storage].element;
+  AffineDimExpr last(nullptr);
+  if (!write.index.empty())
+    last = dyn_cast<AffineDimExpr>(write.index.back());
+  if (!last || !(element.isF32() || element.isF64()) ||
+      !isVectorizable(*step.block, element))
+    return std::nullopt;
+  Window window{last.getPosition(), -1, {}};
+  bool slides = false;
+  for (auto [number, read] : llvm::enumerate(step.reads)) {
+    std::optional<int64_t> stride = getStride(read, window.x);
+    if (!stride || program.storages[read.storage].element != element)
+      return std::nullopt;
+    window.strides.push_back(*stride);
+    if (*stride == 0)
+      continue;
+    window.y = findSecond(step, read, window.x);
+    for (unsigned loop = 0; loop < step.extents.size(); ++loop)
+      slides |=
+          !step.isParallel[loop] && read.index.back().isFunctionOfDim(loop);
+  }
+  if (!slides)
+    return std::nullopt;
+  return window;
+}
