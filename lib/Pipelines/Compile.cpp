@@ -3,6 +3,7 @@
 #include "tenon/Pipelines/Compile.h"
 
 #include "Entries.h"
+#include "PassControl.h"
 #include "Targets.h"
 
 #include "dialects/Kernel/KernelDialect.h"
@@ -11,8 +12,8 @@
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Export/ONNX/Export.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
-#include "tenon/Report/Report.h"
 #include "tenon/Pipelines/Passes.h"
+#include "tenon/Report/Report.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
@@ -118,25 +119,32 @@ class Compiler {
 public:
   Compiler(MLIRContext &context, StringRef input, StringRef output,
            const CompileOptions &options)
-      : context(context), input(input), output(output), options(options) {
+      : context(context), input(input), output(output), options(options),
+        control(options.passLimit, options.faultyPass, getShapeOptions()) {
     timing.setEnabled(options.timing);
     root = timing.getRootScope();
+    if (options.passLimit >= 0 || !options.faultyPass.empty())
+      control.attach(context);
   }
+  ~Compiler() { context.registerActionHandler(nullptr); }
 
   LogicalResult run() {
     bool isONNX = !input.ends_with(".mlir");
     if (failed(isONNX ? importModel() : parseModule()))
       return failure();
-    if (isONNX && options.emit == Level::onnx &&
-        options.onnxForm == OnnxForm::model)
-      return exportModel();
+    bool exports = isONNX && options.emit == Level::onnx &&
+                   options.onnxForm == OnnxForm::model;
+    if (exports && options.passLimit < 0)
+      return simplifyAndExport();
     if (isONNX && (failed(runPasses("onnx", buildONNXPipeline)) ||
                    failed(runChosenPasses(buildONNXPipeline))))
       return failure();
-    if (options.emit == Level::onnx)
+    if (options.emit == Level::onnx && !exports)
       return print();
     if (isONNX && failed(runPasses("raise", buildRaisePipeline)))
       return failure();
+    if (exports)
+      return exportModel();
     if (isONNX &&
         failed(runPasses("onnx to kernel", [&](OpPassManager &passes) {
           buildONNXToKernelPipeline(passes, options.keepGoing);
@@ -217,10 +225,14 @@ private:
     return runObserved(passes, "passes");
   }
 
-  LogicalResult exportModel() {
+  LogicalResult simplifyAndExport() {
     if (failed(runPasses("onnx", buildExportPipeline)) ||
         failed(runChosenPasses(buildExportPipeline)))
       return failure();
+    return exportModel();
+  }
+
+  LogicalResult exportModel() {
     StepTimer timer(root, options.report, "export");
     return exportONNX(*module, output, options.opset);
   }
@@ -251,6 +263,8 @@ private:
   }
 
   FailureOr<CPUCode> compileKernels(ArrayRef<CPUTarget> targets) {
+    // Below the plan there is no pass that could be left out.
+    context.registerActionHandler(nullptr);
     StepTimer timer(root, options.report, "code");
     return compileKernelsForCPU(*module, targets);
   }
@@ -264,6 +278,7 @@ private:
   MLIRContext &context;
   StringRef input, output;
   const CompileOptions &options;
+  PassControl control;
   DefaultTimingManager timing;
   TimingScope root;
   OwningOpRef<ModuleOp> module;

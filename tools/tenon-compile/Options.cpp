@@ -45,6 +45,8 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            FLOPs and bytes of each entry (docs/report.md)
   --explain                compile, write nothing, and list each node that stops the
                            compilation with the reason and what to do
+  --pass-limit=N           run the first N passes, and later ones that lowering needs:
+                           tenon-debug looks for a pass at fault in this way
   --timing                 print the time of each step to the standard error
   --version, --help
 
@@ -130,6 +132,12 @@ static int setOption(StringRef name, StringRef value, Options &options) {
       return usage("expected --passes of registered passes, but got '" + value +
                    "': " + error);
     options.compile.passes = value.str();
+  } else if (name == "--pass-limit") {
+    if (value.getAsInteger(10, options.compile.passLimit) ||
+        options.compile.passLimit < 0)
+      return usage("expected --pass-limit=N, but got '" + value + "'");
+  } else if (name == "--plant-fault") {
+    options.compile.faultyPass = value.str();
   } else if (name == "--report") {
     if (!value.ends_with(".json") && !value.ends_with(".html"))
       return usage("expected --report=FILE.json or FILE.html, but got '" + value +

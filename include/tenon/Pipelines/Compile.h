@@ -50,6 +50,11 @@ struct CompileOptions {
   /// Passes of the onnx level, as text, that run on the simplified model.
   std::string passes;
   bool timing = false;
+  /// Only the first passes run, and later ones that lowering needs; -1: all. With an
+  /// exported model, passes of the onnx level beyond those that simplify count too.
+  int passLimit = -1;
+  /// After this pass, the first sum becomes a difference: a fault for tests to find.
+  std::string faultyPass;
   /// Is told what the compilation does; none: nothing is recorded.
   Report *report = nullptr;
   /// Report every node that stops the compilation, not only the first.
