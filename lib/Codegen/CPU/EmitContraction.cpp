@@ -14,7 +14,7 @@ using namespace mlir;
 using namespace tenon;
 
 /// So much of k at a time that a panel of it stays in the first cache.
-static constexpr int64_t kBlockDepth = 192;
+static constexpr int64_t kBlockDepth = 384;
 
 namespace {
 class ContractionEmitter {

@@ -9,6 +9,8 @@ using namespace tenon;
 /// a reduction's sums stay in the first cache.
 static constexpr int64_t kElementwiseChunk = 4096;
 static constexpr int64_t kReductionChunk = 512;
+/// An innermost loop that LLVM writes out.
+static constexpr int64_t kShortUnit = 8;
 /// Rows of windows that an item does, to be worth its bookkeeping.
 static constexpr int64_t kWindowRows = 8;
 /// A sum of so few, such as a window's, is written out.
@@ -151,8 +153,9 @@ void RowSchedule::flatten() {
 
 /// The class along which most accesses are contiguous; a reduction's results
 /// are few, and where a sum is written out its own loops do not count.
-int RowSchedule::getUnitClass(const Step &step) const {
-  if (std::optional<Window> window = Window::find(program, step))
+int RowSchedule::getUnitClass(const Step &step, int besides) const {
+  std::optional<Window> window = Window::find(program, step);
+  if (window && besides < 0)
     return step.classes[window->x];
   SmallVector<int> votes(step.classes.size(), 0);
   auto vote = [&](const Access &access) {
@@ -176,12 +179,19 @@ int RowSchedule::getUnitClass(const Step &step) const {
   for (auto [loop, count] : llvm::enumerate(votes)) {
     int weight = 2 * count + step.isParallel[loop];
     if ((parallelOnly && !step.isParallel[loop]) || isRow(step.classes[loop]) ||
-        weight < most)
+        step.classes[loop] == besides || weight < most)
       continue;
     best = step.classes[loop];
     most = weight;
   }
   return best;
+}
+
+bool RowSchedule::isShort(int shared) const {
+  auto extent = shared < 0
+                    ? AffineConstantExpr(nullptr)
+                    : dyn_cast<AffineConstantExpr>(program.extents[shared]);
+  return extent && extent.getValue() <= kShortUnit;
 }
 
 /// Parallel loops that every step has, except one that a step would rather
@@ -213,6 +223,9 @@ void RowSchedule::chooseRows() {
     });
     if (!isOverRows || step.classes.size() == widest->classes.size())
       units.push_back(getUnitClass(step));
+    // The loop around a short one is what becomes vectors.
+    if (!step.isReduction() && !units.empty() && isShort(units.back()))
+      units.push_back(getUnitClass(step, units.back()));
   }
   for (int unit : units)
     llvm::erase(candidates, unit);

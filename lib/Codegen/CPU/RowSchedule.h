@@ -57,7 +57,9 @@ private:
   Group startGroup(unsigned index) const;
   /// Whether a reduction has few enough terms, a number that is known.
   bool canUnroll(const Step &step) const;
-  int getUnitClass(const Step &step) const;
+  int getUnitClass(const Step &step, int besides = -1) const;
+  /// So few iterations that they are no loop of vectors.
+  bool isShort(int shared) const;
 
   llvm::SmallVector<bool> forwarded;
 };

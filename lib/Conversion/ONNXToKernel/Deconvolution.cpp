@@ -1,5 +1,7 @@
 // ConvTranspose: a contraction makes, for every input position, the elements
 // that it adds to the output; Col2Im then gathers what meets in one place.
+// Where nothing meets, because windows are as wide as their stride, elements
+// only move.
 
 #include "Lowering.h"
 #include "ScalarExpr.h"
@@ -114,6 +116,65 @@ static Value sumColumns(Operation *op, const Columns &columns,
   return lowering.finish(launch, image).getResult(0);
 }
 
+/// Whether each output element is in one window: they lie side by side.
+static bool areSideBySide(const Columns &columns, ArrayRef<AffineExpr> image,
+                          Lowering &lowering) {
+  AffineExpr zero = lowering.constant(0);
+  for (unsigned axis = 0; axis < columns.rank(); ++axis) {
+    AffineExpr stride = lowering.constant(columns.strides[axis]);
+    AffineExpr left =
+        simplifyAffineExpr(image[axis] - columns.positions[axis] * stride, 0,
+                           lowering.getNumSymbols());
+    if (columns.kernel[axis] != stride || columns.dilations[axis] != 1 ||
+        columns.pads[axis] != zero || left != zero)
+      return false;
+  }
+  return !columns.halves;
+}
+
+/// image[n, f, (position, tap)...] = columns[n, f, taps..., positions...].
+static Value placeColumns(Operation *op, const Columns &columns,
+                          Lowering &lowering) {
+  MLIRContext *context = op->getContext();
+  Location loc = op->getLoc();
+  unsigned rank = columns.rank();
+  Dims whole = lowering.dims(op->getResult(0));
+  Dims dims = {whole[0], whole[1]};
+  SmallVector<unsigned> from = {0, 1};
+  for (unsigned axis = 0; axis < rank; ++axis) {
+    dims.append({columns.positions[axis], columns.kernel[axis]});
+    from.push_back(3 + 2 * axis);
+  }
+  for (unsigned axis = 0; axis < rank; ++axis)
+    from.push_back(2 + 2 * axis);
+  SmallVector<Value> inputs = {columns.value};
+  if (columns.bias)
+    inputs.push_back(columns.bias);
+  Type element = lowering.element(op->getResult(0));
+  LaunchBuilder launch = lowering.launch(loc, inputs, Result{element, dims});
+  auto map = [&](ArrayRef<unsigned> positions) {
+    return AffineMap::getMultiDimMapWithTargets(2 + 2 * rank, positions,
+                                                context);
+  };
+  SmallVector<LaunchBuilder::Access> reads = {{launch.input(0), map(from)}};
+  if (columns.bias)
+    reads.push_back({launch.input(1), map({1})});
+  Value placed = launch.generic(
+      reads,
+      {launch.destination(),
+       AffineMap::getMultiDimIdentityMap(2 + 2 * rank, context)},
+      [&](OpBuilder &nested, Location loc, ValueRange v) -> Value {
+        ScalarCode code(nested, loc);
+        Type sumType = getAccumulatorType(element);
+        ScalarExpr sum = code(v[0]).to(sumType);
+        if (columns.bias)
+          sum = code(v[1]).to(sumType) + sum;
+        return sum.to(element);
+      });
+  return lowering.view(loc, lowering.finish(launch, placed).getResult(0),
+                       whole);
+}
+
 /// [n, g, m, i] = sum over c of weight [g, c, m] * x [n, g, c, i].
 static Value makeColumns(onnx::ConvTransposeOp op, int64_t groups,
                          Lowering &lowering) {
@@ -185,7 +246,11 @@ static LogicalResult lowerConvTranspose(Operation *op, Lowering &lowering) {
   dims.append(columns.positions);
   Value made = makeColumns(conv, groups, lowering);
   columns.value = lowering.view(op->getLoc(), made, dims);
-  lowering.replace(op, sumColumns(op, columns, lowering));
+  Dims image = lowering.dims(op->getResult(0));
+  bool isPlacement =
+      areSideBySide(columns, ArrayRef(image).drop_front(2), lowering);
+  lowering.replace(op, isPlacement ? placeColumns(op, columns, lowering)
+                                   : sumColumns(op, columns, lowering));
   return success();
 }
 

@@ -26,13 +26,40 @@ func.func @indices(%x: tensor<1x1x4x4xf32> {onnx.name = "x"}) -> (tensor<1x1x2x2
 
 // -----
 
-// A transposed convolution is a contraction over channels, then a gather.
+// A transposed convolution is a contraction over channels, then a gather of what
+// overlaps.
 // CHECK-LABEL: func @transposed
 // CHECK:         kernel.launch
 // CHECK:           iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]
 // CHECK:         kernel.launch
 // CHECK:           scf.for
-func.func @transposed(%x: tensor<1x4x?x?xf32> {onnx.dims = ["", "", "h", "w"], onnx.name = "x"}, %w: tensor<4x2x2x2xf32> {onnx.name = "w"}) -> tensor<1x2x?x?xf32> {
+func.func @transposed(%x: tensor<1x4x?x?xf32> {onnx.dims = ["", "", "h", "w"], onnx.name = "x"}, %w: tensor<4x2x3x3xf32> {onnx.name = "w"}) -> tensor<1x2x?x?xf32> {
+  %0 = onnx.ConvTranspose(%x, %w) {strides = array<i64: 2, 2>} : (tensor<1x4x?x?xf32>, tensor<4x2x3x3xf32>) -> tensor<1x2x?x?xf32>
+  return %0 : tensor<1x2x?x?xf32>
+}
+
+// -----
+
+// Where windows are as wide as their stride, nothing overlaps and elements only move.
+// CHECK-LABEL: func @side_by_side
+// CHECK:         kernel.launch
+// CHECK:           iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]
+// CHECK:         kernel.launch
+// CHECK-NOT:       scf.for
+// CHECK:           iterator_types = ["parallel", "parallel", "parallel", "parallel", "parallel", "parallel"]
+func.func @side_by_side(%x: tensor<1x4x?x?xf32> {onnx.dims = ["", "", "h", "w"], onnx.name = "x"}, %w: tensor<4x2x2x2xf32> {onnx.name = "w"}) -> tensor<1x2x?x?xf32> {
   %0 = onnx.ConvTranspose(%x, %w) {strides = array<i64: 2, 2>} : (tensor<1x4x?x?xf32>, tensor<4x2x2x2xf32>) -> tensor<1x2x?x?xf32>
+  return %0 : tensor<1x2x?x?xf32>
+}
+
+// -----
+
+// Padding takes elements away, or leaves some that no window reaches.
+// CHECK-LABEL: func @side_by_side_padded
+// CHECK:         kernel.launch
+// CHECK:         kernel.launch
+// CHECK:           scf.for
+func.func @side_by_side_padded(%x: tensor<1x4x?x?xf32> {onnx.dims = ["", "", "h", "w"], onnx.name = "x"}, %w: tensor<4x2x2x2xf32> {onnx.name = "w"}) -> tensor<1x2x?x?xf32> {
+  %0 = onnx.ConvTranspose(%x, %w) {strides = array<i64: 2, 2>, output_padding = array<i64: 1, 0>} : (tensor<1x4x?x?xf32>, tensor<4x2x2x2xf32>) -> tensor<1x2x?x?xf32>
   return %0 : tensor<1x2x?x?xf32>
 }
