@@ -38,6 +38,34 @@ static bool describes(AffineMap dims, RankedTensorType type) {
   return true;
 }
 
+/// launch-C4
+static LogicalResult verifyInPlace(LaunchOp launch) {
+  std::optional<ArrayRef<int64_t>> inPlace = launch.getInPlace();
+  if (!inPlace)
+    return success();
+  if (inPlace->size() != launch.getNumResults())
+    return launch.emitOpError("expected ")
+           << launch.getNumResults() << " numbers in 'in_place', but got "
+           << inPlace->size();
+  unsigned numInputs = launch.getInputs().size();
+  for (auto [result, input] : llvm::enumerate(*inPlace)) {
+    if (input == -1)
+      continue;
+    if (input < 0 || input >= numInputs ||
+        launch.getInputs()[input].getType() !=
+            launch.getResult(result).getType() ||
+        launch.getArgumentDims(input) !=
+            launch.getArgumentDims(numInputs + result) ||
+        !launch.getBody().getArgument(input).use_empty())
+      return launch.emitOpError("expected 'in_place' of result ")
+             << result
+             << " to name an input of its type and dimensions that the region "
+                "does not read, but got "
+             << input;
+  }
+  return success();
+}
+
 LogicalResult LaunchOp::verify() {
   Block &block = getBody().front();
   SmallVector<Type> expected(getInputs().getTypes());
@@ -63,7 +91,7 @@ LogicalResult LaunchOp::verify() {
   auto yield = dyn_cast<YieldOp>(block.getTerminator());
   if (!yield || yield.getOperandTypes() != getResultTypes()) // launch-C3
     return emitOpError("expected kernel.yield of the results' types");
-  return success();
+  return verifyInPlace(*this);
 }
 
 /// Whether `map` says for each of (b, h, t, d) which dimension of a tensor it
@@ -89,6 +117,9 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("expected a destination of the type of each of one or "
                        "two results, but got ")
            << getDestinations().size() << " for " << getNumResults();
+  if (getKeys() && getKeys()->getNumResults() != 1) // attention-C4
+    return emitOpError("expected one number of keys, but got ")
+           << getKeys()->getNumResults();
   int64_t resultRank = rank(getDestinations()[0]);
   if (resultRank != 4 && resultRank != 5) // attention-C1
     return emitOpError("expected a result of rank 4 or 5, but got ")

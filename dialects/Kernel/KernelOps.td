@@ -25,6 +25,10 @@ def Kernel_LaunchOp : Kernel_Op<"launch", [
     `symbols` maps the function's symbols to the kernel's own; `dims` has, for each
     region argument, a map from the kernel's own symbols to its dimensions.
 
+    `in_place` has for each result the number of an input, or -1. The destination of
+    such a result begins with that input's contents and is the input's own memory: the
+    region writes over a part of it and reads neither.
+
     Constraints:
     - (launch-C1) the region has an argument of the right type for each input and
       then for each result.
@@ -32,6 +36,8 @@ def Kernel_LaunchOp : Kernel_Op<"launch", [
       each dimension, and as many symbols as `symbols` has results; where the
       type's dimension is static the map's result is that constant.
     - (launch-C3) `kernel.yield` yields one value of each result's type.
+    - (launch-C4) `in_place` has a number for each result; an input that it names has
+      the result's type and dimensions, and its region argument is not used.
 
     ```mlir
     %y = kernel.launch(%x) symbols affine_map<()[s0] -> (s0)>
@@ -44,11 +50,12 @@ def Kernel_LaunchOp : Kernel_Op<"launch", [
     ```
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$inputs, AffineMapAttr:$symbols,
-                       AffineMapArrayAttr:$dims);
+                       AffineMapArrayAttr:$dims,
+                       OptionalAttr<DenseI64ArrayAttr>:$in_place);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    `(` $inputs `)` `symbols` $symbols `dims` $dims attr-dict `:`
+    `(` $inputs `)` `symbols` $symbols `dims` $dims (`in_place` $in_place^)? attr-dict `:`
     functional-type($inputs, $results) $body
   }];
   let hasVerifier = 1;
@@ -85,8 +92,8 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
   let summary = "A kernel that launches share";
   let description = [{
     The outlined form of `kernel.launch`: the region's first `num_inputs` arguments
-    are inputs, the others destinations; `dims` is as there. `schedule` holds what
-    the schedule chose, by name.
+    are inputs, the others destinations; `dims` and `in_place` are as there.
+    `schedule` holds what the schedule chose, by name.
 
     ```mlir
     kernel.func @exp_f32 inputs 1 dims [affine_map<()[s0] -> (s0)>, affine_map<()[s0] -> (s0)>] {
@@ -98,16 +105,23 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$num_inputs,
                        AffineMapArrayAttr:$dims,
+                       OptionalAttr<DenseI64ArrayAttr>:$in_place,
                        OptionalAttr<DictionaryAttr>:$schedule);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `inputs` $num_inputs `dims` $dims (`schedule` $schedule^)?
+    $sym_name `inputs` $num_inputs `dims` $dims (`in_place` $in_place^)?
+    (`schedule` $schedule^)?
     attr-dict-with-keyword $body
   }];
   let extraClassDeclaration = [{
     /// Dimensions of region argument `index` over the kernel's own symbols.
     ::mlir::AffineMap getArgumentDims(unsigned index) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getDims()[index]).getValue();
+    }
+    /// Whether the argument is a destination that holds an input's contents.
+    bool isInPlace(unsigned argument) {
+      return getInPlace() && argument >= getNumInputs() &&
+             (*getInPlace())[argument - getNumInputs()] >= 0;
     }
     /// How many symbols of its own the kernel takes.
     unsigned getNumKernelSymbols() {
@@ -145,7 +159,8 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [Pure, AttrSizedOperandSegments]
     `right_window` after `p` (-1: no bound). `sinks[h]` is the score of one more key,
     whose value is zero. A boolean mask says which keys are seen;
     keys past its end are not. A row that sees no key is zero with `zero_empty`, else
-    NaN; its `lse` is -inf.
+    NaN; its `lse` is -inf. `keys`, over the kernel's symbols, says how many keys there
+    are where the tensors have room for more.
 
     `maps` says where the element of (b, h, s or t, d) lies in query, key, value and
     result, and that of (b, h, s, t) in the mask. A result of rank 5 has a leading
@@ -159,6 +174,7 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [Pure, AttrSizedOperandSegments]
       and result, a permutation, then one for the mask, if there is one.
     - (attention-C3) there is a destination for the result and at most one more, for
       `lse`; the results have the destinations' types.
+    - (attention-C4) `keys` has one result.
 
     ```mlir
     %y = kernel.attention ins(%q, %k, %v) outs(%d)
@@ -176,7 +192,8 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [Pure, AttrSizedOperandSegments]
       AffineMapArrayAttr:$maps, OptionalAttr<F64Attr>:$scale,
       DefaultValuedAttr<F64Attr, "0.0">:$softcap, UnitAttr:$causal,
       DefaultValuedAttr<I64Attr, "-1">:$left_window,
-      DefaultValuedAttr<I64Attr, "-1">:$right_window, UnitAttr:$zero_empty);
+      DefaultValuedAttr<I64Attr, "-1">:$right_window, UnitAttr:$zero_empty,
+      OptionalAttr<AffineMapAttr>:$keys);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
     `ins` `(` $query `,` $key `,` $value `)` (`mask` `(` $mask^ `)`)?

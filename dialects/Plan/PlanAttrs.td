@@ -35,6 +35,20 @@ def Plan_OutputAttr : Plan_Attr<"Output", "output"> {
   let assemblyFormat = "`<` $index `>`";
 }
 
+def Plan_StateAttr : Plan_Attr<"State", "state"> {
+  let summary = "bytes that the session keeps from call to call";
+  let description = [{
+    `argument` is the number of the function's argument that is the state (one with
+    `tenon.state`): what is placed there is written over it.
+
+    ```mlir
+    #plan.state<3>
+    ```
+  }];
+  let parameters = (ins "unsigned":$argument);
+  let assemblyFormat = "`<` $argument `>`";
+}
+
 def Plan_HeapAttr : Plan_Attr<"Heap", "heap"> {
   let summary = "a block of memory that grows while the plan runs";
   let description = [{

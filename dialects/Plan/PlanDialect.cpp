@@ -31,6 +31,12 @@ LogicalResult ArenaAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+bool tenon::plan::isHidden(DictionaryAttr attributes) {
+  return attributes && (attributes.contains(kStateAttr) ||
+                        attributes.contains(kStateRowsAttr) ||
+                        attributes.contains(kStateLengthAttr));
+}
+
 unsigned tenon::plan::getNumSymbols(func::FuncOp function) {
   auto symbols = function->getAttrOfType<ArrayAttr>(kSymbolsAttr);
   return symbols ? symbols.size() : 0;

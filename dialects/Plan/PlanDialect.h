@@ -34,6 +34,21 @@ inline constexpr llvm::StringLiteral kDimsAttr = "tenon.dims";
 /// Attribute of a function's argument or result of unsigned integers, which are
 /// signless in its type.
 inline constexpr llvm::StringLiteral kUnsignedAttr = "tenon.unsigned";
+/// Attribute of a function's argument and of a result, the state's name: the
+/// session keeps these bytes from call to call, and the result is what the call
+/// leaves there. Arguments and results of states come after all others.
+inline constexpr llvm::StringLiteral kStateAttr = "tenon.state";
+/// Attribute of an argument of which no bytes exist: its dimensions are those of
+/// the named state's rows when a call begins (dimension 2 counts them).
+inline constexpr llvm::StringLiteral kStateRowsAttr = "tenon.state_rows";
+/// Attribute of a result, a host tensor of one element: how many rows the named
+/// state has after the call.
+inline constexpr llvm::StringLiteral kStateLengthAttr = "tenon.state_length";
+/// Attribute of an argument or result of a state: names of the model's inputs or
+/// outputs that it stands for.
+inline constexpr llvm::StringLiteral kReplacesAttr = "tenon.replaces";
+/// Whether the caller does not see an argument or result of these attributes.
+bool isHidden(mlir::DictionaryAttr attributes);
 /// Attributes of a function: the entry it is a program of, and which variant.
 inline constexpr llvm::StringLiteral kEntryAttr = "tenon.entry";
 inline constexpr llvm::StringLiteral kVariantAttr = "tenon.variant";

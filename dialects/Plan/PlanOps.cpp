@@ -36,9 +36,9 @@ static LogicalResult verifyStorage(Operation *op,
     return op->emitOpError("expected ")
            << count << " places in 'storage', but got " << storage->size();
   for (Attribute place : *storage)
-    if (!isa<ArenaAttr, HeapAttr, OutputAttr>(place))
-      return op->emitOpError("expected a place in the arena, the heap or an "
-                             "output, but got ")
+    if (!isa<ArenaAttr, HeapAttr, StateAttr, OutputAttr>(place))
+      return op->emitOpError("expected a place in the arena, the heap, a state "
+                             "or an output, but got ")
              << place;
   return success();
 }
@@ -46,6 +46,19 @@ static LogicalResult verifyStorage(Operation *op,
 LogicalResult LaunchOp::verify() {
   if (failed(verifyDims(*this, getDims(), getResultTypes()))) // launch-C3
     return failure();
+  if (std::optional<ArrayRef<int64_t>> inPlace = getInPlace()) { // launch-C5
+    bool ok = inPlace->size() == getNumResults();
+    for (unsigned i = 0; ok && i < getNumResults(); ++i) {
+      int64_t input = (*inPlace)[i];
+      ok = input == -1 ||
+           (input >= 0 && input < int64_t(getInputs().size()) &&
+            getInputs()[input].getType() == getResult(i).getType());
+    }
+    if (!ok)
+      return emitOpError("expected for each result in 'in_place' an input of "
+                         "its type or -1, but got ")
+             << getInPlaceAttr();
+  }
   return verifyStorage(*this, getStorage()); // launch-C4
 }
 

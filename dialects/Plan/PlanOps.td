@@ -25,6 +25,8 @@ def Plan_LaunchOp : Plan_Op<"launch", [
     Runs the kernel `callee` on `inputs`. `symbols` maps the function's symbols to
     the kernel's own; `dims` has, for each result, a map from the function's
     symbols to its dimensions. `storage` says where each result's bytes are.
+    `in_place` has for each result the number of the input whose bytes it writes over
+    in part, or -1.
 
     Constraints:
     - (launch-C1) `callee` names a `kernel.func` whose arguments have the types of
@@ -32,8 +34,10 @@ def Plan_LaunchOp : Plan_Op<"launch", [
     - (launch-C2) `symbols` has a result for each symbol of the kernel.
     - (launch-C3) `dims` has a map for each result, with a result for each
       dimension.
-    - (launch-C4) `storage`, where present, has a `#plan.arena`, `#plan.heap` or
-      `#plan.output` for each result.
+    - (launch-C4) `storage`, where present, has a `#plan.arena`, `#plan.heap`,
+      `#plan.state` or `#plan.output` for each result.
+    - (launch-C5) `in_place`, where present, has a number for each result; an input
+      that it names has the result's type.
 
     ```mlir
     %0 = plan.launch @exp_f32_0(%x) symbols affine_map<()[s0] -> (s0)>
@@ -42,10 +46,12 @@ def Plan_LaunchOp : Plan_Op<"launch", [
   }];
   let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyRankedTensor>:$inputs,
                        AffineMapAttr:$symbols, AffineMapArrayAttr:$dims,
+                       OptionalAttr<DenseI64ArrayAttr>:$in_place,
                        Plan_StorageAttr:$storage);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    $callee `(` $inputs `)` `symbols` $symbols `dims` $dims (`storage` $storage^)?
+    $callee `(` $inputs `)` `symbols` $symbols `dims` $dims (`in_place` $in_place^)?
+    (`storage` $storage^)?
     attr-dict `:` functional-type($inputs, $results)
   }];
   let hasVerifier = 1;

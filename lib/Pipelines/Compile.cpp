@@ -6,6 +6,7 @@
 #include "PassControl.h"
 #include "Targets.h"
 
+#include "dialects/KV/KVDialect.h"
 #include "dialects/Kernel/KernelDialect.h"
 #include "dialects/ONNX/ONNXDialect.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
@@ -18,6 +19,7 @@
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
+#include "tenon/Transforms/KVCache/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Raise/Passes.h"
@@ -60,6 +62,14 @@ void tenon::buildRaisePipeline(OpPassManager &passes) {
   passes.addNestedPass<func::FuncOp>(createRaiseRotaryPass());
   buildONNXPipeline(passes);
   passes.addNestedPass<func::FuncOp>(createRaiseAttentionPass());
+  buildONNXPipeline(passes);
+  passes.addPass(createFindCachesPass());
+}
+
+void tenon::buildCachePipeline(OpPassManager &passes, CacheMode mode) {
+  LowerCachesPassOptions options;
+  options.mode = mode == CacheMode::io ? "io" : "session";
+  passes.addPass(createLowerCachesPass(options));
   buildONNXPipeline(passes);
   passes.addNestedPass<func::FuncOp>(createFoldAppendsPass());
   // What was not raised has a body, or is refused.
@@ -143,12 +153,11 @@ public:
       return print();
     if (isONNX && failed(runPasses("raise", buildRaisePipeline)))
       return failure();
+    if (options.emit == Level::kv)
+      return print();
     if (exports)
-      return exportModel();
-    if (isONNX &&
-        failed(runPasses("onnx to kernel", [&](OpPassManager &passes) {
-          buildONNXToKernelPipeline(passes, options.keepGoing);
-        })))
+      return exportRaised();
+    if ((isONNX || hasNodes()) && failed(lowerToKernels()))
       return failure();
     if (module->getOperation()->hasAttr("onnx.incomplete"))
       return failure();
@@ -192,6 +201,37 @@ private:
     return success(bool(module));
   }
 
+  /// Whether the module is at the onnx or the kv level.
+  bool hasNodes() {
+    return module
+        ->walk([](Operation *op) {
+          return isa<onnx::ONNXDialect, kv::KVDialect>(op->getDialect())
+                     ? WalkResult::interrupt()
+                     : WalkResult::advance();
+        })
+        .wasInterrupted();
+  }
+
+  LogicalResult lowerToKernels() {
+    if (options.caches == CacheMode::session &&
+        module->getOps<kv::StateOp>().empty())
+      return emitError(getFileLoc(),
+                       "expected caches for sessions to keep, that an attention "
+                       "reads and that go through inputs and outputs, but found "
+                       "none; --kv=io keeps the signature");
+    if (failed(lowerCaches(options.caches)))
+      return failure();
+    return runPasses("onnx to kernel", [&](OpPassManager &passes) {
+      buildONNXToKernelPipeline(passes, options.keepGoing);
+    });
+  }
+
+  LogicalResult lowerCaches(CacheMode mode) {
+    return runPasses("caches", [&](OpPassManager &passes) {
+      buildCachePipeline(passes, mode);
+    });
+  }
+
   LogicalResult runPasses(StringRef name,
                           llvm::function_ref<void(OpPassManager &)> build) {
     StepTimer timer(root, options.report, name);
@@ -228,6 +268,13 @@ private:
   LogicalResult simplifyAndExport() {
     if (failed(runPasses("onnx", buildExportPipeline)) ||
         failed(runChosenPasses(buildExportPipeline)))
+      return failure();
+    return exportModel();
+  }
+
+  /// What is raised as operators of ai.tenon, caches as inputs and outputs.
+  LogicalResult exportRaised() {
+    if (failed(lowerCaches(CacheMode::io)))
       return failure();
     return exportModel();
   }

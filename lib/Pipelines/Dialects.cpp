@@ -4,6 +4,7 @@
 
 #include "OperatorLowerings.h"
 
+#include "dialects/KV/KVDialect.h"
 #include "dialects/Kernel/KernelDialect.h"
 #include "dialects/ONNX/ONNXDialect.h"
 #include "dialects/Plan/PlanDialect.h"
@@ -21,6 +22,7 @@ void tenon::registerAllDialects(DialectRegistry &registry) {
   registry
       .insert<arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
               math::MathDialect, scf::SCFDialect, tensor::TensorDialect,
-              kernel::KernelDialect, onnx::ONNXDialect, plan::PlanDialect>();
+              kernel::KernelDialect, kv::KVDialect, onnx::ONNXDialect,
+              plan::PlanDialect>();
   registerOperatorLowerings(registry);
 }

@@ -15,7 +15,7 @@ using namespace tenon;
 static bool isRequired(StringRef pass) {
   static const llvm::StringSet<> required = {
       "convert-onnx-to-kernel", "outline-kernels", "plan-memory",
-      "onnx-expand-quantized", "onnx-expand-functions"};
+      "onnx-expand-quantized", "onnx-expand-functions", "lower-caches"};
   return required.contains(pass) || pass.starts_with("verify-");
 }
 

@@ -6,6 +6,7 @@
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
+#include "tenon/Transforms/KVCache/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Quantize/Passes.h"
@@ -25,6 +26,7 @@ void tenon::registerAllPasses() {
   registerONNXToKernelPasses();
   registerExpandPasses();
   registerFusePasses();
+  registerKVCachePasses();
   registerLayoutPasses();
   registerPlanPasses();
   registerQuantizePasses();

@@ -61,6 +61,12 @@ Artifact::Artifact(const std::string &path, const ArtifactOptions &options)
   }
 }
 
+static void requireVersion(const char *what, uint32_t version) {
+  if (version < format::oldestVersion || version > format::fileVersion)
+    fail(Status::unsupported, "expected ", what, " version ", format::oldestVersion, " to ",
+         format::fileVersion, ", but got ", version);
+}
+
 void Artifact::readHeader() {
   format::FileHeader header;
   if (file.size < sizeof(header))
@@ -69,9 +75,7 @@ void Artifact::readHeader() {
   std::memcpy(&header, file.data, sizeof(header));
   if (std::memcmp(header.magic, format::fileMagic, sizeof(header.magic)) != 0)
     fail(Status::corrupt, "expected a .tenon file, but got other contents");
-  if (header.version != format::fileVersion)
-    fail(Status::unsupported, "expected format version ", format::fileVersion,
-         ", but got ", header.version);
+  requireVersion("format", header.version);
   if (header.flags || header.reserved[0] || header.reserved[1])
     fail(Status::corrupt, "expected zeros in the header's reserved fields");
   if (header.fileSize != file.size)
@@ -96,9 +100,7 @@ void Artifact::readManifest() {
   if (!format::VerifyManifestBuffer(verifier))
     fail(Status::corrupt, "expected a well-formed manifest, but the verifier refused it");
   manifest = format::GetManifest(bytes);
-  if (manifest->version() != format::fileVersion)
-    fail(Status::unsupported, "expected manifest version ", format::fileVersion,
-         ", but got ", manifest->version());
+  requireVersion("manifest", manifest->version());
   decodeManifest(*manifest, *this);
 }
 

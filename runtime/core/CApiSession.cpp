@@ -1,26 +1,9 @@
 // The session's half of tenon_rt.h.
-#include "runtime/core/CApi.h"
+#include "runtime/core/CApiSession.h"
 
 using namespace tenon::rt;
 
-namespace {
-/// One input or output in C's terms.
-struct Described {
-  std::string name;
-  DLDataType dtype;
-  std::vector<int64_t> dims;
-  std::vector<std::string> dimNames;
-  std::vector<const char *> dimNamePointers;
-};
-} // namespace
-
-struct tenon_session {
-  std::unique_ptr<Session> session;
-  std::vector<Described> inputs, outputs;
-  std::vector<std::vector<int64_t>> outputShapes;
-  std::string traceNode, traceKernel;
-  mutable std::string variant;
-};
+using Described = tenon_session::Described;
 
 static Described describe(const Program &program, const Signature &tensor) {
   Described result{std::string(tensor.name), toDLPack(tensor.type), {}, {}, {}};
@@ -43,6 +26,13 @@ static std::vector<Described> describeAll(const Program &program,
   return result;
 }
 
+void tenon::rt::describeSession(tenon_session &session) {
+  const Program &program = session.session->signature();
+  session.inputs = describeAll(program, program.inputs);
+  session.outputs = describeAll(program, program.outputs);
+  session.outputShapes.resize(session.outputs.size());
+}
+
 tenon_status tenon_session_create(const tenon_weights *weights,
                                   const tenon_session_options *options,
                                   tenon_session **session, tenon_error **error) {
@@ -51,12 +41,13 @@ tenon_status tenon_session_create(const tenon_weights *weights,
     requirePointer(session, "session");
     tenon_session_options given = readOptions(options);
     auto made = std::make_unique<tenon_session>();
-    made->session = std::make_unique<Session>(weights->weights,
-                                              given.entry ? given.entry : "", given.threads);
-    const Program &program = made->session->signature();
-    made->inputs = describeAll(program, program.inputs);
-    made->outputs = describeAll(program, program.outputs);
-    made->outputShapes.resize(made->outputs.size());
+    made->threads = given.threads;
+    made->capacity = given.capacity;
+    made->session = std::make_unique<Session>(
+        weights->weights, given.entry ? given.entry : "", given.threads,
+        given.shares_states_of ? given.shares_states_of->session->sharedStates() : nullptr,
+        given.capacity);
+    describeSession(*made);
     *session = made.release();
   });
 }

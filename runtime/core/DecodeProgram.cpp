@@ -69,6 +69,8 @@ private:
   Blocks decodeBlock(const format::Block *block, unsigned depth) {
     return decodeSteps(block ? block->steps() : nullptr, depth + 1);
   }
+  void decodeCaches();
+  void decodeStates();
   void decodeLaunch(const format::Launch &launch, const std::string &at);
   void decodeHostTensor(const format::HostTensor &step, const std::string &at);
   void decodeRead(const format::ReadSymbol &step, const std::string &at);
@@ -106,9 +108,10 @@ std::vector<uint32_t> ProgramDecoder::exprList(const Indices *indices,
 /// Only memory of the session is written, never an input or a weight.
 void ProgramDecoder::written(uint32_t index, const std::string &at) {
   Storage storage = program.values[program.values[value(index, at)].root].storage;
-  if (storage != Storage::arena && storage != Storage::heap && storage != Storage::output)
+  if (storage != Storage::arena && storage != Storage::heap && storage != Storage::output &&
+      storage != Storage::state)
     fail(Status::corrupt, where, ' ', at,
-         ": expected a target in the arena, the heap or an output, but got value ", index,
+         ": expected a target in the arena, the heap, a state or an output, but got value ", index,
          " in ", format::EnumNameStorage(storage));
 }
 
@@ -136,6 +139,9 @@ void ProgramDecoder::decodeRoot(size_t index, const std::string &at) {
     break;
   case Storage::weight:
     check(decoded.index, artifact.weights.size(), "weight", at);
+    break;
+  case Storage::state:
+    check(decoded.index, sizeOf(source.states()), "state", at);
     break;
   case Storage::arena:
     expr(decoded.offset, at);
@@ -186,6 +192,49 @@ std::vector<Signature> ProgramDecoder::decodeSignature(
         {view(from->name()), from->type(), exprList(from->dims(), at), from->value()});
   }
   return result;
+}
+
+void ProgramDecoder::decodeCaches() {
+  budget.spend(sizeOf(source.caches()));
+  for (size_t i = 0; i < sizeOf(source.caches()); ++i) {
+    const format::Cache *from = source.caches()->Get(i);
+    std::string at = concat("cache ", i, " '", view(from->name()), "'");
+    Cache cache{view(from->name()), from->has_length(), from->has_next(),
+                from->has_capacity(), 0,                0,
+                0};
+    if (cache.hasLength)
+      cache.length = expr(from->length(), at);
+    if (cache.hasCapacity)
+      cache.capacity = check(from->capacity(), program.symbols.size(), "symbol", at);
+    if (cache.hasNext)
+      cache.next = expr(from->next(), at);
+    for (const Cache &other : program.caches)
+      if (other.name == cache.name)
+        fail(Status::corrupt, where, ' ', at, ": expected caches of different names");
+    program.caches.push_back(cache);
+  }
+}
+
+/// Each state is a value of its own, and has a name of its own.
+void ProgramDecoder::decodeStates() {
+  budget.spend(sizeOf(source.states()));
+  std::vector<std::string_view> names;
+  for (size_t i = 0; i < sizeOf(source.states()); ++i) {
+    const format::State *from = source.states()->Get(i);
+    std::string at = concat("state ", i, " '", view(from->name()), "'");
+    const Value &target = program.values[value(from->value(), at)];
+    if (target.storage != Storage::state || target.index != i || target.dims.empty())
+      fail(Status::corrupt, where, ' ', at, ": expected its own value, but got value ",
+           from->value(), " of storage ", format::EnumNameStorage(target.storage));
+    names.push_back(view(from->name()));
+    program.states.push_back(
+        {view(from->name()), from->value(),
+         check(from->cache(), program.caches.size(), "cache", at),
+         view(from->replaces_input()), view(from->replaces_output())});
+  }
+  std::sort(names.begin(), names.end());
+  if (std::adjacent_find(names.begin(), names.end()) != names.end())
+    fail(Status::corrupt, where, ": expected states of different names");
 }
 
 void ProgramDecoder::decodeLaunch(const format::Launch &launch, const std::string &at) {
@@ -383,6 +432,8 @@ Program ProgramDecoder::decode() {
   program.inputs = decodeSignature(source.inputs(), Storage::input, "input");
   program.outputs = decodeSignature(source.outputs(), Storage::output, "output");
   program.arena = expr(source.arena(), "arena");
+  decodeCaches();
+  decodeStates();
   program.steps = decodeSteps(source.steps(), 0);
   findDependents();
   return std::move(program);

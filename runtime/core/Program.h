@@ -101,6 +101,20 @@ struct Signature {
   uint32_t value;
 };
 
+/// A tensor that the session keeps; its value has storage state.
+struct StateTensor {
+  std::string_view name;
+  uint32_t value, cache;
+  std::string_view replacesInput, replacesOutput;
+};
+
+/// What states hold rows of, along dimension 2.
+struct Cache {
+  std::string_view name;
+  bool hasLength, hasNext, hasCapacity;
+  uint32_t length, next, capacity; // expressions and a symbol
+};
+
 struct Program {
   std::string_view variant;
   std::vector<Symbol> symbols;
@@ -110,6 +124,8 @@ struct Program {
   uint32_t arena;
   uint32_t heapBlocks = 0;
   std::vector<Step> steps;
+  std::vector<StateTensor> states;
+  std::vector<Cache> caches;
 
   std::vector<Launch> launches;
   std::vector<HostTensor> hostTensors;

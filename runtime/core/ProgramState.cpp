@@ -13,11 +13,12 @@ ProgramState::ProgramState(const Program &program, const Artifact &artifact,
                            SessionMemory &memory)
     : program(program), launchSizes(program.launches.size()), artifact(artifact), memory(memory),
       symbols(program.symbols.size()), exprs(program.exprs.size()),
-      binders(program.symbols.size()), locations(program.values.size()) {
+      stateTensors(program.states.size()), binders(program.symbols.size()),
+      locations(program.values.size()) {
   for (const Value &value : program.values) {
     Storage storage = program.values[value.root].storage;
     movable.push_back(storage == Storage::input || storage == Storage::output ||
-                      storage == Storage::heap);
+                      storage == Storage::heap || storage == Storage::state);
   }
   if (memory.heap.size() < program.heapBlocks)
     memory.heap.resize(program.heapBlocks);
@@ -33,7 +34,7 @@ bool ProgramState::bindDim(size_t input, size_t dim, std::string &reason) {
   int64_t actual = memory.inputs[input].dims[dim];
   if (bound.fault != Fault::none) {
     bound = {actual, Fault::none};
-    binders[expr.value] = {input, dim};
+    binders[expr.value] = {input, dim, true};
   } else if (bound.value != actual) {
     const Binder &first = binders[expr.value];
     reason = concat("input '", signature.name, "' dimension ", dim, ": expected ",
@@ -42,18 +43,105 @@ bool ProgramState::bindDim(size_t input, size_t dim, std::string &reason) {
                     "), but got ", actual);
     return false;
   }
-  if (actual < symbol.min || (symbol.max != -1 && actual > symbol.max)) {
-    reason = concat("input '", signature.name, "' dimension ", dim, ": expected '",
-                    symbol.name, "' in ", symbol.min, "..",
-                    symbol.max == -1 ? "" : concat(symbol.max), ", but got ", actual);
+  return checkRange(expr.value, concat("input '", signature.name, "' dimension ", dim),
+                    reason);
+}
+
+bool ProgramState::checkRange(uint32_t index, const std::string &what,
+                              std::string &reason) const {
+  const Symbol &symbol = program.symbols[index];
+  int64_t actual = symbols[index].value;
+  if (actual >= symbol.min && (symbol.max == -1 || actual <= symbol.max))
+    return true;
+  reason = concat(what, ": expected '", symbol.name, "' in ", symbol.min, "..",
+                  symbol.max == -1 ? "" : concat(symbol.max), ", but got ", actual);
+  return false;
+}
+
+bool ProgramState::bindLength(const Cache &cache, std::string &reason) {
+  const Expr &expr = program.exprs[cache.length];
+  if (expr.op != ExprOp::symbol || symbols[expr.value].fault == Fault::none)
+    return true;
+  symbols[expr.value] = {memory.states->length(cache.name), Fault::none};
+  return checkRange(expr.value, concat("cache '", cache.name, "'"), reason);
+}
+
+bool ProgramState::checkLengths(std::string &reason) const {
+  for (const Cache &cache : program.caches) {
+    if (!cache.hasLength)
+      continue;
+    int64_t rows = memory.states->length(cache.name);
+    const Evaluated &expected = exprs[cache.length];
+    if (expected.fault == Fault::none && expected.value == rows)
+      continue;
+    reason = concat("cache '", cache.name, "': expected a session that holds ",
+                    expected.fault == Fault::none ? concat(expected.value)
+                                                  : describeFault(expected.fault),
+                    " rows, but it holds ", rows);
     return false;
   }
   return true;
 }
 
+/// Symbols that the states give, as far as no input has.
+bool ProgramState::bindStates(std::string &reason) {
+  for (const Cache &cache : program.caches) {
+    if (cache.hasLength && !bindLength(cache, reason))
+      return false;
+    if (!cache.hasCapacity || symbols[cache.capacity].fault == Fault::none)
+      continue;
+    symbols[cache.capacity] = {memory.states->room(), Fault::none};
+    if (!cache.hasNext && memory.states->room() == 0) {
+      reason = concat("cache '", cache.name,
+                      "': expected a session created with a capacity, but got none");
+      return false;
+    }
+  }
+  for (const StateTensor &state : program.states) {
+    const std::vector<uint32_t> &dims = program.values[state.value].dims;
+    const States::Tensor *held = memory.states->find(state.name);
+    for (size_t d = 0; d < dims.size(); ++d) {
+      const Expr &expr = program.exprs[dims[d]];
+      if (expr.op != ExprOp::symbol || symbols[expr.value].fault == Fault::none)
+        continue;
+      // What no input says is as it was, or one.
+      int64_t size = held && held->dims.size() == dims.size() ? held->dims[d] : 1;
+      symbols[expr.value] = {size, Fault::none};
+    }
+  }
+  return true;
+}
+
+int64_t ProgramState::rowsAfter() const {
+  int64_t most = 0;
+  for (const Cache &cache : program.caches)
+    if (cache.hasNext)
+      most = std::max(most, expr(cache.next, "the rows of a cache"));
+  return most;
+}
+
+void ProgramState::placeStates() {
+  for (size_t i = 0; i < program.states.size(); ++i) {
+    const StateTensor &state = program.states[i];
+    const Cache &cache = program.caches[state.cache];
+    const Value &value = program.values[state.value];
+    bool restarts = cache.hasNext && !cache.hasLength;
+    stateTensors[i] =
+        &memory.states->place(state, cache.name, value.type, dims(value.dims), restarts);
+  }
+}
+
+void ProgramState::finish() {
+  for (const Cache &cache : program.caches)
+    memory.states->finish(cache,
+                          cache.hasNext ? expr(cache.next, "the rows of a cache") : -1);
+}
+
 bool ProgramState::bindSymbols(std::string &reason) {
-  for (size_t s = 0; s < symbols.size(); ++s)
+  for (size_t s = 0; s < symbols.size(); ++s) {
     symbols[s] = {};
+    binders[s] = {};
+  }
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     const Signature &signature = program.inputs[i];
     size_t rank = memory.inputs[i].dims.size();
@@ -104,7 +192,7 @@ void ProgramState::evaluateAll() {
 }
 
 bool ProgramState::bind(std::string &reason) {
-  if (!bindSymbols(reason)) {
+  if (!bindSymbols(reason) || !bindStates(reason)) {
     evaluated = false;
     return false;
   }
@@ -112,13 +200,14 @@ bool ProgramState::bind(std::string &reason) {
     boundBefore = symbols;
     evaluateAll();
   }
-  return checkDims(reason);
+  return checkDims(reason) && checkLengths(reason);
 }
 
 void ProgramState::prepare() {
   int64_t bytes = expr(program.arena, "the arena's size");
   if (bytes < 0)
     fail(Status::execution, "expected an arena of at least 0 bytes, but got ", bytes);
+  placeStates();
   memory.arena.grow(bytes, 0, "the arena");
   forget(arenaBefore != memory.arena.data());
   arenaBefore = memory.arena.data();
@@ -151,6 +240,8 @@ std::string ProgramState::describeSize(uint32_t index) const {
   if (symbol.residency != Residency::bound)
     return concat(" ('", symbol.name, "')");
   const Binder &binder = binders[expr.value];
+  if (!binder.isInput)
+    return concat(" ('", symbol.name, "')");
   return concat(" ('", symbol.name, "', input '", program.inputs[binder.input].name,
                 "' dimension ", binder.dim, ")");
 }
@@ -209,6 +300,12 @@ void ProgramState::place(uint32_t index, Location &location) {
     location.data = const_cast<uint8_t *>(memory.weights->data[value.index]);
     available = artifact.weights[value.index].section.size;
     break;
+  case Storage::state: {
+    const States::Tensor *tensor = stateTensors[value.index];
+    location.data = tensor ? tensor->memory.data() : nullptr;
+    available = tensor ? tensor->bytes : 0;
+    break;
+  }
   case Storage::heap:
     location.data = growKeeping(memory.heap[value.index], location.bytes,
                                 "a value whose size depends on data");

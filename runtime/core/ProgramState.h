@@ -6,6 +6,7 @@
 #include "runtime/core/Artifact.h"
 #include "runtime/core/Expressions.h"
 #include "runtime/core/Memory.h"
+#include "runtime/core/States.h"
 
 #include <string>
 #include <vector>
@@ -35,6 +36,7 @@ struct SessionMemory {
   std::vector<Memory> heap; // blocks that grow while a program runs
   std::vector<BoundInput> inputs;
   std::vector<OutputBuffer> outputs;
+  std::shared_ptr<States> states;
 };
 
 class ProgramState {
@@ -46,7 +48,11 @@ public:
   /// Binds the symbols from the inputs' shapes and evaluates what depends on
   /// them. False, with a reason, where the shapes do not fit this program.
   bool bind(std::string &reason);
-  /// Grows the arena and forgets addresses that may have changed.
+  /// Rows that the caches have after the call: the most of any.
+  int64_t rowsAfter() const;
+  /// Tells the session's states that the call has been.
+  void finish();
+  /// Makes the states, grows the arena and forgets addresses that may have changed.
   void prepare();
 
   /// The expression's value; fails with `what` where it has none.
@@ -82,6 +88,11 @@ public:
 
 private:
   bool bindSymbols(std::string &reason);
+  bool bindStates(std::string &reason);
+  bool bindLength(const Cache &cache, std::string &reason);
+  bool checkLengths(std::string &reason) const;
+  bool checkRange(uint32_t symbol, const std::string &what, std::string &reason) const;
+  void placeStates();
   bool checkDims(std::string &reason) const;
   bool bindDim(size_t input, size_t dim, std::string &reason);
   void evaluateAll();
@@ -95,8 +106,10 @@ private:
   SessionMemory &memory;
   std::vector<Evaluated> symbols, boundBefore, exprs;
   struct Binder {
-    size_t input, dim;
+    size_t input = 0, dim = 0;
+    bool isInput = false; // else a state gave it
   };
+  std::vector<const States::Tensor *> stateTensors; // of each state
   std::vector<Binder> binders; // which dimension gave a symbol its value
   std::vector<Location> locations;
   std::vector<bool> movable; // rooted in memory that moves when it grows, or an input

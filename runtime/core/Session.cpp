@@ -9,7 +9,7 @@
 namespace tenon::rt {
 
 Session::Session(std::shared_ptr<const Weights> weights, std::string_view entryName,
-                 unsigned threads)
+                 unsigned threads, std::shared_ptr<States> states, int64_t capacity)
     : weights(std::move(weights)), entry(this->weights->artifact->findEntry(entryName)) {
   constexpr unsigned mostThreads = 4096;
   if (threads > mostThreads)
@@ -18,13 +18,16 @@ Session::Session(std::shared_ptr<const Weights> weights, std::string_view entryN
     fail(Status::usage, "artifact '", this->weights->artifact->path,
          "': expected it to be opened with its code");
   pool = threads ? std::make_shared<ThreadPool>(threads) : ThreadPool::shared();
+  if (capacity < 0)
+    fail(Status::usage, "expected a capacity of at least 0, but got ", capacity);
+  memory.states = states ? std::move(states) : std::make_shared<States>(capacity);
   memory.weights = this->weights.get();
   memory.inputs.resize(signature().inputs.size());
   memory.outputs.resize(signature().outputs.size());
   inputIsSet.resize(memory.inputs.size());
   inputCopies.resize(memory.inputs.size());
   for (const Program &program : entry.programs)
-    states.push_back(
+    programs.push_back(
         std::make_unique<ProgramState>(program, *this->weights->artifact, memory));
 }
 
@@ -122,11 +125,11 @@ void Session::requireInputs() const {
 ProgramState &Session::bind() {
   requireInputs();
   std::string reasons;
-  for (auto &state : states) {
+  for (auto &state : programs) {
     std::string reason;
     if (state->bind(reason))
       return *state;
-    if (states.size() == 1)
+    if (programs.size() == 1)
       fail(Status::input, reason);
     reasons += concat("; variant '", state->program.variant, "': ", reason);
   }
@@ -138,6 +141,12 @@ void Session::run() {
   last = nullptr;
   launches = 0;
   ProgramState &state = bind();
+  if (int64_t rows = state.rowsAfter(); rows > memory.states->room()) {
+    memory.states->makeRoom(rows);
+    std::string reason;
+    if (!state.bind(reason))
+      fail(Status::input, reason);
+  }
   state.prepare();
   Executor executor(state, *weights->artifact, *pool, workspace, cancelled, observers);
   try {
@@ -149,6 +158,7 @@ void Session::run() {
   }
   launches = executor.launches;
   cancelled.store(false);
+  state.finish();
   last = &state;
 }
 
@@ -186,6 +196,7 @@ Session::Statistics Session::statistics() const {
     result.peakBytes += block.size();
   for (const Memory &copy : inputCopies)
     result.peakBytes += copy.size();
+  result.peakBytes += memory.states->bytes();
   result.launches = launches;
   if (last)
     result.variant = last->program.variant;

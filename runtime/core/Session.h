@@ -37,8 +37,11 @@ struct Observers {
 
 class Session {
 public:
-  /// `threads` 0: the pool that sessions of this process share.
-  Session(std::shared_ptr<const Weights> weights, std::string_view entry, unsigned threads);
+  /// `threads` 0: the pool that sessions of this process share. `states`: those of
+  /// another session, or null for new ones with room for `capacity` rows (0: as many as
+  /// calls need).
+  Session(std::shared_ptr<const Weights> weights, std::string_view entry, unsigned threads,
+          std::shared_ptr<States> states = nullptr, int64_t capacity = 0);
 
   const std::shared_ptr<const Weights> weights;
   const Entry &entry;
@@ -59,6 +62,10 @@ public:
   /// Dimensions of an output for the inputs that are set; -1 where the data decide.
   std::vector<int64_t> outputDims(size_t index);
 
+  /// What it keeps from call to call.
+  States &states() { return *memory.states; }
+  const std::shared_ptr<States> &sharedStates() const { return memory.states; }
+
   /// Stops the run at its next step. May be called from another thread.
   void cancel() { cancelled.store(true); }
 
@@ -66,7 +73,7 @@ public:
 
   unsigned threads() const { return pool->size(); }
   struct Statistics {
-    int64_t peakBytes = 0; // arena, outputs, scratch, copies of inputs
+    int64_t peakBytes = 0; // arena, outputs, scratch, copies of inputs, states
     int64_t launches = 0;  // of the last run
     std::string_view variant;
   };
@@ -78,7 +85,7 @@ private:
 
   SessionMemory memory;
   std::shared_ptr<ThreadPool> pool;
-  std::vector<std::unique_ptr<ProgramState>> states; // one for each program
+  std::vector<std::unique_ptr<ProgramState>> programs; // in the entry's order
   std::vector<bool> inputIsSet;
   std::vector<Memory> inputCopies; // of inputs that were not contiguous
   Memory workspace;

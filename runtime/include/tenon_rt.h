@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define TENON_RT_ABI_VERSION 1
+#define TENON_RT_ABI_VERSION 2
 #define TENON_RT_API __attribute__((visibility("default")))
 
 /* DLPack's tensor, in its stable layout, unless dlpack.h came first. */
@@ -118,6 +118,12 @@ typedef struct {
   size_t size;
   const char *entry; /* null: the only one, or "main" */
   uint32_t threads;  /* 0: share the process's pool, a thread per physical core */
+  /* Of an artifact compiled with --kv=session: rows (tokens) of a sequence that each
+     cache has room for; a run that needs more is an error. 0: room grows as needed. */
+  int64_t capacity;
+  /* A session whose caches this one uses too (another entry of the same model); null:
+     caches of its own. Sessions that share caches run one at a time. */
+  const tenon_session *shares_states_of;
 } tenon_session_options;
 
 TENON_RT_API tenon_status tenon_session_create(const tenon_weights *weights,
@@ -210,6 +216,44 @@ typedef struct {
 TENON_RT_API tenon_status tenon_session_get_statistics(const tenon_session *session,
                                                        tenon_session_statistics *statistics,
                                                        tenon_error **error);
+
+/* --- states -------------------------------------------------------------- */
+
+/* What a session of an artifact compiled with --kv=session keeps from run to run: the
+   rows that each cache holds. A run appends to them; one that fails leaves them as they
+   were. None of these may be called while the session runs. */
+
+typedef struct {
+  size_t size;
+  const char *name;
+  int64_t length;   /* rows of a sequence; -1: the model's inputs say how many */
+  int64_t capacity; /* rows that there is room for now; -1: the model says */
+  int64_t bytes;
+} tenon_cache_info;
+
+/* Caches appear with the first run. */
+TENON_RT_API size_t tenon_session_num_caches(const tenon_session *session);
+TENON_RT_API tenon_status tenon_session_cache_info(const tenon_session *session, size_t index,
+                                                   tenon_cache_info *info,
+                                                   tenon_error **error);
+/* The next run begins anew. */
+TENON_RT_API tenon_status tenon_session_reset(tenon_session *session, tenon_error **error);
+/* Keeps the first `length` rows of each cache. `row` is -1, all of the batch; one of a
+   batch alone is TENON_UNSUPPORTED where its rows have one length. */
+TENON_RT_API tenon_status tenon_session_rewind(tenon_session *session, int64_t row,
+                                               int64_t length, tenon_error **error);
+/* A session of the same entry with a copy of the caches. */
+TENON_RT_API tenon_status tenon_session_fork(const tenon_session *session,
+                                             tenon_session **fork, tenon_error **error);
+/* Sequence i of the batch becomes a copy of what sequence rows[i] was. */
+TENON_RT_API tenon_status tenon_session_select_rows(tenon_session *session,
+                                                    const int64_t *rows, size_t count,
+                                                    tenon_error **error);
+/* Writes the caches to a file, and takes them from one. */
+TENON_RT_API tenon_status tenon_session_save(const tenon_session *session, const char *path,
+                                             tenon_error **error);
+TENON_RT_API tenon_status tenon_session_load(tenon_session *session, const char *path,
+                                             tenon_error **error);
 
 #ifdef __cplusplus
 }

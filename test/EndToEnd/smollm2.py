@@ -41,17 +41,32 @@ class Model:
     def reset(self, batch):
         self.past = {n: np.zeros((batch, h, 0, w), t) for n, (h, w, t) in self.empty.items()}
 
+    def take_past(self, results):
+        # A run's outputs may belong to the session, so they are copied.
+        self.past = {n: np.array(results[n.replace("past_key_values", "present")])
+                     for n in self.past}
+
     def step(self, ids, mask, positions):
         feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
         feeds = {n: v for n, v in feeds.items() if n in self.names}
         results = self.run({**feeds, **self.past})
-        # A run's outputs may belong to the session, so they are copied.
-        self.past = {n: np.array(results[n.replace("past_key_values", "present")])
-                     for n in self.past}
+        self.take_past(results)
         return np.array(results["logits"], dtype=np.float32)
 
 
-def models(path, artifact):
+class KeptModel(Model):
+    """One whose session keeps the cache."""
+
+    def __init__(self, session, names):
+        self.session = session
+        super().__init__(session.run, names, {})
+
+    def reset(self, batch):
+        super().reset(batch)
+        self.session.reset()
+
+
+def models(path, artifact, keeps):
     peer = ort_session(path)
     names = [i.name for i in peer.get_inputs()]
     kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -59,7 +74,7 @@ def models(path, artifact):
             if i.name.startswith("past_key_values.")}
     outputs = [o.name for o in peer.get_outputs()]
     ours = tenon_session(artifact)
-    return (Model(ours.run, names, past),
+    return (KeptModel(ours, names) if keeps else Model(ours.run, names, past),
             Model(lambda feeds: dict(zip(outputs, peer.run(None, feeds))), names, past))
 
 
@@ -92,6 +107,8 @@ def check_greedy(tally, form, ours, peer, name, steps):
                 f"{same} of {steps} before the first difference")
     tally.check(f"{form} {name}: logits within {TOLERANCE[form]:g}",
                 worst <= TOLERANCE[form], f"largest difference {worst:.2e}")
+    if not ours.past:
+        return
     worst = max(distance(a, b) for a, b in zip(ours.past.values(), peer.past.values()))
     limit = CACHE_TOLERANCE.get(form, 1e-3)
     tally.check(f"{form} {name}: caches within {limit:g}", worst <= limit,
@@ -123,31 +140,37 @@ def check_padded_batch(tally, form, ours, peer, steps=8):
                 worst <= TOLERANCE[form], f"largest difference {worst:.2e}")
 
 
+def check_form(tally, form, kept, args):
+    path = MODELS / f"{form}.onnx"
+    artifact = MODELS / f"{form}.{kept}.{args.target.replace(':', '-')}.tenon"
+    try:
+        compile_model(path, artifact, f"--kv={kept}", target=args.target)
+    except CompileError as error:
+        return tally.check(f"{form}, kv={kept} compiles", False, str(error))
+    ours, peer = models(path, artifact, kept == "session")
+    tally.prefix = f"kv={kept} "
+    for name in GREEDY:
+        if args.filter in name:
+            check_greedy(tally, form, ours, peer, name, args.tokens)
+    # ONNX Runtime's GroupQueryAttention cannot run a left-padded batch.
+    if not form.startswith("genai") and args.filter in "batch":
+        check_padded_batch(tally, form, ours, peer)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--forms", default="plain")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--target", default="cpu:host")
+    parser.add_argument("--kv", default="io,session")
     parser.add_argument("--filter", default="", help="only claims of this prompt or 'batch'")
     args = parser.parse_args()
     forms, tally = args.forms.split(","), Tally()
     subprocess.run([sys.executable, ROOT / "tools/dev/models/smollm2", "--forms", args.forms],
                    check=True)
     for form in forms:
-        path = MODELS / f"{form}.onnx"
-        artifact = MODELS / f"{form}.{args.target.replace(':', '-')}.tenon"
-        try:
-            compile_model(path, artifact, target=args.target)
-        except CompileError as error:
-            tally.check(f"{form} compiles", False, str(error))
-            continue
-        ours, peer = models(path, artifact)
-        for name in GREEDY:
-            if args.filter in name:
-                check_greedy(tally, form, ours, peer, name, args.tokens)
-        # ONNX Runtime's GroupQueryAttention cannot run a left-padded batch.
-        if not form.startswith("genai") and args.filter in "batch":
-            check_padded_batch(tally, form, ours, peer)
+        for kept in args.kv.split(","):
+            check_form(tally, form, kept, args)
     tally.finish()
 
 

@@ -54,11 +54,12 @@ class Tally:
 
     def __init__(self):
         self.passed = self.failed = 0
+        self.prefix = ""
 
     def check(self, claim, holds, found=""):
         self.passed += bool(holds)
         self.failed += not holds
-        print(f"{'pass' if holds else 'FAIL'}: {claim}{': ' if found else ''}{found}",
+        print(f"{'pass' if holds else 'FAIL'}: {self.prefix}{claim}{': ' if found else ''}{found}",
               flush=True)
 
     def finish(self):

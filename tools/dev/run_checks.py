@@ -147,6 +147,7 @@ PARTS = {
     "dump": script("test/EndToEnd/dump.py", 300),
     "debug": script("test/EndToEnd/debug.py", 300),
     "entries": script("test/EndToEnd/entries.py", 600),
+    "caches": script("test/EndToEnd/caches.py", 300),
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),

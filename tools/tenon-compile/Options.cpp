@@ -32,7 +32,8 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            RANGE is N, LO..HI or LO..; `NAME:` takes all other sizes
   --entry NAME=FILE.onnx   one more graph; equal weights are stored once
   --kv=io                  caches stay inputs and outputs (default)
-  --emit=LEVEL             print IR instead of compiling: onnx-mlir, kernel, plan
+  --kv=session             a session keeps the caches; they leave the signature
+  --emit=LEVEL             print IR instead of compiling: onnx-mlir, kv, kernel, plan
                            (to -o FILE, or to the standard output)
   --passes=PIPELINE        more passes on the simplified model, before anything else:
                            'NAME{OPTION=VALUE ...},...', as tenon-opt --help lists them;
@@ -50,7 +51,7 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
   --timing                 print the time of each step to the standard error
   --version, --help
 
-MODEL may also be a module at the kernel level (*.mlir).
+MODEL may also be a module at the onnx, kv or kernel level (*.mlir).
 Exit codes: 0 done, 1 the model or the machine does not allow it, 2 wrong usage.
 )";
 
@@ -96,6 +97,8 @@ static std::optional<Variant> parseVariant(StringRef text) {
 static bool parseLevel(StringRef name, CompileOptions &options) {
   if (name == "onnx" || name == "onnx-mlir")
     options.emit = Level::onnx;
+  else if (name == "kv")
+    options.emit = Level::kv;
   else if (name == "kernel")
     options.emit = Level::kernel;
   else if (name == "plan")
@@ -118,13 +121,13 @@ static int setOption(StringRef name, StringRef value, Options &options) {
       return usage("--target=" + value + " is not supported yet");
     options.compile.target = value.str();
   } else if (name == "--kv") {
-    if (value == "session")
-      return usage("--kv=session is not supported yet");
-    if (value != "io")
+    options.compile.caches =
+        value == "session" ? CacheMode::session : CacheMode::io;
+    if (value != "io" && value != "session")
       return usage("expected --kv=io or --kv=session, but got '" + value + "'");
   } else if (name == "--emit") {
     if (!parseLevel(value, options.compile))
-      return usage("expected --emit of onnx, onnx-mlir, kernel or plan, but got '" +
+      return usage("expected --emit of onnx, onnx-mlir, kv, kernel or plan, but got '" +
                    value + "'");
   } else if (name == "--passes") {
     std::string error = checkPasses(value);

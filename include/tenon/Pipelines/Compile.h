@@ -12,10 +12,14 @@ namespace tenon {
 class Report;
 
 /// What a compile stops at; the artifact is past the last level.
-enum class Level { onnx, kernel, plan, artifact };
+enum class Level { onnx, kv, kernel, plan, artifact };
 
 /// The form of what is written of the onnx level.
 enum class OnnxForm { mlir, model };
+
+/// What becomes of caches that go through a model's inputs and outputs: they stay
+/// there, or a session keeps them.
+enum class CacheMode { io, session };
 
 /// NAME=LOW..HIGH; no upper bound is INT64_MAX.
 struct DimRange {
@@ -49,6 +53,7 @@ struct CompileOptions {
   std::vector<Variant> variants;
   /// Passes of the onnx level, as text, that run on the simplified model.
   std::string passes;
+  CacheMode caches = CacheMode::io;
   bool timing = false;
   /// Only the first passes run, and later ones that lowering needs; -1: all. With an
   /// exported model, passes of the onnx level beyond those that simplify count too.
@@ -74,14 +79,18 @@ void buildExportPipeline(mlir::OpPassManager &passes);
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
                                bool keepGoing = false);
 
-/// Appends the passes that find larger operations in a simplified model.
+/// Appends the passes that find larger operations in a simplified model, and last
+/// the caches of attention: to the kv level.
 void buildRaisePipeline(mlir::OpPassManager &passes);
+
+/// Appends the passes from the kv level back to the onnx level.
+void buildCachePipeline(mlir::OpPassManager &passes, CacheMode mode);
 
 /// Appends the passes from the kernel level to the plan level.
 void buildKernelToPlanPipeline(mlir::OpPassManager &passes);
 
 /// Compiles the file `input`, an ONNX model (none: `options.entries`
-/// alone) or (*.mlir) a module at the kernel level,
+/// alone) or (*.mlir) a module at the onnx, kv or kernel level,
 /// to the file `output`: an artifact, or a simplified ONNX model; IR of an earlier
 /// level goes to the standard output where `output` is "-". Errors are emitted as
 /// diagnostics of `context`.

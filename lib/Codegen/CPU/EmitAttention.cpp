@@ -116,7 +116,7 @@ AttentionEmitter::AttentionEmitter(AttentionOp op, kernel::FuncOp kernel,
   heads = key.sizes[1];
   group = query.sizes[1].floorDiv(heads);
   rows = query.sizes[2] * group;
-  keys = key.sizes[2];
+  keys = op.getKeys() ? op.getKeys()->getResult(0) : key.sizes[2];
   splits = op.isSplit() ? result.dims[0] : number(1);
   if (op.getMask() && !mask.dims.empty())
     maskKeys = mask.dims.back();

@@ -45,6 +45,10 @@ static void copyBody(kernel::FuncOp kernel, KernelFrame &frame) {
       tensor = bufferization::ToTensorOp::create(
           builder, frame.loc(), argument.getType(), frame.buffer(index),
           /*restrict=*/true, /*writable=*/false);
+    else if (kernel.isInPlace(index))
+      tensor = bufferization::ToTensorOp::create(
+          builder, frame.loc(), argument.getType(), frame.buffer(index),
+          /*restrict=*/true, /*writable=*/true);
     else
       tensor = createEmpty(frame, kernel.getArgumentDims(index),
                            cast<RankedTensorType>(argument.getType()));

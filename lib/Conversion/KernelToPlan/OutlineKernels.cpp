@@ -48,6 +48,7 @@ private:
     OperationState state(launch.getLoc(), kernel::FuncOp::getOperationName());
     kernel::FuncOp::build(builder, state, /*sym_name=*/"",
                           launch.getInputs().size(), launch.getDims(),
+                          launch.getInPlaceAttr(),
                           /*schedule=*/DictionaryAttr());
     auto kernel = cast<kernel::FuncOp>(Operation::create(state));
     IRMapping mapping;
@@ -96,7 +97,8 @@ void lower(kernel::LaunchOp launch, KernelPool &kernels) {
   auto call = plan::LaunchOp::create(
       builder, launch.getLoc(), launch.getResultTypes(), kernel.getSymName(),
       launch.getInputs(), launch.getSymbols(),
-      builder.getAffineMapArrayAttr(dims), /*storage=*/ArrayAttr());
+      builder.getAffineMapArrayAttr(dims), launch.getInPlaceAttr(),
+      /*storage=*/ArrayAttr());
   call->setDiscardableAttrs(launch->getDiscardableAttrDictionary());
   launch.replaceAllUsesWith(call.getResults());
   launch.erase();

@@ -18,6 +18,7 @@ namespace {
 /// The operands as the kernel-level operation takes them.
 struct Attended {
   HeadTensor query, key, value;
+  AffineExpr keys; // how many of the key's tokens there are
   SmallVector<Value> inputs; // of the launch
   SmallVector<Attribute> maps;
 };
@@ -26,7 +27,7 @@ struct Attended {
 /// Into how many parts keys are split, so that one query keeps all threads
 /// busy; many queries do so by themselves.
 static AffineExpr getSplits(const Attended &a, Lowering &lowering) {
-  AffineExpr tokens = a.query.tokens, keys = a.key.tokens;
+  AffineExpr tokens = a.query.tokens, keys = a.keys;
   auto few = dyn_cast<AffineConstantExpr>(keys);
   auto many = dyn_cast<AffineConstantExpr>(tokens);
   if (tokens == keys || (few && few.getValue() < 2 * kKeysOfPart) ||
@@ -43,7 +44,7 @@ static FailureOr<AffineMap> getMaskMap(TenonAttentionOp op, const Attended &a,
   if (dims.size() > 4)
     return op.emitOpError("expected a mask of rank 4 at most, but got ")
            << mask.getType();
-  Dims whole = {a.query.batch, a.query.heads, a.query.tokens, a.key.tokens};
+  Dims whole = {a.query.batch, a.query.heads, a.query.tokens, a.keys};
   if (!dims.empty())
     whole.back() = dims.back();
   mask = lowering.broadcast(op.getLoc(), mask, whole);
@@ -71,7 +72,14 @@ static FailureOr<Attended> getOperands(TenonAttentionOp op,
     return op.emitOpError("expected a multiple of ")
            << keyHeads.getValue() << " query heads, but got "
            << heads.getValue();
-  Attended a{*query, *key, *value, {}, {}};
+  Attended a{*query, *key, *value, key->tokens, {}, {}};
+  if (op.getNumKeys()) {
+    std::optional<Dims> count = lowering.elements(op.getNumKeys());
+    if (!count || count->size() != 1)
+      return op->emitOpError("expected 'num_keys' of one element that the "
+                             "shapes determine");
+    a.keys = count->front();
+  }
   a.inputs = {a.query.value, a.key.value, a.value.value};
   for (const HeadTensor &tensor : {a.query, a.key, a.value, a.query})
     a.maps.push_back(AffineMapAttr::get(tensor.map));
@@ -119,7 +127,9 @@ static kernel::LaunchOp attend(TenonAttentionOp op, const Attended &a,
       builder.getF64FloatAttr(op.getSoftcap()), unit(op.getIsCausal() != 0),
       builder.getI64IntegerAttr(op.getLeftWindowSize()),
       builder.getI64IntegerAttr(op.getRightWindowSize()),
-      unit(op.getEmptyRowIsNan() == 0));
+      unit(op.getEmptyRowIsNan() == 0),
+      op.getNumKeys() ? AffineMapAttr::get(launch.map(a.keys))
+                      : AffineMapAttr());
   return lowering.finish(launch, attention.getResults());
 }
 

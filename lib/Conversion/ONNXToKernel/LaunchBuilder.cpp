@@ -64,6 +64,16 @@ Value LaunchBuilder::index(AffineExpr expr) {
       AffineMapAttr::get(AffineMap::get(0, symbols.size(), mine)));
 }
 
+void LaunchBuilder::updateInPlace(unsigned result, unsigned input) {
+  inPlace.resize(resultTypes.size(), -1);
+  inPlace[result] = input;
+}
+
+AffineMap LaunchBuilder::map(AffineExpr expr) {
+  AffineExpr mine = own(expr);
+  return AffineMap::get(0, symbols.size(), mine);
+}
+
 OpFoldResult LaunchBuilder::size(AffineExpr expr) {
   if (auto constant = dyn_cast<AffineConstantExpr>(expr))
     return body.getIndexAttr(constant.getValue());
@@ -118,6 +128,11 @@ kernel::LaunchOp LaunchBuilder::finish(ValueRange values) {
     op.setExprAttr(AffineMapAttr::get(
         AffineMap::get(0, symbols.size(), op.getExpr().getResult(0))));
   });
+  region.walk([&](kernel::AttentionOp op) {
+    if (std::optional<AffineMap> keys = op.getKeys())
+      op.setKeysAttr(AffineMapAttr::get(
+          AffineMap::get(0, symbols.size(), keys->getResult(0))));
+  });
   SmallVector<AffineMap> maps;
   for (ArrayRef<AffineExpr> dims : argumentDims)
     maps.push_back(ownDims(dims));
@@ -125,7 +140,9 @@ kernel::LaunchOp LaunchBuilder::finish(ValueRange values) {
       outer, location, resultTypes, inputs,
       AffineMapAttr::get(
           AffineMap::get(0, numFunctionSymbols, symbols, outer.getContext())),
-      outer.getAffineMapArrayAttr(maps));
+      outer.getAffineMapArrayAttr(maps),
+      inPlace.empty() ? DenseI64ArrayAttr()
+                      : outer.getDenseI64ArrayAttr(inPlace));
   launch.getBody().takeBody(region);
   return launch;
 }

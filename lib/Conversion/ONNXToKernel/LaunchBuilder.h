@@ -48,6 +48,11 @@ public:
   /// An index with the value of `expr`, an expression over the function's
   /// symbols.
   mlir::Value index(mlir::AffineExpr expr);
+  /// `expr` as a map over the kernel's symbols.
+  mlir::AffineMap map(mlir::AffineExpr expr);
+  /// Result `result` is input `input`, written over in part; the body reads
+  /// neither.
+  void updateInPlace(unsigned result, unsigned input);
   /// `expr` as a size for slices: an attribute if it is a constant.
   mlir::OpFoldResult size(mlir::AffineExpr expr);
   /// An uninitialised tensor of `dims`.
@@ -83,6 +88,7 @@ private:
   llvm::SmallVector<Dims> argumentDims;        // over the kernel's symbols
   llvm::SmallVector<mlir::Value> inputs;
   llvm::SmallVector<mlir::Type> resultTypes;
+  llvm::SmallVector<int64_t> inPlace; // of each result, or empty
   mlir::Region region;
   mlir::Block *block;
   mlir::OpBuilder body;

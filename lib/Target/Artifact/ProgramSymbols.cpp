@@ -51,6 +51,15 @@ uint32_t ProgramSymbols::getNode(ExprPool &exprs, unsigned symbol) {
   return exprs.addNode(format::ExprOp::mul, largest, some);
 }
 
+std::optional<uint32_t> ProgramSymbols::findBound(AffineExpr expr) {
+  auto symbol = dyn_cast<AffineSymbolExpr>(expr);
+  DictionaryAttr definition =
+      symbol ? getDefinition(symbol.getPosition()) : DictionaryAttr();
+  if (!symbol || (definition && !definition.empty()))
+    return std::nullopt;
+  return getIndex(symbol.getPosition());
+}
+
 uint32_t ProgramSymbols::getDataIndex(unsigned symbol) {
   uint32_t index = getIndex(symbol);
   used[index].isData = true;

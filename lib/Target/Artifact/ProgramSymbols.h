@@ -5,6 +5,7 @@
 #include "tenon/Target/Format/ExprPool.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include <optional>
 #include <vector>
 
 namespace tenon {
@@ -17,6 +18,8 @@ public:
 
   /// The node of symbol number `symbol` of the function.
   uint32_t getNode(ExprPool &exprs, unsigned symbol);
+  /// The program's index of a symbol that is `expr`, unless others define it.
+  std::optional<uint32_t> findBound(mlir::AffineExpr expr);
   /// The program's index of a symbol; it becomes one that data sets.
   uint32_t getDataIndex(unsigned symbol);
 

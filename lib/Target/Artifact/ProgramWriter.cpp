@@ -75,7 +75,12 @@ ProgramWriter::addTensor(Value value, format::Storage storage, uint32_t place,
 LogicalResult ProgramWriter::addInputs() {
   for (BlockArgument argument : function.getArguments()) {
     unsigned index = argument.getArgNumber();
-    auto tensor = addTensor(argument, format::Storage::input, index,
+    if (plan::isHidden(function.getArgAttrDict(index))) {
+      if (failed(addHidden(argument)))
+        return failure();
+      continue;
+    }
+    auto tensor = addTensor(argument, format::Storage::input, inputs.size(),
                             function.getArgAttrDict(index));
     if (failed(tensor))
       return failure();
@@ -89,6 +94,11 @@ LogicalResult ProgramWriter::addInputs() {
 LogicalResult ProgramWriter::addOutputs(plan::ReturnOp end) {
   for (OpOperand &operand : end->getOpOperands()) {
     unsigned index = operand.getOperandNumber();
+    if (plan::isHidden(function.getResultAttrDict(index))) {
+      if (failed(addHidden(operand)))
+        return failure();
+      continue;
+    }
     auto tensor = addTensor(operand.get(), format::Storage::output, index,
                             function.getResultAttrDict(index));
     if (failed(tensor))
@@ -112,6 +122,13 @@ FailureOr<uint32_t> ProgramWriter::addPlaced(Value value, Attribute place,
            << value.getType();
   if (auto output = dyn_cast<plan::OutputAttr>(place))
     return addValue(value, format::Storage::output, output.getIndex());
+  if (auto state = dyn_cast<plan::StateAttr>(place)) {
+    auto known = stateOfArgument.find(state.getArgument());
+    if (known == stateOfArgument.end())
+      return op->emitOpError("expected a state of the function, but got ")
+             << place;
+    return addValue(value, format::Storage::state, known->second);
+  }
   if (auto heap = dyn_cast<plan::HeapAttr>(place)) {
     // The file numbers blocks in the order in which values name them.
     uint32_t block = heapBlocks.try_emplace(heap.getBlock(), heapBlocks.size())
@@ -310,9 +327,12 @@ FailureOr<flatbuffers::Offset<format::Program>> ProgramWriter::write() {
   uint32_t arenaSize = exprs.add(arena.getValue().getResult(0));
   if (failed(symbols.checkBound()))
     return failure();
+  auto stateTable = writeStates();
+  auto cacheTable = writeCaches();
   auto symbolTable = symbols.write(builder);
   auto variant = function->getAttrOfType<StringAttr>(plan::kVariantAttr);
   return format::CreateProgramDirect(
       builder, variant ? variant.str().c_str() : "", &symbolTable,
-      &exprs.getNodes(), &inputs, &outputs, &values, arenaSize, &steps);
+      &exprs.getNodes(), &inputs, &outputs, &values, arenaSize, &steps,
+      &stateTable, &cacheTable);
 }

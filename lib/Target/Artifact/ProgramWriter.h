@@ -35,6 +35,10 @@ private:
   using Tensors = std::vector<flatbuffers::Offset<format::Tensor>>;
 
   mlir::LogicalResult addInputs();
+  mlir::LogicalResult addHidden(mlir::BlockArgument argument);
+  mlir::LogicalResult addHidden(mlir::OpOperand &result);
+  std::vector<flatbuffers::Offset<format::State>> writeStates();
+  std::vector<flatbuffers::Offset<format::Cache>> writeCaches();
   mlir::LogicalResult addOutputs(plan::ReturnOp end);
   mlir::LogicalResult addStep(mlir::Operation *op);
   mlir::LogicalResult addLaunch(plan::LaunchOp launch);
@@ -72,6 +76,11 @@ private:
   llvm::DenseMap<mlir::Value, uint32_t> indices;
   llvm::DenseMap<unsigned, uint32_t> heapBlocks; // of the plan -> of the file
   Tensors inputs, outputs;
+  llvm::MapVector<mlir::StringAttr, format::CacheT> caches;
+  std::vector<format::StateT> states;
+  llvm::DenseMap<mlir::StringAttr, mlir::DictionaryAttr> rowsOf; // by cache
+  llvm::DenseMap<mlir::StringAttr, unsigned> numTensors;         // by cache
+  llvm::DenseMap<unsigned, uint32_t> stateOfArgument;
   Steps steps;
 };
 

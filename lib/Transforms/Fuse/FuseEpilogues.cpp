@@ -216,7 +216,7 @@ LaunchOp ViewSinker::sink() {
       builder, launch.getLoc(), TypeRange(type), inputs,
       AffineMapAttr::get(AffineMap::get(0, launch.getSymbols().getNumSymbols(),
                                         symbols, builder.getContext())),
-      builder.getAffineMapArrayAttr(dims));
+      builder.getAffineMapArrayAttr(dims), /*in_place=*/DenseI64ArrayAttr());
   OpBuilder body(builder.getContext());
   Block *block = body.createBlock(&result.getBody());
   for (Value input : inputs)

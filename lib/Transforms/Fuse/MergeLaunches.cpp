@@ -18,6 +18,8 @@ static bool isSize(Operation &op) {
 
 linalg::GenericOp tenon::getElementwiseGeneric(LaunchOp launch) {
   linalg::GenericOp generic;
+  if (launch.getInPlace())
+    return nullptr;
   for (Operation &op : launch.getBody().front().without_terminator()) {
     if (isa<arith::ConstantOp, kernel::SymbolOp>(op) || isSize(op))
       continue;
@@ -94,7 +96,7 @@ LaunchOp Merger::merge() {
       AffineMapAttr::get(AffineMap::get(0,
                                         producer.getSymbols().getNumSymbols(),
                                         symbols, builder.getContext())),
-      builder.getAffineMapArrayAttr(dims));
+      builder.getAffineMapArrayAttr(dims), /*in_place=*/DenseI64ArrayAttr());
   Block *block = builder.createBlock(&merged.getBody());
   for (Type type : llvm::concat<const Type>(
            SmallVector<Type>(ValueRange(inputs).getTypes()),

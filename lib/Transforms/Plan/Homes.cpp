@@ -51,6 +51,8 @@ void Homes::placeBlock(Block &block) {
       placeLoop(loop);
     else if (auto insert = dyn_cast<InsertOp>(op))
       placeInsert(insert);
+    else if (auto launch = dyn_cast<LaunchOp>(op))
+      placeLaunch(launch);
   }
 }
 
@@ -124,24 +126,78 @@ void Homes::placeBody(LoopOp loop, ArrayRef<Value> carried) {
   }
 }
 
+static bool isState(Value value) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  auto function =
+      argument ? dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp())
+               : func::FuncOp();
+  return function &&
+         function.getArgAttr(argument.getArgNumber(), kStateAttr) != nullptr;
+}
+
+Value Homes::ownTarget(Operation *op, Value target) {
+  bool isOwn = target.hasOneUse() && !target.getDefiningOp<ViewOp>() &&
+               (isFree(target, op->getBlock()) || shared.contains(target) ||
+                isState(target));
+  if (isOwn)
+    return target;
+  target = copyBefore(op, target);
+  written.insert(target);
+  return target;
+}
+
 /// The target is overwritten, so nobody else may need it.
 void Homes::placeInsert(InsertOp insert) {
-  Value target = insert.getTarget();
-  bool isOwn = target.hasOneUse() && !target.getDefiningOp<ViewOp>() &&
-               (isFree(target, insert->getBlock()) || shared.contains(target));
-  if (!isOwn)
-    target = copyBefore(insert, target);
+  Value target = ownTarget(insert, insert.getTarget());
   insert.getTargetMutable().assign(target);
   shared[insert.getResult()] = target;
   taken.insert(get(target));
 }
 
+void Homes::placeLaunch(LaunchOp launch) {
+  std::optional<ArrayRef<int64_t>> inPlace = launch.getInPlace();
+  if (!inPlace)
+    return;
+  for (auto [result, input] : llvm::enumerate(*inPlace)) {
+    if (input < 0)
+      continue;
+    Value target = ownTarget(launch, launch.getInputs()[input]);
+    launch->setOperand(input, target);
+    shared[launch.getResult(result)] = target;
+    taken.insert(get(target));
+  }
+}
+
+/// The argument that is the state which result `index` is.
+static Value findState(func::FuncOp function, unsigned index) {
+  Attribute name = function.getResultAttr(index, kStateAttr);
+  for (BlockArgument argument : function.getArguments())
+    if (name &&
+        function.getArgAttr(argument.getArgNumber(), kStateAttr) == name)
+      return argument;
+  return nullptr;
+}
+
 /// A returned value is made in the output itself where a step of the function can
-/// do so and it is in no other output; else it is copied there.
+/// do so and it is in no other output; else it is copied there. So is a state.
 void Homes::placeOutputs(ReturnOp end) {
+  auto function = cast<func::FuncOp>(end->getParentOp());
   for (OpOperand &operand : end->getOpOperands()) {
-    Value root = getRoot(operand.get());
-    if (!isFree(root, end->getBlock())) {
+    unsigned index = operand.getOperandNumber();
+    if (isHidden(function.getResultAttrDict(index))) {
+      Value state = findState(function, index);
+      if (state && (get(operand.get()) != state ||
+                    operand.get().getDefiningOp<ViewOp>())) {
+        operand.set(copyBefore(end, operand.get()));
+        shared[operand.get()] = state;
+      }
+      outputs.push_back(nullptr);
+      continue;
+    }
+    Value root = getRoot(operand.get()), home = get(operand.get());
+    if (written.erase(home)) {
+      root = home;
+    } else if (!isFree(root, end->getBlock())) {
       operand.set(copyBefore(end, operand.get()));
       root = operand.get();
     }

@@ -21,7 +21,7 @@ public:
 
   /// The home of a value; an argument's or a weight's is the value itself.
   mlir::Value get(mlir::Value value) const;
-  /// Output number -> home.
+  /// Output number -> home; null where the caller does not see the result.
   const llvm::SmallVector<mlir::Value> &getOutputs() const { return outputs; }
   /// The home of a loop's condition.
   mlir::Value getCondition(LoopOp loop) const {
@@ -34,6 +34,9 @@ private:
   void placeLoop(LoopOp loop);
   void placeBody(LoopOp loop, llvm::ArrayRef<mlir::Value> carried);
   void placeInsert(InsertOp insert);
+  void placeLaunch(LaunchOp launch);
+  /// `target`, or a copy of it where another value needs it as it is.
+  mlir::Value ownTarget(mlir::Operation *op, mlir::Value target);
   void placeOutputs(ReturnOp end);
   mlir::Value homeOfInit(LoopOp loop, mlir::Value init);
   mlir::Value copyBefore(mlir::Operation *op, mlir::Value value);
@@ -41,6 +44,7 @@ private:
 
   llvm::DenseMap<mlir::Value, mlir::Value> shared; // root -> towards its home
   llvm::DenseSet<mlir::Value> taken; // homes whose place is settled
+  llvm::DenseSet<mlir::Value> written; // copies made to be written over
   llvm::DenseMap<mlir::Operation *, mlir::Value> conditions;
   llvm::SmallVector<mlir::Value> outputs;
 };

@@ -144,7 +144,11 @@ public:
 
   void run() {
     for (auto [index, home] : llvm::enumerate(homes.getOutputs()))
-      places[home] = OutputAttr::get(context, index);
+      if (home)
+        places[home] = OutputAttr::get(context, index);
+    for (BlockArgument argument : function.getArguments())
+      if (function.getArgAttr(argument.getArgNumber(), kStateAttr))
+        places[argument] = StateAttr::get(context, argument.getArgNumber());
     findResidents();
     SmallVector<Resident *> order;
     for (auto &[home, resident] : residents)

@@ -33,7 +33,7 @@ Value AttentionBuilder::build(Type type) {
   };
   return onnx::TenonAttentionOp::create(
              rewriter, source->getLoc(), type, /*lse=*/Type(), query, key,
-             value, mask, lengths, positions, sinks, integer(emptyRowIsNaN),
+             value, mask, lengths, positions, sinks, /*num_keys=*/Value(), integer(emptyRowIsNaN),
              integer(isCausal), getHeads(keyHeads, keyRank),
              integer(leftWindow),
              getHeads(queryHeads, getRanked(query).getRank()),

@@ -1,7 +1,7 @@
 #ifndef TENON_LIB_TRANSFORMS_RAISE_ATTENTIONBUILDER_H
 #define TENON_LIB_TRANSFORMS_RAISE_ATTENTIONBUILDER_H
 
-#include "NodeBuilder.h"
+#include "dialects/ONNX/NodeBuilder.h"
 
 namespace tenon {
 

@@ -1,7 +1,7 @@
-// Caches that grow by Concat.
+// Caches that grow by Concat, and buffers that TensorScatter writes to.
 
 #include "Matching.h"
-#include "NodeBuilder.h"
+#include "dialects/ONNX/NodeBuilder.h"
 #include "Patterns.h"
 
 #include "mlir/IR/Remarks.h"
@@ -58,11 +58,40 @@ struct RaiseConcat final : OpRewritePattern<onnx::ConcatOp> {
   Matching matcher;
 };
 
+/// TensorScatter(past, new, first) along the tokens -> CacheAppend(past, new,
+/// first)
+struct RaiseScatter final : OpRewritePattern<onnx::TensorScatterOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(onnx::TensorScatterOp op,
+                                PatternRewriter &rewriter) const override {
+    RankedTensorType past = getRanked(op.getPastCache());
+    RankedTensorType update = getRanked(op.getUpdate());
+    if (!past || !update || past.getRank() != 4 || update.getRank() != 4)
+      return rewriter.notifyMatchFailure(op, "not of heads");
+    if ((op.getAxis() != -2 && op.getAxis() != 2) || op.getMode() != "linear" ||
+        !op.getWriteIndices())
+      return rewriter.notifyMatchFailure(op, "not along the tokens");
+    if (llvm::none_of(op->getUsers(), llvm::IsaPred<onnx::TenonAttentionOp>))
+      return rewriter.notifyMatchFailure(op, "no attention reads it");
+    NodeBuilder nodes(rewriter, op.getLoc());
+    rewriter.replaceOp(
+        op, nodes.make("onnx.tenon.CacheAppend",
+                       {op.getPastCache(), op.getUpdate(), op.getWriteIndices()},
+                       op->getResult(0).getType(), {nodes.named("grows", 0)}));
+    remark::passed(op.getLoc(), remark::RemarkOpts::name("raised").category(
+                                    "onnx-raise-attention"))
+        << "raised a write to a cache's buffer";
+    return success();
+  }
+};
+
 } // namespace
 
 void populateCachePatterns(RewritePatternSet &patterns,
                            const ShapeAnalysis &shapes) {
   patterns.add<RaiseConcat>(patterns.getContext(), shapes);
+  patterns.add<RaiseScatter>(patterns.getContext());
 }
 
 } // namespace tenon

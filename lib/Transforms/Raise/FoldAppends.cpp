@@ -1,7 +1,7 @@
 #include "tenon/Transforms/Raise/Passes.h"
 
 #include "Matching.h"
-#include "NodeBuilder.h"
+#include "dialects/ONNX/NodeBuilder.h"
 
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 

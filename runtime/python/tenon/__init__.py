@@ -10,7 +10,7 @@ import ctypes
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from . import _library as _c
 from . import _tensors
 from ._library import TenonError
 
-__all__ = ["Artifact", "Session", "Statistics", "TenonError", "TensorInfo", "load", "version"]
+__all__ = ["Artifact", "CacheInfo", "Session", "Statistics", "TenonError", "TensorInfo", "load", "version"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,17 @@ class TensorInfo:
     name: str
     dtype: np.dtype
     shape: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """A cache that a session keeps: its rows, and how many there is room for; None
+    where the model's inputs say so."""
+
+    name: str
+    length: int | None
+    capacity: int | None
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -86,21 +97,30 @@ class Artifact:
         _c.call("tenon_weights_replace", self._weights.pointer, name.encode(),
                 ctypes.byref(tensor))
 
-    def session(self, entry: str | None = None, threads: int | None = None) -> Session:
-        """Without `threads`, all sessions share a pool, a thread a core."""
-        return Session(self, entry, threads)
+    def session(self, entry: str | None = None, threads: int | None = None, *,
+                capacity: int | None = None, shares: Session | None = None) -> Session:
+        """Without `threads`, all sessions share a pool, a thread a core. Of an artifact
+        that keeps caches: `capacity` is the longest sequence (without it room grows),
+        and `shares` a session of another entry whose caches this one uses too."""
+        return Session(self, entry, threads, capacity, shares)
 
 
 class Session:
     """Runs one entry. Use a session from one thread at a time."""
 
     def __init__(self, artifact: Artifact, entry: str | None = None,
-                 threads: int | None = None) -> None:
-        options = _c.SessionOptions(entry=entry.encode() if entry is not None else None,
-                                    threads=threads or 0)
+                 threads: int | None = None, capacity: int | None = None,
+                 shares: Session | None = None) -> None:
+        options = _c.SessionOptions(
+            entry=entry.encode() if entry is not None else None, threads=threads or 0,
+            capacity=capacity or 0,
+            shares_states_of=shares._session.pointer if shares is not None else None)
+        self._take(artifact, _Handle("tenon_session_create", "tenon_session_close",
+                                     artifact._weights.pointer, ctypes.byref(options)))
+
+    def _take(self, artifact: Artifact, handle: _Handle) -> None:
         self.artifact = artifact
-        self._session = _Handle("tenon_session_create", "tenon_session_close",
-                                artifact._weights.pointer, ctypes.byref(options))
+        self._session = handle
         self._running = threading.Lock()
         pointer = self._session.pointer
         self.inputs = [self._info("input", i)
@@ -177,6 +197,46 @@ class Session:
     def cancel(self) -> None:
         """Stops a run at its next launch; for another thread to call."""
         _c.library.tenon_session_cancel(self._session.pointer)
+
+    @property
+    def caches(self) -> list[CacheInfo]:
+        """What the session keeps from run to run; they appear with the first one."""
+        found = []
+        for index in range(_c.library.tenon_session_num_caches(self._session.pointer)):
+            info = _c.CCacheInfo()
+            _c.call("tenon_session_cache_info", self._session.pointer, index,
+                    ctypes.byref(info))
+            found.append(CacheInfo(info.name.decode(), info.length if info.length >= 0 else None,
+                                   info.capacity if info.capacity >= 0 else None, info.bytes))
+        return found
+
+    def reset(self) -> None:
+        """Makes the next run begin anew."""
+        _c.call("tenon_session_reset", self._session.pointer)
+
+    def rewind(self, length: int, row: int = -1) -> None:
+        """Keeps the first `length` rows of each cache; `row` -1: of the whole batch."""
+        _c.call("tenon_session_rewind", self._session.pointer, row, length)
+
+    def fork(self) -> Session:
+        """A session of the same entry with a copy of the caches."""
+        made = Session.__new__(Session)
+        made._take(self.artifact, _Handle("tenon_session_fork", "tenon_session_close",
+                                          self._session.pointer))
+        return made
+
+    def select_rows(self, rows: Sequence[int]) -> None:
+        """Sequence i of the batch becomes a copy of what sequence rows[i] was."""
+        _c.call("tenon_session_select_rows", self._session.pointer,
+                (ctypes.c_int64 * len(rows))(*rows), len(rows))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the caches to a file."""
+        _c.call("tenon_session_save", self._session.pointer, os.fsencode(path))
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Takes the caches from a file that `save` wrote."""
+        _c.call("tenon_session_load", self._session.pointer, os.fsencode(path))
 
     @property
     def statistics(self) -> Statistics:

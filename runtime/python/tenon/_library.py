@@ -5,7 +5,7 @@ import ctypes
 import os
 import pathlib
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 class DLDevice(ctypes.Structure):
@@ -44,6 +44,18 @@ class SessionOptions(_Sized):
         ("size", ctypes.c_size_t),
         ("entry", ctypes.c_char_p),
         ("threads", ctypes.c_uint32),
+        ("capacity", ctypes.c_int64),
+        ("shares_states_of", ctypes.c_void_p),
+    ]
+
+
+class CCacheInfo(_Sized):
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("name", ctypes.c_char_p),
+        ("length", ctypes.c_int64),
+        ("capacity", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
     ]
 
 
@@ -119,6 +131,13 @@ _checked = {
         _handle, _size, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_int32)],
     "tenon_session_run": [_handle, ctypes.c_void_p],
     "tenon_session_output": [_handle, _size, ctypes.POINTER(DLTensor)],
+    "tenon_session_cache_info": [_handle, _size, ctypes.POINTER(CCacheInfo)],
+    "tenon_session_reset": [_handle],
+    "tenon_session_rewind": [_handle, ctypes.c_int64, ctypes.c_int64],
+    "tenon_session_fork": [_handle, _out],
+    "tenon_session_select_rows": [_handle, ctypes.POINTER(ctypes.c_int64), _size],
+    "tenon_session_save": [_handle, ctypes.c_char_p],
+    "tenon_session_load": [_handle, ctypes.c_char_p],
     "tenon_session_get_statistics": [_handle, ctypes.POINTER(CStatistics)],
 }
 _plain = {
@@ -130,6 +149,7 @@ _plain = {
     "tenon_artifact_num_entries": (_size, [_handle]),
     "tenon_artifact_entry_name": (ctypes.c_char_p, [_handle, _size]),
     "tenon_weights_close": (None, [_handle]),
+    "tenon_session_num_caches": (_size, [_handle]),
     "tenon_session_close": (None, [_handle]),
     "tenon_session_num_inputs": (_size, [_handle]),
     "tenon_session_num_outputs": (_size, [_handle]),

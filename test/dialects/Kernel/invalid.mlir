@@ -119,3 +119,43 @@ func.func @block_product_of_3_bits(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s
       : (tensor<2x64xf32>, tensor<8x32xi8>, tensor<8x2xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
   return
 }
+
+// -----
+
+// launch-C4: what is written over is not read.
+func.func @launch_that_reads_what_it_writes(%x: tensor<4xf32>) {
+  // expected-error @below {{expected 'in_place' of result 0 to name an input of its type and dimensions that the region does not read, but got 0}}
+  %0 = kernel.launch(%x) symbols affine_map<() -> ()> dims [affine_map<() -> (4)>, affine_map<() -> (4)>]
+      in_place [0] : (tensor<4xf32>) -> tensor<4xf32> {
+  ^bb0(%a: tensor<4xf32>, %d: tensor<4xf32>):
+    %r = linalg.exp ins(%a : tensor<4xf32>) outs(%d : tensor<4xf32>) -> tensor<4xf32>
+    kernel.yield %r : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+// launch-C4: each result says whether it is in place.
+func.func @launch_with_two_numbers(%x: tensor<4xf32>) {
+  // expected-error @below {{expected 1 numbers in 'in_place', but got 2}}
+  %0 = kernel.launch(%x) symbols affine_map<() -> ()> dims [affine_map<() -> (4)>, affine_map<() -> (4)>]
+      in_place [0, -1] : (tensor<4xf32>) -> tensor<4xf32> {
+  ^bb0(%a: tensor<4xf32>, %d: tensor<4xf32>):
+    kernel.yield %d : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+// attention-C4: there is one number of keys.
+func.func @attention_of_two_numbers_of_keys(%q: tensor<1x1x5x64xf32>) {
+  // expected-error @below {{expected one number of keys, but got 2}}
+  %0 = kernel.attention ins(%q, %q, %q) outs(%q)
+      maps [affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
+            affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>]
+      {keys = affine_map<()[s0, s1] -> (s0, s1)>}
+      : (tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>) -> tensor<1x1x5x64xf32>
+  return
+}

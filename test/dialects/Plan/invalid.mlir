@@ -60,11 +60,21 @@ func.func @launch_without_a_place(%x: tensor<4xf32>) {
 
 // -----
 
-// launch-C4: a place is in the arena or an output.
+// launch-C4: a place is in the arena, a state or an output.
 func.func @launch_to_nowhere(%x: tensor<4xf32>) {
-  // expected-error @below {{expected a place in the arena, the heap or an output, but got 1 : i64}}
+  // expected-error @below {{expected a place in the arena, the heap, a state or an output, but got 1 : i64}}
   %0 = plan.launch @k(%x) symbols affine_map<() -> ()> dims [affine_map<() -> (4)>]
       storage [1] : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+// launch-C5: what is written over has the result's type.
+func.func @launch_over_another_type(%x: tensor<4xf32>) {
+  // expected-error @below {{expected for each result in 'in_place' an input of its type or -1, but got array<i64: 0>}}
+  %0 = plan.launch @k(%x) symbols affine_map<() -> ()> dims [affine_map<() -> (8)>]
+      in_place [0] : (tensor<4xf32>) -> tensor<8xf32>
   return
 }
 

@@ -1,17 +1,15 @@
-#ifndef TENON_LIB_TRANSFORMS_RAISE_NODEBUILDER_H
-#define TENON_LIB_TRANSFORMS_RAISE_NODEBUILDER_H
+#ifndef TENON_DIALECTS_ONNX_NODEBUILDER_H
+#define TENON_DIALECTS_ONNX_NODEBUILDER_H
 
 #include "dialects/ONNX/ONNXDialect.h"
-
-#include "mlir/IR/PatternMatch.h"
 
 namespace tenon {
 
 /// Makes the small operations that rewrites put between large ones. Types have
-/// the ranks only; onnx-infer-shapes refines them.
+/// the ranks only, where no more is known; onnx-infer-shapes refines them.
 class NodeBuilder {
 public:
-  NodeBuilder(mlir::PatternRewriter &rewriter, mlir::Location loc)
+  NodeBuilder(mlir::OpBuilder &rewriter, mlir::Location loc)
       : rewriter(rewriter), loc(loc) {}
 
   /// A constant vector, or a scalar.
@@ -35,18 +33,19 @@ public:
   llvm::SmallVector<mlir::Value> split(mlir::Value value, int64_t axis,
                                        llvm::ArrayRef<int64_t> sizes);
 
-  /// A tensor of `rank` unknown dimensions.
-  mlir::Type typeOf(int64_t rank, mlir::Type element);
-
-private:
+  /// A node by its name ("onnx.Abs") with one result.
   mlir::Value make(llvm::StringRef name, mlir::ValueRange inputs,
                    mlir::Type type,
                    llvm::ArrayRef<mlir::NamedAttribute> attributes = {});
   mlir::NamedAttribute named(llvm::StringRef name, int64_t value);
+  /// A tensor of `rank` unknown dimensions.
+  mlir::Type typeOf(int64_t rank, mlir::Type element);
+
+private:
   /// The type of an elementwise result.
   mlir::Type joined(mlir::Value a, mlir::Value b, mlir::Type element = {});
 
-  mlir::PatternRewriter &rewriter;
+  mlir::OpBuilder &rewriter;
   mlir::Location loc;
 };
 
@@ -57,4 +56,4 @@ inline mlir::RankedTensorType getRanked(mlir::Value value) {
 
 } // namespace tenon
 
-#endif // TENON_LIB_TRANSFORMS_RAISE_NODEBUILDER_H
+#endif // TENON_DIALECTS_ONNX_NODEBUILDER_H

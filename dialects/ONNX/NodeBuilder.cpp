@@ -1,4 +1,4 @@
-#include "NodeBuilder.h"
+#include "dialects/ONNX/NodeBuilder.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -58,8 +58,14 @@ Value NodeBuilder::cast(Value value, Type element) {
   RankedTensorType type = getRanked(value);
   if (type.getElementType() == element)
     return value;
-  // ONNX's numbers for the types that are asked for here.
-  int64_t to = element.isInteger(64) ? 7 : element.isInteger(32) ? 6 : 1;
+  // TensorProto.DataType of the types that are asked for here.
+  int64_t to = element.isInteger(64)   ? 7
+               : element.isInteger(32) ? 6
+               : element.isInteger(8)  ? 3
+               : element.isF16()       ? 10
+               : element.isBF16()      ? 16
+               : element.isF64()       ? 11
+                                       : 1;
   return make("onnx.Cast", value, type.clone(element), named("to", to));
 }
 

@@ -1,0 +1,16 @@
+#ifndef TENON_TRANSFORMS_KVCACHE_PASSES_H
+#define TENON_TRANSFORMS_KVCACHE_PASSES_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace tenon {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "tenon/Transforms/KVCache/Passes.h.inc"
+
+} // namespace tenon
+
+#endif // TENON_TRANSFORMS_KVCACHE_PASSES_H
