@@ -61,8 +61,7 @@ SmallVector<Value> Int8Attr::encode(NodeBuilder &nodes, Value rows,
   Value divisor =
       nodes.where(nodes.equal(scale, zero), nodes.scalar(f32, 1), scale);
   Value whole = nodes.make(
-      "onnx.Round",
-      nodes.make("onnx.Div", {x, divisor}, nodes.typeOf(5, f32)),
+      "onnx.Round", nodes.make("onnx.Div", {x, divisor}, nodes.typeOf(5, f32)),
       nodes.typeOf(5, f32));
   Value bytes = nodes.cast(whole, IntegerType::get(getContext(), 8));
   return {nodes.reshape(bytes, {0, 0, 0, width}),
@@ -73,8 +72,7 @@ Value Int8Attr::decode(NodeBuilder &nodes, ValueRange parts,
                        int64_t width) const {
   Type f32 = Float32Type::get(getContext());
   Value x = split(nodes, nodes.cast(parts[0], f32), width, getGroup());
-  Value product =
-      nodes.make("onnx.Mul", {x, nodes.unsqueeze(parts[1], {4})},
-                 nodes.typeOf(5, f32));
+  Value product = nodes.make("onnx.Mul", {x, nodes.unsqueeze(parts[1], {4})},
+                             nodes.typeOf(5, f32));
   return nodes.cast(nodes.reshape(product, {0, 0, 0, width}), getElement());
 }

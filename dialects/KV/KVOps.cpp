@@ -48,8 +48,7 @@ LogicalResult BindOp::verify() {
 }
 
 LogicalResult BindOp::verifySymbolUses(SymbolTableCollection &tables) {
-  auto state =
-      tables.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr());
+  auto state = tables.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr());
   if (!state || state.getType() != getCache().getType()) // bind-C1
     return emitOpError("expected a kv.state of ")
            << getCache().getType() << ", but got '" << getState() << "'"
@@ -68,7 +67,8 @@ LogicalResult AppendOp::verify() {
            << type.getStreams().size() << " streams, but got "
            << getRows().size();
   if (type.hasExplicitPositions() != bool(getPositions())) // append-C2
-    return emitOpError("expected positions exactly if the cache's are explicit");
+    return emitOpError(
+        "expected positions exactly if the cache's are explicit");
   if (!getGrows() && !getFirst()) // append-C3
     return emitOpError("expected the first slot of a cache that does not grow, "
                        "but got none");

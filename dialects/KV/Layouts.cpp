@@ -61,19 +61,17 @@ Value PagedAttr::append(NodeBuilder &nodes, Value storage, Value rows,
     return nodes.make("onnx.Expand", {value, shape}, nodes.typeOf(rank, i64));
   };
   Value batch = nodes.size(rows, 0), tokens = nodes.size(rows, 2);
-  Value slots = expand(getSlots(nodes, rows, first),
-                       concat({batch, tokens}, 0), 2);
+  Value slots =
+      expand(getSlots(nodes, rows, first), concat({batch, tokens}, 0), 2);
   Value size = nodes.integer(getPage());
-  Value numbers =
-      nodes.make("onnx.Div", {slots, size}, nodes.typeOf(2, i64));
+  Value numbers = nodes.make("onnx.Div", {slots, size}, nodes.typeOf(2, i64));
   Value offsets = nodes.make("onnx.Mod", {slots, size}, nodes.typeOf(2, i64));
-  Value pages =
-      nodes.make("onnx.GatherElements", {table, numbers}, nodes.typeOf(2, i64),
-                 {nodes.named("axis", 1)});
-  Value head = nodes.reshape(nodes.range(nodes.integer(heads)),
-                             {1, heads, 1, 1});
-  Value shape = concat(
-      {batch, nodes.integers({heads}), tokens, nodes.integers({1})}, 0);
+  Value pages = nodes.make("onnx.GatherElements", {table, numbers},
+                           nodes.typeOf(2, i64), {nodes.named("axis", 1)});
+  Value head =
+      nodes.reshape(nodes.range(nodes.integer(heads)), {1, heads, 1, 1});
+  Value shape =
+      concat({batch, nodes.integers({heads}), tokens, nodes.integers({1})}, 0);
   Value indices = concat({expand(nodes.unsqueeze(pages, {1, 3}), shape, 4),
                           expand(head, shape, 4),
                           expand(nodes.unsqueeze(offsets, {1, 3}), shape, 4)},

@@ -47,6 +47,8 @@ inline constexpr llvm::StringLiteral kStateLengthAttr = "tenon.state_length";
 /// Attribute of an argument or result of a state: names of the model's inputs or
 /// outputs that it stands for.
 inline constexpr llvm::StringLiteral kReplacesAttr = "tenon.replaces";
+/// Attribute of an argument, the cache's name: the caller hands in what it holds.
+inline constexpr llvm::StringLiteral kCacheAttr = "tenon.cache";
 /// Whether the caller does not see an argument or result of these attributes.
 bool isHidden(mlir::DictionaryAttr attributes);
 /// Attributes of a function: the entry it is a program of, and which variant.

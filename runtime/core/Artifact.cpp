@@ -85,6 +85,7 @@ void Artifact::readHeader() {
       header.manifestSize > file.size - header.manifestOffset)
     fail(Status::corrupt, "expected a manifest within the file, but got ",
          header.manifestSize, " bytes at ", header.manifestOffset);
+  formatVersion = header.version;
   manifestSize = header.manifestSize;
   manifestCopy.resize(manifestSize / 8 + 1);
   std::memcpy(manifestCopy.data(), file.data + header.manifestOffset, manifestSize);

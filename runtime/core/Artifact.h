@@ -60,6 +60,7 @@ public:
   std::vector<WeightInfo> weights;
   std::vector<Entry> entries;
   uint64_t manifestSize = 0;
+  uint32_t formatVersion = 0;
   uint64_t fileSize() const { return file.size; }
 
   /// The Code that runs here; an index into `codes`, or -1 where none does.

@@ -201,7 +201,11 @@ void ProgramDecoder::decodeCaches() {
     std::string at = concat("cache ", i, " '", view(from->name()), "'");
     Cache cache{view(from->name()), from->has_length(), from->has_next(),
                 from->has_capacity(), 0,                0,
-                0};
+                0,                    {}};
+    budget.spend(sizeOf(from->inputs()));
+    for (size_t n = 0; n < sizeOf(from->inputs()); ++n)
+      cache.inputs.push_back(
+          check(from->inputs()->Get(n), program.inputs.size(), "input", at));
     if (cache.hasLength)
       cache.length = expr(from->length(), at);
     if (cache.hasCapacity)
@@ -211,7 +215,7 @@ void ProgramDecoder::decodeCaches() {
     for (const Cache &other : program.caches)
       if (other.name == cache.name)
         fail(Status::corrupt, where, ' ', at, ": expected caches of different names");
-    program.caches.push_back(cache);
+    program.caches.push_back(std::move(cache));
   }
 }
 

@@ -113,6 +113,9 @@ struct Cache {
   std::string_view name;
   bool hasLength, hasNext, hasCapacity;
   uint32_t length, next, capacity; // expressions and a symbol
+  std::vector<uint32_t> inputs;    // those that hold it
+  /// Whether a session keeps it.
+  bool isKept() const { return inputs.empty(); }
 };
 
 struct Program {

@@ -68,7 +68,7 @@ bool ProgramState::bindLength(const Cache &cache, std::string &reason) {
 
 bool ProgramState::checkLengths(std::string &reason) const {
   for (const Cache &cache : program.caches) {
-    if (!cache.hasLength)
+    if (!cache.isKept() || !cache.hasLength)
       continue;
     int64_t rows = memory.states->length(cache.name);
     const Evaluated &expected = exprs[cache.length];
@@ -86,6 +86,8 @@ bool ProgramState::checkLengths(std::string &reason) const {
 /// Symbols that the states give, as far as no input has.
 bool ProgramState::bindStates(std::string &reason) {
   for (const Cache &cache : program.caches) {
+    if (!cache.isKept())
+      continue;
     if (cache.hasLength && !bindLength(cache, reason))
       return false;
     if (!cache.hasCapacity || symbols[cache.capacity].fault == Fault::none)
@@ -115,7 +117,7 @@ bool ProgramState::bindStates(std::string &reason) {
 int64_t ProgramState::rowsAfter() const {
   int64_t most = 0;
   for (const Cache &cache : program.caches)
-    if (cache.hasNext)
+    if (cache.isKept() && cache.hasNext)
       most = std::max(most, expr(cache.next, "the rows of a cache"));
   return most;
 }
@@ -133,8 +135,9 @@ void ProgramState::placeStates() {
 
 void ProgramState::finish() {
   for (const Cache &cache : program.caches)
-    memory.states->finish(cache,
-                          cache.hasNext ? expr(cache.next, "the rows of a cache") : -1);
+    if (cache.isKept())
+      memory.states->finish(
+          cache, cache.hasNext ? expr(cache.next, "the rows of a cache") : -1);
 }
 
 bool ProgramState::bindSymbols(std::string &reason) {

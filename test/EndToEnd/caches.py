@@ -7,8 +7,9 @@ import sys
 import tempfile
 
 import numpy as np
+import onnx
 
-from tenon_tools import BUILD, CompileError, Tally, compile_model
+from tenon_tools import BUILD, CompileError, Tally, compile_model, ort_session
 
 HEADS, GROUP, WIDTH = 2, 3, 8
 PLAIN = "#kv.plain<f32>"
@@ -148,6 +149,67 @@ def check_kind(tally, kind, artifact):
                 not {"pk", "pv", "nk"} & set(names), " ".join(names))
 
 
+def make_forms(folder):
+    """name -> a model of one attention, in each form that caches come in."""
+    import onnx.parser
+    heads = "float[b, 6, s, 8] q, float[b, 2, s, 8] k, float[b, 2, s, 8] v"
+    flat = "float[b, s, 48] q, float[b, s, 16] k, float[b, s, 16] v"
+    shared = "float[b, 2, {0}, 8] past_k, float[b, 2, {0}, 8] past_v"
+    texts = {
+        "past and present": f"""<ir_version: 10, opset_import: ["" : 24]>
+            g ({heads}, {shared.format("p")})
+                => (float[b, 6, s, 8] y, float[b, 2, t, 8] k2, float[b, 2, t, 8] v2)
+            {{ y, k2, v2 = Attention<is_causal = 1>(q, k, v, "", past_k, past_v) }}""",
+        "TensorScatter": f"""<ir_version: 10, opset_import: ["" : 24]>
+            g ({heads}, int64[b] at, int64[b] lengths, {shared.format("c")})
+                => (float[b, 6, s, 8] y, float[b, 2, c, 8] k2, float[b, 2, c, 8] v2)
+            {{ k2 = TensorScatter<axis = -2>(past_k, k, at)
+               v2 = TensorScatter<axis = -2>(past_v, v, at)
+               y = Attention<is_causal = 1>(q, k2, v2, "", "", "", lengths) }}""",
+    }
+    for name, size in (("GroupQueryAttention", "t"), ("shared buffers", "p")):
+        texts[name] = f"""<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>
+            g ({flat}, int32[b] last, int32 total, {shared.format("p")})
+                => (float[b, s, 48] y, float[b, 2, {size}, 8] k2, float[b, 2, {size}, 8] v2)
+            {{ y, k2, v2 = com.microsoft.GroupQueryAttention<num_heads = 6, kv_num_heads = 2>
+                 (q, k, v, past_k, past_v, last, total) }}"""
+    paths = {}
+    for name, text in texts.items():
+        paths[name] = folder / f"{name.replace(' ', '-')}.onnx"
+        onnx.save(onnx.parser.parse_model(text), paths[name])
+    return paths
+
+
+def check_form(tally, name, path, folder):
+    """A session along with ONNX Runtime, which hands its caches on."""
+    import tenon
+    session = tenon.load(str(compile_model(path, path.with_suffix(".tenon"), "--kv=session"))
+                         ).session(threads=2, capacity=16)
+    peer = ort_session(path)
+    rng, batch, done, worst = np.random.default_rng(0), 1, 0, 0.0
+    buffered = name in ("TensorScatter", "shared buffers")
+    past = [np.zeros((batch, HEADS, 16 if buffered else 0, WIDTH), np.float32)] * 2
+    names = {i.name: i.shape for i in peer.get_inputs()}
+    for tokens in (5, 1, 1, 3) if name != "shared buffers" else (5, 1, 1):
+        total = done + tokens
+        known = {"at": np.full(batch, done), "lengths": np.full(batch, total),
+                 "last": np.full(batch, total - 1, np.int32),
+                 "total": np.array(total, np.int32)}
+        feeds = {n: known[n] for n in names if n in known}
+        for n in "qkv":
+            sizes = [{"b": batch, "s": tokens}.get(d, d) for d in names[n]]
+            feeds[n] = rng.normal(size=sizes).astype(np.float32)
+        wanted, *past = peer.run(None, {**feeds, "past_k": past[0], "past_v": past[1]})
+        found = session.run(feeds)["y"]
+        worst = max(worst, float(np.abs(found - wanted).max()) if found.shape == wanted.shape
+                    and np.isfinite(found).all() else float("inf"))
+        done = total
+    left = [i.name for i in session.inputs + session.outputs]
+    tally.check(f"{name}: a session is as ONNX Runtime, step by step",
+                worst < 2e-5 and "past_k" not in left and "k2" not in left,
+                f"largest difference {worst:.1e}; {' '.join(left)}")
+
+
 def error_of(act):
     try:
         act()
@@ -224,6 +286,8 @@ def main():
                 continue
             check_kind(tally, kind, artifact)
         check_states(tally, folder / "0.tenon", folder)
+        for name, path in make_forms(folder).items():
+            check_form(tally, name, path, folder)
     tally.finish()
 
 

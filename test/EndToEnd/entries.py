@@ -120,6 +120,42 @@ def check_two_files(tally, folder):
                 f"{weights[0]} bytes for one, {weights[1]} for both")
 
 
+def check_shared_states(tally, folder):
+    """The same with caches that the sessions of both entries share."""
+    import tenon
+    first = make_first_step(folder)
+    artifact = compile_model(MODEL, folder / "kept.tenon", f"--entry=first={first}",
+                             "--kv=session")
+    loaded = tenon.load(str(artifact))
+    start = loaded.session("first", threads=2)
+    then = loaded.session("main", threads=2, shares=start)
+    peer = ort_session(MODEL)
+    for seed in (1, 2):  # the first step begins anew
+        values = feeds(1, 6, 0, seed)
+        names = [i.name for i in start.inputs]
+        start.run({n: values[n] for n in names})
+        outputs = [o.name for o in peer.get_outputs()]
+        past = dict(zip(outputs, peer.run(None, values)))
+        for total in (7, 8):
+            values = feeds(1, 1, total - 1, seed + total)
+            ours = then.run({n: values[n] for n in names})["logits"]
+            values.update({n.replace("present", "past_key_values"): v
+                           for n, v in past.items() if n != "logits"})
+            past = dict(zip(outputs, peer.run(None, values)))
+            worst = np.abs(ours - past["logits"]).max()
+            tally.check(f"shared states: sequence {seed}, token {total}", worst < 1e-4,
+                        f"largest difference {worst:.1e}")
+    [program] = inspect(artifact)["entries"][0]["programs"]
+    bytes_per_token = LAYERS * 2 * HEADS * WIDTH * 4
+    tally.check("tenon-inspect says how many bytes a token takes",
+                program["kv_bytes_per_token"] == bytes_per_token,
+                str(program["kv_bytes_per_token"]))
+    tensor = program["caches"][0]["tensors"][0]
+    tally.check("and what stands for which input and output",
+                (tensor["replaces_input"], tensor["replaces_output"]) ==
+                ("past_key_values.0.key", "present.0.key"), str(tensor))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--filter", default="", help="part of a claim's name")
@@ -129,7 +165,7 @@ def main():
                     MODEL.parent], check=True)
     tally = Tally()
     with tempfile.TemporaryDirectory() as name:
-        for check in (check_variants, check_uncovered, check_two_files):
+        for check in (check_variants, check_uncovered, check_two_files, check_shared_states):
             if args.filter in check.__name__:
                 check(tally, pathlib.Path(name))
     tally.finish()

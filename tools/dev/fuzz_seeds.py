@@ -37,6 +37,10 @@ TEXTS = {
           last, all = Loop(n, "", x) <body = b (int64 i, bool go, float[2] s)
             => (bool go2, float[2] s2, float[2] o) {
               go2 = Identity(go) s2 = Add(s, x) o = Identity(s2) }> }""",
+    "cache": """<ir_version: 10, opset_import: ["" : 24]>
+        g (float[b, 2, t, 8] x, float[b, 2, p, 8] past_k, float[b, 2, p, 8] past_v)
+            => (float[b, 2, t, 8] y, float[b, 2, q, 8] k, float[b, 2, q, 8] v)
+        { y, k, v = Attention<is_causal = 1>(x, x, x, "", past_k, past_v) }""",
 }
 SIZES = {"n": 3, "m": 4, "h": 6, "w": 5}
 
@@ -71,15 +75,19 @@ def input_array(value):
 def write_inputs(models, build):
     """Compiles each model that can be and writes inputs beside its artifact."""
     artifacts = {}
-    for name, path in models.items():
-        artifact = pathlib.Path(path).with_suffix(".tenon")
+    kinds = [(name, path, "io") for name, path in models.items()]
+    kinds.append(("kept", models["cache"], "session"))
+    for name, path, kept in kinds:
+        artifact = pathlib.Path(path).with_name(f"{name}.tenon")
         done = subprocess.run([build / "bin/tenon-compile", path, "-o", artifact,
-                               "--target=cpu:host"], capture_output=True)
+                               "--target=cpu:host", f"--kv={kept}"], capture_output=True)
         if done.returncode:
             continue
         artifacts[name] = artifact
         for value in onnx.load(path).graph.input:
-            np.save(f"{artifact.parent}/{name}.input.{value.name}.npy", input_array(value))
+            if kept == "io" or not value.name.startswith("past"):
+                np.save(f"{artifact.parent}/{name}.input.{value.name}.npy",
+                        input_array(value))
     if not artifacts:
         raise SystemExit("expected at least one model to compile, but none did")
     return artifacts

@@ -3,7 +3,8 @@
 
     chat.py MODEL.tenon TOKENIZER.json "Why is the sky blue?"
 
-The model is a decoder with past_key_values.N.* inputs and present.N.* outputs.
+The model is a decoder whose caches the session keeps (tenon-compile --kv=session), or one
+with past_key_values.N.* inputs and present.N.* outputs.
 Sampling and the chat template are the application's job, and this is how.
 """
 import argparse
@@ -25,7 +26,7 @@ def template(messages):
 
 
 class Decoder:
-    """Runs the model and keeps its key/value cache between calls."""
+    """Runs the model; keeps its key/value cache between calls where the session does not."""
 
     def __init__(self, path, threads):
         self.session = tenon.load(path).session(threads=threads)

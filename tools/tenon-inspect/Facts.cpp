@@ -84,6 +84,43 @@ std::string printDims(const rt::Program &program, const std::vector<uint32_t> &d
   return "[" + text + "]";
 }
 
+/// Of a tensor [batch, heads, tokens, width] or [pages, heads, tokens, width].
+static int64_t bytesPerRow(const rt::Program &program, const std::vector<uint32_t> &dims,
+                           rt::ElementType type) {
+  int64_t bytes = rt::elementBytes(type);
+  for (size_t axis = 0; axis < dims.size(); ++axis) {
+    const rt::Expr &expr = program.exprs[dims[axis]];
+    if (axis == 0 || axis == 2)
+      continue;
+    if (expr.op != ExprOp::constant || __builtin_mul_overflow(bytes, expr.value, &bytes))
+      return -1;
+  }
+  return bytes;
+}
+
+int64_t bytesPerToken(const rt::Program &program, const rt::Cache &cache) {
+  int64_t sum = 0;
+  auto add = [&](const std::vector<uint32_t> &dims, rt::ElementType type) {
+    int64_t bytes = bytesPerRow(program, dims, type);
+    sum = sum < 0 || bytes < 0 ? -1 : sum + bytes;
+  };
+  for (uint32_t input : cache.inputs)
+    add(program.inputs[input].dims, program.inputs[input].type);
+  for (const rt::StateTensor &state : program.states)
+    if (&program.caches[state.cache] == &cache)
+      add(program.values[state.value].dims, program.values[state.value].type);
+  return sum;
+}
+
+int64_t bytesPerToken(const rt::Program &program) {
+  int64_t sum = 0;
+  for (const rt::Cache &cache : program.caches) {
+    int64_t bytes = bytesPerToken(program, cache);
+    sum = sum < 0 || bytes < 0 ? -1 : sum + bytes;
+  }
+  return sum;
+}
+
 size_t countSteps(const rt::Program &program) {
   return program.launches.size() + program.hostTensors.size() + program.copies.size() +
          program.reads.size() + program.branches.size() + program.loops.size();

@@ -15,6 +15,10 @@ std::string printRange(const rt::Symbol &symbol);
 /// "[batch, 4 * seq]"
 std::string printDims(const rt::Program &program, const std::vector<uint32_t> &dims);
 /// Steps of all kinds, those inside If and Loop included.
+/// Bytes that a token of a sequence takes in a cache; -1 where sizes are not known.
+int64_t bytesPerToken(const rt::Program &program, const rt::Cache &cache);
+/// The same of all caches; 0 where there are none.
+int64_t bytesPerToken(const rt::Program &program);
 size_t countSteps(const rt::Program &program);
 /// Bytes of all weights, each section once.
 uint64_t storedWeightBytes(const rt::Artifact &artifact);

@@ -68,6 +68,34 @@ static std::string symbol(const rt::Symbol &symbol) {
                 ", \"residency\": ", quote(residencyName(symbol.residency)), "}");
 }
 
+static std::string bytesOrNull(int64_t bytes) {
+  return bytes < 0 ? "null" : std::to_string(bytes);
+}
+
+/// What a session keeps, or the caller hands in.
+static std::string cache(const rt::Program &program, const rt::Cache &cache) {
+  std::vector<std::string> tensors;
+  for (uint32_t input : cache.inputs)
+    tensors.push_back(concat("{\"input\": ", quote(program.inputs[input].name), "}"));
+  for (const rt::StateTensor &state : program.states) {
+    if (&program.caches[state.cache] != &cache)
+      continue;
+    const rt::Value &value = program.values[state.value];
+    tensors.push_back(concat(
+        "{\"state\": ", quote(state.name), ", \"type\": ", quote(rt::elementName(value.type)),
+        ", \"dims\": ",
+        list(value.dims, [&](uint32_t dim) { return quote(printExpr(program, dim)); }),
+        ", \"replaces_input\": ", quote(state.replacesInput),
+        ", \"replaces_output\": ", quote(state.replacesOutput), "}"));
+  }
+  return concat("{\"name\": ", quote(cache.name),
+                ", \"kept_by_session\": ", cache.isKept() ? "true" : "false",
+                ", \"rows_after\": ",
+                cache.hasNext ? quote(printExpr(program, cache.next)) : "null",
+                ", \"bytes_per_token\": ", bytesOrNull(bytesPerToken(program, cache)),
+                ", \"tensors\": ", list(tensors, [](const std::string &t) { return t; }), "}");
+}
+
 static std::string program(const rt::Program &program) {
   auto tensor = [&](const rt::Signature &tensor) {
     return concat("{\"name\": ", quote(tensor.name),
@@ -81,6 +109,9 @@ static std::string program(const rt::Program &program) {
                 ", \"inputs\": ", list(program.inputs, tensor),
                 ", \"outputs\": ", list(program.outputs, tensor),
                 ", \"arena_bytes\": ", quote(printExpr(program, program.arena)),
+                ", \"caches\": ",
+                list(program.caches, [&](const rt::Cache &c) { return cache(program, c); }),
+                ", \"kv_bytes_per_token\": ", bytesOrNull(bytesPerToken(program)),
                 ", \"steps\": ", countSteps(program),
                 ", \"launches\": ", program.launches.size(), "}");
 }
@@ -91,7 +122,7 @@ std::string reportAsJson(const rt::Artifact &artifact) {
                   ", \"programs\": ", list(entry.programs, program), "}");
   };
   return concat("{\"file\": ", quote(artifact.path), ", \"bytes\": ", artifact.fileSize(),
-                ", \"format\": 1, \"producer\": ", quote(artifact.producer),
+                ", \"format\": ", artifact.formatVersion, ", \"producer\": ", quote(artifact.producer),
                 ", \"manifest_bytes\": ", artifact.manifestSize,
                 ", \"runs_here\": ", artifact.chosenCode >= 0 ? "true" : "false",
                 ", \"chosen_code\": ", artifact.chosenCode,

@@ -40,6 +40,24 @@ static std::string printTensors(const rt::Program &program, const char *what,
   return text;
 }
 
+static std::string printCaches(const rt::Program &program) {
+  if (program.caches.empty())
+    return "";
+  std::string text;
+  for (const rt::Cache &cache : program.caches) {
+    int64_t bytes = bytesPerToken(program, cache);
+    text += concat("    cache '", cache.name, "': ",
+                   cache.isKept() ? "kept by the session, " : "inputs and outputs, ",
+                   bytes < 0 ? "unknown" : concat(bytes), " bytes a token\n");
+    for (const rt::StateTensor &state : program.states)
+      if (&program.caches[state.cache] == &cache && !state.replacesInput.empty())
+        text += concat("      '", state.name, "' stands for input '", state.replacesInput,
+                       "' and output '", state.replacesOutput, "'\n");
+  }
+  int64_t all = bytesPerToken(program);
+  return text + concat("    caches: ", all < 0 ? "unknown" : concat(all), " bytes a token\n");
+}
+
 static std::string printProgram(const rt::Program &program) {
   std::string text = concat("  program '", program.variant, "': ", countSteps(program),
                             " steps, ", program.launches.size(), " launches\n");
@@ -48,12 +66,13 @@ static std::string printProgram(const rt::Program &program) {
                    residencyName(symbol.residency), "\n");
   text += printTensors(program, "input", program.inputs);
   text += printTensors(program, "output", program.outputs);
+  text += printCaches(program);
   return text + concat("    arena: ", printExpr(program, program.arena), " bytes\n");
 }
 
 std::string reportAsText(const rt::Artifact &artifact) {
   std::string text =
-      concat("artifact '", artifact.path, "': ", artifact.fileSize(), " bytes, format 1, by '",
+      concat("artifact '", artifact.path, "': ", artifact.fileSize(), " bytes, format ", artifact.formatVersion, ", by '",
              artifact.producer, "'\nmanifest: ", artifact.manifestSize, " bytes\ncode:\n");
   for (size_t i = 0; i < artifact.codes.size(); ++i)
     text += printCode(artifact, i);

@@ -136,6 +136,8 @@ static LogicalResult inferCacheAppend(Node &node) {
   if (const Dims *past = node.getDims(0)) {
     if (failed(node.expectRank(0, 4)))
       return failure();
+    if (failed(node.merge((*past)[0], update->batch, "batches")))
+      return failure();
     length = node.getInt("grows", 1) ? node.symbols.add((*past)[2], length)
                                      : (*past)[2];
   }

@@ -1,5 +1,5 @@
-// onnx.tenon.CacheAppend in one launch: the rows of a cache, old and new; or, where
-// the cache is a buffer that does not grow, the new rows alone, in place.
+// onnx.tenon.CacheAppend in one launch: the rows of a cache, old and new; or,
+// where the cache is a buffer that does not grow, the new rows alone, in place.
 
 #include "Positions.h"
 #include "Turn.h"
@@ -72,8 +72,8 @@ Value Append::emit(OpBuilder &builder, Location loc, ValueRange at) {
   Value isNew = math.both(
       math.compare(arith::CmpIPredicate::sge, offset, math.constant(0)),
       math.compare(arith::CmpIPredicate::slt, offset, added));
-  Value zero = arith::ConstantOp::create(builder, loc,
-                                         builder.getZeroAttr(element));
+  Value zero =
+      arith::ConstantOp::create(builder, loc, builder.getZeroAttr(element));
   return choose(
       builder, loc, element, isNew,
       [&] { return takeNew(builder, loc, {at[0], at[1], offset, at[3]}); },
@@ -127,7 +127,8 @@ Value Append::insertRows(LaunchBuilder &opened, AffineExpr start) {
 /// buffer is left out.
 Value Append::insertElements(LaunchBuilder &opened) {
   SmallVector<Value> extents;
-  for (AffineExpr dim : {update.batch, update.heads, update.tokens, update.size})
+  for (AffineExpr dim :
+       {update.batch, update.heads, update.tokens, update.size})
     extents.push_back(opened.index(dim));
   Value capacity = opened.index(lowering.dims(op.getPresent())[2]);
   return emitLoops(

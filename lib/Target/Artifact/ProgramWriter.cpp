@@ -85,6 +85,9 @@ LogicalResult ProgramWriter::addInputs() {
     if (failed(tensor))
       return failure();
     indices[argument] = values.size() - 1;
+    if (auto cache =
+            function.getArgAttrOfType<StringAttr>(index, plan::kCacheAttr))
+      caches[cache].inputs.push_back(inputs.size());
     inputs.push_back(*tensor);
   }
   return success();

@@ -25,6 +25,18 @@ static StringRef getStateName(StringRef output) {
   return rest.empty() ? output : rest;
 }
 
+static int64_t getStaticDim(Value value, unsigned axis) {
+  RankedTensorType type = getRanked(value);
+  return type && type.getRank() == 4 ? type.getDimSize(axis)
+                                     : ShapedType::kDynamic;
+}
+
+/// The rows before the append's own; null where there can be none.
+static Value getPast(Append append) {
+  Value past = append.getPast();
+  return past && getStaticDim(past, 2) == 0 ? Value() : past;
+}
+
 namespace {
 /// The two appends that an attention reads, and the results that return them.
 struct Pair {
@@ -60,12 +72,6 @@ private:
 };
 } // namespace
 
-static int64_t getStaticDim(Value value, unsigned axis) {
-  RankedTensorType type = getRanked(value);
-  return type && type.getRank() == 4 ? type.getDimSize(axis)
-                                     : ShapedType::kDynamic;
-}
-
 std::optional<Pair> Finder::match(Attention attention) {
   auto key = attention.getK().getDefiningOp<Append>();
   auto value = attention.getV().getDefiningOp<Append>();
@@ -85,7 +91,7 @@ StringRef Finder::findObstacle(Append append, Pair &pair, OpOperand *&result) {
     return "rows are turned or cut as they enter";
   if (append->getBlock() != &function.getBody().front())
     return "it is in a branch or a loop";
-  if (Value past = append.getPast()) {
+  if (Value past = getPast(append)) {
     auto argument = dyn_cast<BlockArgument>(past);
     if (!argument || argument.getOwner() != append->getBlock())
       return "the past is no input";
@@ -118,7 +124,7 @@ StringRef Finder::findObstacle(Pair &pair) {
           getStaticDim(pair.value.getPresent(), 1) ||
       pair.key.getPositions() != pair.value.getPositions() ||
       pair.key.getGrows() != pair.value.getGrows() ||
-      !pair.key.getPast() != !pair.value.getPast())
+      !getPast(pair.key) != !getPast(pair.value))
     return "keys and values are kept differently";
   if (pair.key.getGrows() == 0 && !pair.key.getPositions())
     return "where rows enter is not said";
@@ -188,8 +194,8 @@ void Finder::replaceReader(Attention attention, Value cache) {
   auto attend = kv::AttendOp::create(
       builder, attention.getLoc(), attention.getY().getType(), lse,
       attention.getQ(), cache, attention.getAttnMask(),
-      attention.getKvLengths(), attention.getQPositions(),
-      attention.getSinks(), attributes.getDictionary(builder.getContext()));
+      attention.getKvLengths(), attention.getQPositions(), attention.getSinks(),
+      attributes.getDictionary(builder.getContext()));
   attention.getY().replaceAllUsesWith(attend.getY());
   if (lse)
     attention.getLse().replaceAllUsesWith(attend.getLse());
@@ -208,10 +214,10 @@ LogicalResult Finder::rewrite(Pair &pair) {
   OpBuilder builder(keyIsLater ? pair.key : pair.value);
   Location loc = pair.key.getLoc();
   SmallVector<Value> rows;
-  if (pair.key.getPast())
-    rows = {pair.key.getPast(), pair.value.getPast()};
-  Value cache = kv::BindOp::create(builder, loc, *type, name, rows,
-                                   getTable(*type));
+  if (getPast(pair.key))
+    rows = {getPast(pair.key), getPast(pair.value)};
+  Value cache =
+      kv::BindOp::create(builder, loc, *type, name, rows, getTable(*type));
   cache = kv::AppendOp::create(
       builder, loc, *type, cache,
       ValueRange{pair.key.getUpdate(), pair.value.getUpdate()},
@@ -269,8 +275,8 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
       if (!function.isExternal() &&
-          failed(Finder(function, getOperation(), int8Group, page, pages)
-                     .run()))
+          failed(
+              Finder(function, getOperation(), int8Group, page, pages).run()))
         return signalPassFailure();
   }
 };

@@ -3,6 +3,7 @@
 #include "SessionCaches.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
+#include "dialects/Plan/PlanDialect.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_LOWERCACHESPASS
@@ -15,13 +16,17 @@ using namespace tenon;
 Operation *tenon::attendToTensors(OpBuilder &builder, kv::AttendOp attend,
                                   Value key, Value value, Value mask,
                                   Value numKeys, DictionaryAttr attributes) {
-  SmallVector<Value> inputs = {attend.getQuery(),   key,
-                               value,               mask,
-                               attend.getLengths(), attend.getQPositions(),
-                               attend.getSinks(),   numKeys};
-  SmallVector<Type> types = {
-      attend.getY().getType(),
-      attend.getLse() ? attend.getLse().getType() : Type()};
+  SmallVector<Value> inputs = {attend.getQuery(),
+                               key,
+                               value,
+                               mask,
+                               attend.getLengths(),
+                               attend.getQPositions(),
+                               attend.getSinks(),
+                               numKeys};
+  SmallVector<Type> types = {attend.getY().getType(),
+                             attend.getLse() ? attend.getLse().getType()
+                                             : Type()};
   Operation *attention =
       onnx::buildNode(builder, attend.getLoc(), "onnx.tenon.Attention", inputs,
                       types, attributes.getValue());
@@ -47,8 +52,7 @@ public:
   explicit TensorLowering(func::FuncOp function) : function(function) {}
 
   LogicalResult run() {
-    for (Operation &op :
-         llvm::make_early_inc_range(function.getBody().front()))
+    for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
       if (failed(lower(&op)))
         return failure();
     for (Operation *op : llvm::reverse(done))
@@ -77,6 +81,9 @@ private:
       return bind.emitError("expected a plain, contiguous cache of sequential "
                             "positions in inputs and outputs, but got ")
              << bind.getCache().getType();
+    for (Value rows : bind.getRows())
+      function.setArgAttr(cast<BlockArgument>(rows).getArgNumber(),
+                          plan::kCacheAttr, bind.getStateAttr().getAttr());
     tensors[bind] = SmallVector<Value>(bind.getRows());
     tensors[bind].resize(bind.getCache().getType().getStreams().size());
     done.push_back(bind);
@@ -91,9 +98,9 @@ private:
     for (auto [index, rows] : llvm::enumerate(append.getRows())) {
       kv::StreamAttr stream = type.getStream(index);
       int64_t any = ShapedType::kDynamic;
-      auto result = RankedTensorType::get(
-          {any, type.getHeads(), any, stream.getWidth()},
-          stream.getEncoding().getRowType());
+      auto result =
+          RankedTensorType::get({any, type.getHeads(), any, stream.getWidth()},
+                                stream.getEncoding().getRowType());
       present.push_back(appendRows(nodes, past[index], rows, append.getFirst(),
                                    type.getHeads(), append.getGrows(), result));
     }

@@ -37,8 +37,7 @@ private:
   void addFixed(Cache &cache, Value buffer, kv::StreamAttr stream);
   void finish(kv::BindOp bind);
   void eraseShown();
-  SmallVector<Value> fetch(Cache &cache, StringRef stream,
-                           NodeBuilder &nodes);
+  SmallVector<Value> fetch(Cache &cache, StringRef stream, NodeBuilder &nodes);
   Value decode(Cache &cache, StringRef stream, NodeBuilder &nodes);
   Value getVisible(Cache &cache, kv::AttendOp attend, NodeBuilder &nodes);
   NamedAttribute named(StringRef name, Attribute value) {
@@ -121,14 +120,13 @@ void SessionLowering::addTensor(Cache &cache, StringRef name, Type element,
 /// The bound argument, which is the buffer, as a state.
 void SessionLowering::addFixed(Cache &cache, Value buffer,
                                kv::StreamAttr stream) {
-  NamedAttrList attributes(function.getArgAttrDict(
-      cast<BlockArgument>(buffer).getArgNumber()));
+  NamedAttrList attributes(
+      function.getArgAttrDict(cast<BlockArgument>(buffer).getArgNumber()));
   attributes.set(plan::kStateAttr,
                  getTensorName(cache.bind, stream.getName().getValue()));
   Value state = addArgument(buffer.getType(), attributes.getAttrs());
-  buffer.replaceUsesWithIf(state, [](OpOperand &use) {
-    return !isa<kv::BindOp>(use.getOwner());
-  });
+  buffer.replaceUsesWithIf(
+      state, [](OpOperand &use) { return !isa<kv::BindOp>(use.getOwner()); });
   cache.tensors.push_back(state);
 }
 
@@ -185,7 +183,8 @@ LogicalResult SessionLowering::lower(kv::BindOp bind) {
         std::string name = stream.getName().str();
         if (!part.name.empty())
           name += "." + part.name.str();
-        addTensor(cache, name, part.element, type.getHeads(), part.width, first);
+        addTensor(cache, name, part.element, type.getHeads(), part.width,
+                  first);
       }
     }
     if (type.hasExplicitPositions())
@@ -237,8 +236,8 @@ void SessionLowering::lower(kv::AppendOp append) {
   }
   if (cache.count) {
     Value rows = append.getRows().front();
-    cache.count = nodes.add(cache.count,
-                            nodes.size(rows, getRanked(rows).getRank() == 3 ? 1 : 2));
+    cache.count = nodes.add(
+        cache.count, nodes.size(rows, getRanked(rows).getRank() == 3 ? 1 : 2));
   }
   caches[append.getResult()] = cache;
   last[cache.bind] = cache;
@@ -357,9 +356,8 @@ void SessionLowering::finish(kv::BindOp bind) {
     addResult(cache.tensors[next++], attributes);
   }
   if (cache.count)
-    addResult(cache.count,
-              {named(plan::kStateLengthAttr,
-                     builder.getStringAttr(bind.getState()))});
+    addResult(cache.count, {named(plan::kStateLengthAttr,
+                                  builder.getStringAttr(bind.getState()))});
 }
 
 /// Results that show a cache, and arguments that did.
