@@ -352,14 +352,15 @@ void PanelPacker::pack(Value into, Value column, Value columns, Value from,
   if (stride < 1 || stride > kMostStride)
     return packElements(columns);
   Value most = loadIndex(b.index(0));
-  b.ifElse(
-      b.isLess(most, b.index(3)), [&] { packVectors(readRuns(2), stride); },
-      [&] {
-        b.ifElse(
-            b.isLess(most, b.index(kMostRuns + 1)),
-            [&] { packVectors(readRuns(kMostRuns), stride); },
-            [&] { packElements(columns); });
-      });
+  auto choose = [&](auto &self, int64_t runs) -> void {
+    if (runs > kMostRuns)
+      return packElements(columns);
+    b.ifElse(
+        b.isLess(most, b.index(runs + 1)),
+        [&] { packVectors(readRuns(runs), stride); },
+        [&] { self(self, 2 * runs); });
+  };
+  choose(choose, 1);
 }
 
 void tenon::findRuns(RowEmitter &rows, OpBuilder &builder,

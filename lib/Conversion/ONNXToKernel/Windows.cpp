@@ -81,6 +81,19 @@ bool Windows::coverInput() const {
   return true;
 }
 
+/// Whether windows stay within the input as it is: nothing is padded, and sizes
+/// were rounded down.
+bool Windows::stayInside() const {
+  auto mode = op->getAttrOfType<StringAttr>("auto_pad");
+  auto ceil = op->getAttrOfType<IntegerAttr>("ceil_mode");
+  if ((mode && mode.getValue().starts_with("SAME")) || (ceil && ceil.getInt()))
+    return false;
+  for (unsigned axis = 0; axis < rank(); ++axis)
+    if (getConstant(before[axis]) != 0 || getConstant(after[axis]) != 0)
+      return false;
+  return true;
+}
+
 /// A fill and a copy of rows.
 Value Windows::padWhole(Value input, ArrayRef<AffineExpr> padded,
                         TypedAttr value) {
@@ -108,11 +121,9 @@ Value Windows::pad(Value input, TypedAttr value) {
   for (unsigned axis = 0; axis < rank(); ++axis)
     padded.push_back((output[axis] - 1) * strides[axis] +
                      (kernel[axis] - 1) * dilations[axis] + 1);
-  bool isWhole = llvm::all_of(before, [](AffineExpr pad) {
-    return isa<AffineConstantExpr>(pad) &&
-           cast<AffineConstantExpr>(pad).getValue() == 0;
-  });
-  if (isWhole && llvm::equal(padded, dims))
+  bool isWhole = llvm::all_of(
+      before, [](AffineExpr pad) { return getConstant(pad) == 0; });
+  if (stayInside() || (isWhole && llvm::equal(padded, dims)))
     return input;
   if (coverInput())
     return padWhole(input, padded, value);

@@ -22,7 +22,7 @@ public:
                             mlir::AffineExpr k) const {
     return out * strides[axis] + k * dilations[axis];
   }
-  /// `input` with `value` around it, exactly as large as the windows reach.
+  /// `input` with `value` around it, at least as large as the windows reach.
   mlir::Value pad(mlir::Value input, mlir::TypedAttr value);
   /// Each sum over the number of window elements inside the input of
   /// `inputDims`, or inside the padded input; as `element`.
@@ -37,6 +37,7 @@ public:
 
 private:
   bool coverInput() const;
+  bool stayInside() const;
   mlir::Value padWhole(mlir::Value input, llvm::ArrayRef<mlir::AffineExpr> padded,
                        mlir::TypedAttr value);
   friend class WindowWalk;

@@ -284,6 +284,29 @@ def half_norm(name, s):
 """, [x, w], [want.astype(np.float16)], 2e-3
 
 
+def copy_rows(width):
+    """Rows of bytes between others that are zero: a copy and a fill of every length."""
+    def make(name, s):
+        x = np.random.default_rng(width).integers(-128, 128, (3, s[1])).astype(np.int8)
+        return f"""kernel.func @{name} inputs 1 dims {dims("3, s1", "3, s1 + s1 + 1")} {{
+^bb0(%x: tensor<3x?xi8>, %d: tensor<3x?xi8>):
+  %zero = arith.constant 0 : i8
+  %high = kernel.symbol affine_map<()[s0, s1, s2] -> (s1)>
+  %p = tensor.pad %x low[0, 1] high[0, %high] {{
+  ^bb1(%i: index, %j: index):
+    tensor.yield %zero : i8
+  }} : tensor<3x?xi8> to tensor<3x?xi8>
+  kernel.yield %p : tensor<3x?xi8>
+}}
+""", [x], [np.pad(x, ((0, 0), (1, s[1])))], 0
+    make.__name__ = f"copy_rows_{width}"
+    return make
+
+
+for _width in (0, 1, 3, 4, 7, 8, 15, 16, 31, 32, 33, 64, 65, 200, 2047, 2048, 2049):
+    test([1, _width, 1])(copy_rows(_width))
+
+
 def main():
     chosen = [t for t in TESTS if len(sys.argv) < 2 or t[0].__name__ in sys.argv[1:]]
     cases = [(f.__name__, s, f(f.__name__, s)) for f, s in chosen]
