@@ -168,8 +168,8 @@ SmallVector<Value> SuppressionBuilder::selectNext(OpBuilder &builder,
       [&](OpBuilder &b, Location at) -> SmallVector<Value> {
         IndexMath inner{b, at};
         Value rows = state[0];
-        for (auto [column, entry] :
-             llvm::enumerate(ArrayRef<Value>{place[0], place[1], best[2]}))
+        Value row[] = {place[0], place[1], best[2]};
+        for (auto [column, entry] : llvm::enumerate(row))
           rows = tensor::InsertOp::create(
               b, at, inner.toInteger(entry, i64), rows,
               ValueRange{state[1], inner.constant(column)});
