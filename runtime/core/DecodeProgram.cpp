@@ -56,6 +56,16 @@ private:
     return check(index, program.values.size(), "value", at);
   }
   std::vector<uint32_t> exprList(const Indices *indices, const std::string &at);
+  template <typename Table>
+  NodeResults nodeResults(const Table &step, const std::string &at) {
+    NodeResults results;
+    if (step.node())
+      results.node = step.node()->string_view();
+    if (step.results())
+      for (uint32_t index : *step.results())
+        results.values.push_back(value(index, at));
+    return results;
+  }
   void written(uint32_t index, const std::string &at);
 
   void decodeSymbols();
@@ -306,7 +316,7 @@ static void checkBoolean(const Program &program, uint32_t value, const std::stri
 
 Step ProgramDecoder::decodeBranch(const format::If &step, unsigned depth,
                                   const std::string &at) {
-  Branch branch{value(step.condition(), at), {}, {}};
+  Branch branch{value(step.condition(), at), {}, {}, nodeResults(step, at)};
   checkBoolean(program, branch.condition, where, at);
   branch.thenSteps = decodeBlock(step.then_steps(), depth);
   branch.elseSteps = decodeBlock(step.else_steps(), depth);
@@ -316,7 +326,7 @@ Step ProgramDecoder::decodeBranch(const format::If &step, unsigned depth,
 
 Step ProgramDecoder::decodeLoop(const format::Loop &step, unsigned depth,
                                 const std::string &at) {
-  Loop loop{0, 0, 0, step.has_condition(), step.has_trip_count(), {}};
+  Loop loop{0, 0, 0, step.has_condition(), step.has_trip_count(), {}, nodeResults(step, at)};
   if (!loop.hasCondition && !loop.hasTripCount)
     fail(Status::corrupt, where, ' ', at,
          ": expected a condition or a trip count, but got neither");

@@ -3,6 +3,7 @@
 
 #include "runtime/support/Failure.h"
 
+#include <utility>
 #include <chrono>
 #include <cstring>
 
@@ -16,11 +17,21 @@ void Executor::run() {
 }
 
 void Executor::runSteps(const std::vector<Step> &steps) {
+  const NodeResults *ended = nullptr;
   for (const Step &step : steps) {
     if (cancelled.load(std::memory_order_relaxed))
       fail(Status::cancelled, "the run was cancelled");
+    // What a loop makes has its final size when that has been read.
+    if (ended && step.kind != StepKind::readSymbol)
+      showResults(*std::exchange(ended, nullptr));
     runStep(step);
+    if (observers.dump && step.kind == StepKind::branch)
+      ended = &program.branches[step.index].results;
+    if (observers.dump && step.kind == StepKind::loop)
+      ended = &program.loops[step.index].results;
   }
+  if (ended)
+    showResults(*ended);
 }
 
 void Executor::runStep(const Step &step) {
@@ -133,6 +144,14 @@ void Executor::showResults(const Launch &launch) {
     const Value &value = program.values[index];
     observers.dump({launch.node, artifact.kernels[launch.kernel].name, i, value.type,
                     state.dims(value.dims), state.resolve(index).data});
+  }
+}
+
+void Executor::showResults(const NodeResults &results) {
+  for (size_t i = 0; i < results.values.size(); ++i) {
+    const Value &value = program.values[results.values[i]];
+    observers.dump({results.node, "", i, value.type, state.dims(value.dims),
+                    state.resolve(results.values[i]).data});
   }
 }
 

@@ -26,6 +26,7 @@ private:
   void checkArgument(const Launch &launch, size_t index,
                      const std::vector<Evaluated> &exprs);
   void showResults(const Launch &launch);
+  void showResults(const NodeResults &results);
   uint8_t *scratch(int64_t bytes);
   void fill(const HostTensor &step);
   void copy(const Copy &step);

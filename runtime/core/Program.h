@@ -83,15 +83,23 @@ struct Step {
   uint32_t index;
 };
 
+/// The values that are an ONNX node's results.
+struct NodeResults {
+  std::string_view node;
+  std::vector<uint32_t> values;
+};
+
 struct Branch {
   uint32_t condition;
   std::vector<Step> thenSteps, elseSteps;
+  NodeResults results;
 };
 
 struct Loop {
   uint32_t condition, tripCount, counter;
   bool hasCondition, hasTripCount;
   std::vector<Step> body;
+  NodeResults results;
 };
 
 struct Signature {

@@ -23,7 +23,7 @@ struct LaunchEvent {
 /// A result of a launch, while it is there.
 struct LaunchResult {
   std::string_view node, kernel;
-  size_t index; // among the launch's results
+  size_t index; // among the results; `kernel` is empty for those of If and Loop
   ElementType type;
   std::vector<int64_t> dims;
   uint8_t *data;

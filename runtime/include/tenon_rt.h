@@ -199,7 +199,7 @@ TENON_RT_API void tenon_session_set_trace(tenon_session *session,
 
 /* Called after each launch of a run, once for each result, whose bytes are valid in
    the call alone. `node`: the ONNX nodes that the launch came from, joined by '+'; the
-   results are the last one's. */
+   results are the last one's. Also after an If or Loop, then without a kernel (""). */
 typedef void (*tenon_dump_callback)(void *user, const char *node, const char *kernel,
                                     size_t result, const DLTensor *tensor);
 TENON_RT_API void tenon_session_set_dump(tenon_session *session,

@@ -20,6 +20,46 @@ MODEL = """<ir_version: 8, opset_import: ["" : 17]>
     { p = MatMul(x, w) s = Softmax<axis = -1>(p) e = Exp(s) y = Neg(e) }"""
 
 
+# A branch, and a loop that gathers a row a round, so that a size is known at its end.
+FLOW = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[n, 4] x, int64 times, bool which) => (float[n, 4] y, float[m, 4] z)
+    <int64[1] first = {0}> {
+      [branch] c = If(which) <
+          then_branch = t () => (float[n, 4] u) { [in_then] u = Neg(x) },
+          else_branch = e () => (float[n, 4] v) { [in_else] v = Exp(x) }>
+      on = Constant<value = bool {1}>()
+      [loop] p, q = Loop(times, on, c) <
+          body = b (int64 i, bool o, float[n, 4] v) => (bool d, float[n, 4] w, float[4] s) {
+            d = Identity(o) [round] w = Sin(v) s = ReduceSum<keepdims = 0>(w, first) }>
+      y = Neg(p)
+      z = Neg(q)
+    }"""
+
+
+def check_flow(tally, folder):
+    """Results of If and Loop are theirs, whatever computed them."""
+    onnx.save(onnx.parser.parse_model(FLOW), folder / "flow.onnx")
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    np.save(folder / "x.npy", x)
+    np.save(folder / "times.npy", np.array(3, np.int64))
+    np.save(folder / "which.npy", np.array(False))
+    artifact = compile_model(folder / "flow.onnx", folder / "flow.tenon")
+    inputs = [f"--input={name}={folder}/{name}.npy" for name in ("times", "which")]
+    done = run(artifact, folder, *inputs, "--dump=branch,loop")
+    tally.check("a model with control flow is dumped", done.returncode == 0,
+                done.stderr.strip())
+    dumped = {path.name: np.load(path) for path in (folder / "out/dump").glob("*.npy")}
+    outputs = {name: np.load(folder / f"out/{name}.npy") for name in "yz"}
+    tally.check("a branch's result is that of the side that was taken",
+                np.allclose(dumped["branch.npy"], np.exp(x), atol=1e-5))
+    tally.check("a loop's results are its last ones",
+                np.array_equal(-dumped["loop.npy"], outputs["y"])
+                and np.array_equal(-dumped["loop.1.npy"], outputs["z"]))
+    done = run(artifact, folder, *inputs, "--dump=in_then")
+    tally.check("a node of a branch that was not taken has no value", done.returncode == 1
+                and "its branch was not taken" in done.stderr, done.stderr.strip())
+
+
 def run(artifact, folder, *options):
     return subprocess.run([BUILD / "bin/tenon-run", artifact, f"--input=x={folder}/x.npy",
                            "--output-dir", folder / "out", *options],
@@ -56,6 +96,7 @@ def main():
         done = run(artifact, folder, "--dump=layer/Other")
         tally.check("an unknown node is an error", done.returncode == 1
                     and "'layer/Other'" in done.stderr, done.stderr.strip())
+        check_flow(tally, folder)
     tally.finish()
 
 

@@ -128,7 +128,8 @@ void Runner::dump(void *context, const char *node, const char *kernel, size_t re
   Runner &runner = *static_cast<Runner *>(context);
   std::vector<std::string> nodes = split(node, '+');
   for (const std::string &fused : nodes)
-    if (auto asked = runner.dumps.find(fused); asked != runner.dumps.end())
+    if (auto asked = runner.dumps.find(fused);
+        asked != runner.dumps.end() && asked->second != "written")
       asked->second = "it is fused into kernel '" + std::string(kernel) + "' of node '" +
                       nodes.back() + "'";
   auto asked = runner.dumps.find(nodes.back());
@@ -144,7 +145,9 @@ void Runner::finishDump() {
   for (const auto &[node, found] : dumps)
     if (found != "written")
       throw std::runtime_error("--dump: expected node '" + node + "' to have a value, but " +
-                               (found.empty() ? "no kernel computes one" : found));
+                               (found.empty() ? "none was computed: the model has no such node, or it was "
+                                                "folded, or its branch was not taken"
+                                              : found));
 }
 
 void Runner::run() {

@@ -199,15 +199,27 @@ FailureOr<Offset<format::Block>> ProgramWriter::writeBlock(Block &block) {
   return format::CreateBlockDirect(builder, &inner);
 }
 
+/// The results of an operation without those that only carry sizes.
+std::vector<uint32_t> ProgramWriter::getNodeResults(Operation *op) {
+  std::vector<uint32_t> results;
+  for (OpResult result : op->getResults())
+    if (result.use_empty() ||
+        !llvm::all_of(result.getUsers(), llvm::IsaPred<plan::ReadSymbolOp>))
+      results.push_back(indices.lookup(result));
+  return results;
+}
+
 /// What a branch returns is in the result's place already.
 LogicalResult ProgramWriter::addIf(plan::IfOp branch) {
   auto thenSteps = writeBlock(branch.getThenSteps().front());
   auto elseSteps = writeBlock(branch.getElseSteps().front());
   if (failed(thenSteps) || failed(elseSteps) || failed(addResults(branch)))
     return failure();
+  std::vector<uint32_t> results = getNodeResults(branch);
   addAction(format::Action::If,
-            format::CreateIf(builder, indices.lookup(branch.getCondition()),
-                             *thenSteps, *elseSteps));
+            format::CreateIfDirect(
+                builder, indices.lookup(branch.getCondition()), *thenSteps,
+                *elseSteps, getNodeName(branch.getLoc()).c_str(), &results));
   return success();
 }
 
@@ -236,11 +248,13 @@ LogicalResult ProgramWriter::addLoop(plan::LoopOp loop) {
   auto steps = writeBlock(body);
   if (failed(steps))
     return failure();
+  std::vector<uint32_t> results = getNodeResults(loop);
   addAction(format::Action::Loop,
-            format::CreateLoop(
+            format::CreateLoopDirect(
                 builder, conditional ? indices.lookup(loop.getCondition()) : 0,
                 trips, *counter, *steps, conditional,
-                loop.getTripCount().has_value()));
+                loop.getTripCount().has_value(),
+                getNodeName(loop.getLoc()).c_str(), &results));
   return success();
 }
 

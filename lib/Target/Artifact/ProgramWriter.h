@@ -42,6 +42,7 @@ private:
   mlir::LogicalResult addOutputs(plan::ReturnOp end);
   mlir::LogicalResult addStep(mlir::Operation *op);
   mlir::LogicalResult addLaunch(plan::LaunchOp launch);
+  std::vector<uint32_t> getNodeResults(mlir::Operation *op);
   mlir::LogicalResult addIf(plan::IfOp branch);
   mlir::LogicalResult addLoop(plan::LoopOp loop);
   /// The steps of a region, as a block of their own.
