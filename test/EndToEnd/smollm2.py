@@ -28,7 +28,9 @@ GREEDY = {"capital": (CAPITAL, [int(t) for t in """7042 30 198 198 504 2988 314 
 # every operator: ONNX Runtime's own f16 is 8.6e-2 from f32, so twice that.
 TOLERANCE = {"plain": 2e-3, "opset24": 2e-3, "genai-f32": 2e-3, "genai-f16": 0.18,
              "genai-int4": 4e-3}
-CACHE_TOLERANCE = {"genai-f16": 5e-2, "genai-int4": 2e-3}
+# By the same rule: after 64 tokens ONNX Runtime's f16 caches are up to 6.6e-2 from its f32
+# ones, and ours 5.0e-2.
+CACHE_TOLERANCE = {"genai-f16": 0.13, "genai-int4": 2e-3}
 
 
 class Model:
