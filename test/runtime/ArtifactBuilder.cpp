@@ -86,6 +86,16 @@ uint32_t ProgramBuilder::heap(ElementType type, std::vector<uint32_t> dims,
   return value("heap", type, dims, Storage::heap, block, 0);
 }
 
+uint32_t ProgramBuilder::state(const std::string &name, ElementType type,
+                               std::vector<uint32_t> dims, uint32_t cache) {
+  auto state = std::make_unique<format::StateT>();
+  state->name = name;
+  state->cache = cache;
+  state->value = value(name, type, dims, Storage::state, program.states.size(), 0);
+  program.states.push_back(std::move(state));
+  return program.states.back()->value;
+}
+
 void launch(Steps &steps, uint32_t kernel, std::vector<uint32_t> buffers,
             std::vector<uint32_t> symbols, uint32_t grid, uint32_t workspace,
             const std::string &node) {

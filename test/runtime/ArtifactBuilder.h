@@ -37,6 +37,9 @@ public:
   uint32_t arena(ElementType type, std::vector<uint32_t> dims, uint32_t offset);
   uint32_t view(uint32_t source, ElementType type, std::vector<uint32_t> dims);
   uint32_t heap(ElementType type, std::vector<uint32_t> dims, uint32_t block);
+  /// A tensor of the session's, of cache number `cache`.
+  uint32_t state(const std::string &name, ElementType type, std::vector<uint32_t> dims,
+                 uint32_t cache);
 
   format::ProgramT &program;
 

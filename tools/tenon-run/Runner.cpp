@@ -157,6 +157,8 @@ void Runner::run() {
     if (!options.dump.empty() && i + 1 == options.repeat)
       startDump();
     tenon_error *error = nullptr;
+    // Each run is the first of a sequence, where the session keeps caches.
+    check(tenon_session_reset(session, &error), error);
     auto begin = std::chrono::steady_clock::now();
     tenon_status status = tenon_session_run(session, nullptr, &error);
     milliseconds.push_back(since(begin));

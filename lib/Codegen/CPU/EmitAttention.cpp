@@ -218,6 +218,9 @@ void AttentionEmitter::findVisibleKeys(Value lane, Value position) {
   if (positions)
     position = loops.add(position, read(positions));
   Value limit = size(keys), zero = loops.index(0);
+  // Whatever the launch says, no key behind the tensor's end is read.
+  if (op.getKeys())
+    limit = loops.min(limit, size(key.sizes[2]));
   if (lengths)
     limit = loops.max(zero, loops.min(limit, read(lengths)));
   Value first = zero;
