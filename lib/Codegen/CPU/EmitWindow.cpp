@@ -32,7 +32,7 @@ public:
 private:
   using Values = SmallVector<Value>;
 
-  void emitVectors(Value x, Value end);
+  void emitVectors(Value x, Value end, int64_t vectors);
   void emitTerms(unsigned loop, Values &sums);
   void emitTerm(Values &sums);
   Value getMask(Value count, int64_t apart);
@@ -176,10 +176,10 @@ void WindowEmitter::emitTerms(unsigned loop, Values &sums) {
   }
 }
 
-void WindowEmitter::emitVectors(Value x, Value end) {
+void WindowEmitter::emitVectors(Value x, Value end, int64_t vectors) {
   starts.clear();
   counts.clear();
-  for (int64_t number = 0; number < kVectors; ++number) {
+  for (int64_t number = 0; number < vectors; ++number) {
     Value start = b.add(x, b.index(number * lanes));
     // What begins behind the end has no lanes and reads nothing.
     starts.push_back(start);
@@ -212,7 +212,10 @@ void WindowEmitter::emit() {
     Value end = high;
     b.forEach(low, high, isLast ? kVectors * lanes : 1, [&](Value at) {
       if (isLast)
-        return emitVectors(at, end);
+        return b.ifElse(
+            b.isLess(b.index(lanes), b.sub(end, at)),
+            [&] { emitVectors(at, end, kVectors); },
+            [&] { emitVectors(at, end, 1); });
       loops[loop] = at;
       self(self, depth + 1);
     });
