@@ -61,8 +61,8 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
                 kernel.workspace(), {}, {}};
   if (result.symbol.empty())
     fail(Status::corrupt, where, ": expected a symbol, but got none");
-  checkSymbol(kernel, result.symbol, where);
   result.exprs = decodeExprs(kernel.exprs(), kernel.num_symbols(), where, budget);
+  checkSymbol(kernel, result.symbol, where);
   for (size_t i = 0; i < sizeOf(kernel.arguments()); ++i) {
     const format::KernelArgument *argument = kernel.arguments()->Get(i);
     KernelArgument decoded{decodeType(argument->type(), where), {}};

@@ -13,6 +13,10 @@ std::vector<Expr>
 decodeExprs(const flatbuffers::Vector<const format::Expr *> *exprs,
             size_t numSymbols, const std::string &where, DecodeBudget &budget) {
   std::vector<Expr> result;
+  // The verifier of FlatBuffers looks at the place of the length alone.
+  if (sizeOf(exprs) && reinterpret_cast<uintptr_t>(exprs->Data()) % alignof(format::Expr))
+    fail(Status::corrupt, where, ": expected expressions at a multiple of ",
+         alignof(format::Expr), " bytes, but got others");
   budget.spend(sizeOf(exprs));
   result.reserve(sizeOf(exprs));
   for (size_t i = 0; i < sizeOf(exprs); ++i) {

@@ -37,6 +37,10 @@ def prepare(row):
     return WORK / f"{name}.onnx"
 
 
+def artifact_of(name, target):
+    return WORK / f"{name}.{target.replace(':', '-')}.tenon"
+
+
 def judge(row, path, artifact):
     """Why a size's outputs are not ONNX Runtime's, or None."""
     from model_inputs import inputs
@@ -63,17 +67,17 @@ def judge(row, path, artifact):
     return None
 
 
-def attempt(row, limit_s):
+def attempt(row, target, limit_s):
     """(result, reason): pass, refused, wrong, error or crash."""
-    artifact = WORK / f"{row['id']}.tenon"
+    artifact = artifact_of(row["id"], target)
     path = prepare(row)
     try:
-        compile_model(path, artifact, limit_s=limit_s)
+        compile_model(path, artifact, target=target, limit_s=limit_s)
     except CompileError as error:
         first = (str(error).splitlines() or ["no message"])[0]
         return ("refused" if error.refused else "crash"), first
     # A child runs the artifact, so that a fault is a result and not the end.
-    command = [sys.executable, __file__, "--judge", row["id"]]
+    command = [sys.executable, __file__, "--judge", row["id"], "--target", target]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -97,6 +101,7 @@ def main():
     parser.add_argument("--all", action="store_true", help="the whole corpus")
     parser.add_argument("--update", action="store_true", help="write what must pass")
     parser.add_argument("--limit", type=int, default=120, help="seconds a model")
+    parser.add_argument("--target", default="cpu:host", help="of tenon-compile")
     parser.add_argument("--judge", metavar="ID", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if not (CORPUS / "manifest.tsv").exists():
@@ -107,7 +112,7 @@ def main():
     table = rows()
     if args.judge:
         print(judge(table[args.judge], WORK / f"{args.judge}.onnx",
-                    WORK / f"{args.judge}.tenon") or "")
+                    artifact_of(args.judge, args.target)) or "")
         return
     expected = set(EXPECTED.read_text().split()) if EXPECTED.exists() else set()
     WORK.mkdir(parents=True, exist_ok=True)
@@ -115,7 +120,7 @@ def main():
     chosen = [n for n in table if args.filter in n and
               (args.all or args.filter or (n in REQUIRED and n in expected))]
     for name in chosen:
-        result, reason = attempt(table[name], args.limit)
+        result, reason = attempt(table[name], args.target, args.limit)
         passing |= {name} if result == "pass" else set()
         if result == "pass" or name in expected:
             tally.check(name, result == "pass", f"{result} {reason}")

@@ -29,7 +29,7 @@ from tenon_tools import BUILD, ROOT, tenon_session  # noqa: E402
 EXPECTED = HERE / "expected.txt"
 
 
-def run_case(case, form):
+def run_case(case, form, target):
     """(result, reason): pass, refused, wrong, error or crash; none: no such form."""
     made = in_form(case, form)
     if made is None:
@@ -39,7 +39,7 @@ def run_case(case, form):
         path, artifact = f"{folder}/model.onnx", f"{folder}/model.tenon"
         onnx.save(model, path)
         compiled = subprocess.run(
-            [BUILD / "bin/tenon-compile", path, "-o", artifact, "--target=cpu:host"],
+            [BUILD / "bin/tenon-compile", path, "-o", artifact, f"--target={target}"],
             capture_output=True, text=True, errors="replace")
         message = first_error(compiled.stderr).replace(f"{folder}/", "")
         if compiled.returncode == 1:
@@ -91,7 +91,7 @@ def first_error(text):
 class Child:
     """One case in a forked process group, with a deadline."""
 
-    def __init__(self, key, case, limit_s):
+    def __init__(self, key, case, target, limit_s):
         self.key, self.deadline = key, time.monotonic() + limit_s
         self.read, write = os.pipe()
         self.pid = os.fork()
@@ -99,7 +99,7 @@ class Child:
             os.setpgid(0, 0)
             os.close(self.read)
             try:
-                answer = run_case(case, key[1])
+                answer = run_case(case, key[1], target)
             except BaseException as error:
                 answer = "error", f"{type(error).__name__}: {error}"
             os.write(write, json.dumps(answer).encode()[:60000])
@@ -127,13 +127,13 @@ class Child:
         return tuple(json.loads(text)) if text else ("error", "no answer")
 
 
-def run_all(cases, keys, jobs, limit_s):
+def run_all(cases, keys, target, jobs, limit_s):
     """(name, form) -> (result, reason)."""
     results, running, waiting = {}, selectors.DefaultSelector(), list(reversed(keys))
     while waiting or running.get_map():
         while waiting and len(running.get_map()) < jobs:
             key = waiting.pop()
-            child = Child(key, cases[key[0]], limit_s)
+            child = Child(key, cases[key[0]], target, limit_s)
             running.register(child.read, selectors.EVENT_READ, child)
         ready = {k.fd for k, _ in running.select(timeout=0.5)}
         for entry in list(running.get_map().values()):
@@ -198,12 +198,13 @@ def main():
     parser.add_argument("--static", action="store_true", help="no rotating third")
     parser.add_argument("--full", action="store_true", help="all three forms")
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--target", default="cpu:host", help="of tenon-compile")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=float, default=30, help="seconds a case")
     parser.add_argument("--verbose", action="store_true", help="refusals too")
     args = parser.parse_args()
     cases = load_cases()
-    results = run_all(cases, choose(cases, args), args.jobs, args.limit)
+    results = run_all(cases, choose(cases, args), args.target, args.jobs, args.limit)
     report(results, args.verbose)
     if args.update:
         write_expected(results)

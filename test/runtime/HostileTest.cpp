@@ -259,6 +259,27 @@ TEST(Hostile, ChangedSignatures) {
   expectRefused(model, {"expected kernel", symbol}); // the hash fits, no code has it
 }
 
+// Expressions that begin where no expression can are refused: the verifier looks only at
+// where their number is.
+TEST(Hostile, MisalignedExpressions) {
+  Bytes bytes = makeScaleModel().serialize();
+  format::FileHeader header;
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  uint8_t *manifest = bytes.data() + header.manifestOffset;
+  auto *program = reinterpret_cast<const flatbuffers::Table *>(
+      format::GetManifest(manifest)->entries()->Get(0)->programs()->Get(0));
+  uint8_t *field = const_cast<uint8_t *>(program->GetAddressOf(format::Program::VT_EXPRS));
+  uint32_t offset, one = 1;
+  std::memcpy(&offset, field, sizeof(offset));
+  offset += 4;
+  std::memcpy(field, &offset, sizeof(offset));
+  std::memcpy(field + offset, &one, sizeof(one));
+  header.manifestHash = format::hashBytes(manifest, header.manifestSize);
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  expectFailure(rt::Status::corrupt, {"expressions at a multiple of 8 bytes"},
+                [&] { open(Model::writeFile(bytes)); });
+}
+
 static void doNothing(void *const *, const int64_t *, int64_t, int64_t, void *) {}
 
 /// Opens the file and runs its plan; kernels do nothing, since code is trusted.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Feeds mutated models to tenon-compile and mutated artifacts to tenon-run.
 
-Each must end with exit code 0 or 1 within 10 s: no signal, no sanitizer report. Half
+Each must end with exit code 0 or 1 within 10 s (60 s under sanitizers): no signal, no sanitizer report. Half
 of the artifacts have their hashes recomputed, so that the loader reads on. Seeds are
 fixed: case N is the same everywhere, and `--only N` runs it alone.
 """
@@ -22,7 +22,8 @@ from fuzz_seeds import make_seeds, write_inputs  # noqa: E402
 
 ROOT = HERE.parents[1]
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build"))
-LIMIT_S = 10
+# Sanitizers make a program several times slower.
+LIMIT_S = 60 if "ASAN_OPTIONS" in os.environ else 10
 # A sanitizer's report, or what ends a process that threw.
 REPORTS = ("Sanitizer", "runtime error:", "terminate called", "LLVM ERROR", "Assertion")
 

@@ -32,7 +32,7 @@ def run(command, limit_s):
             print(line, end="", flush=True)
     status = process.wait()
     if counts is None:
-        print(f"{command[1]}: expected a line `N passed, N failed`, but got none "
+        print(f"{command[min(1, len(command) - 1)]}: expected a line `N passed, N failed`, but got none "
               f"(exit code {status})")
         return 0, 1
     return counts if status == 0 or counts[1] else (counts[0], counts[1] + 1)
@@ -120,7 +120,7 @@ def unit(pattern):
     counts += [python_test(p) for p in scripts if pattern in p.name]
     if not counts:
         return None
-    return sum(c[0] for c in counts), sum(c[1] for c in counts)
+    return add(*counts)
 
 
 def script(path, limit_s, *full):
@@ -132,6 +132,28 @@ def script(path, limit_s, *full):
         return run([sys.executable, ROOT / path, *extra, *(full if FULL else ())],
                    limit_s * (10 if FULL else 1))
     return part
+
+
+def sanitize(pattern):
+    """Parts of the check in a build with sanitizers, for two hours at most."""
+    tool = ROOT / "tools/dev/sanitize"
+    if pattern or not FULL:
+        return run([tool, *([pattern] if pattern else [])], 7200)
+    return add(run([tool], 7200), run([tool, "fuzz", "--full"], 7200))
+
+
+def other_isa(pattern):
+    """Code for x86-64-v3, which machines with AVX-512 do not run otherwise."""
+    extra = ["--filter", pattern] if pattern else []
+    return add(*(run([sys.executable, ROOT / path, "--target=cpu:x86-64-v3", *extra,
+                      *arguments], 3600)
+                 for path, *arguments in (("test/conformance/run.py", "--static"),
+                                          ("test/EndToEnd/smollm2.py",),
+                                          ("test/EndToEnd/corpus.py",))))
+
+
+def add(*counts):
+    return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
 FULL = "--full" in sys.argv
@@ -151,7 +173,11 @@ PARTS = {
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),
+    "v3": other_isa,
+    "sanitize": sanitize,
 }
+# Run where they are named, or with --full.
+ONLY_FULL = ("v3", "sanitize")
 
 
 def main():
@@ -161,7 +187,8 @@ def main():
     parser.add_argument("--full", action="store_true",
                         help="all forms and models, not a sample; hours at worst")
     args = parser.parse_args()
-    chosen = [p.partition(":")[::2] for p in args.parts] or [(p, "") for p in PARTS]
+    chosen = [p.partition(":")[::2] for p in args.parts] or [
+        (p, "") for p in PARTS if FULL or p not in ONLY_FULL]
     for name, _ in chosen:
         if name not in PARTS:
             parser.error(f"expected a part of {', '.join(PARTS)}, but got {name}")
