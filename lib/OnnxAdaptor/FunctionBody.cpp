@@ -41,10 +41,9 @@ static NodeProto makeNode(NodeInterface node, std::vector<TypeProto> &types) {
 }
 
 static std::optional<FunctionProto> build(const OpSchema &schema,
-                                          NodeInterface node) {
+                                          const NodeProto &proto,
+                                          const std::vector<TypeProto> &types) {
   FunctionProto body;
-  std::vector<TypeProto> types;
-  NodeProto proto = makeNode(node, types);
   // The last body is in terms of the newest operators.
   if (schema.HasContextDependentFunction()) {
     ::onnx::FunctionBodyBuildContextImpl context(proto, types);
@@ -76,8 +75,27 @@ std::optional<FunctionProto> tenon::buildFunctionBody(Operation *op) {
   if (!hasFunctionBody(op))
     return std::nullopt;
   try {
-    return build(*findNewestSchema(op), cast<NodeInterface>(op));
+    std::vector<TypeProto> types;
+    NodeProto proto = makeNode(cast<NodeInterface>(op), types);
+    return build(*findNewestSchema(op), proto, types);
   } catch (const std::exception &) {
     return std::nullopt; // a builder that refuses the node's types
+  }
+}
+
+std::optional<FunctionProto> tenon::buildFunctionBody(const NodeProto &node,
+                                                      ArrayRef<Value> inputs) {
+  const OpSchema *schema =
+      ::onnx::OpSchemaRegistry::Schema(node.op_type(), node.domain());
+  if (!schema ||
+      !(schema->HasFunction() || schema->HasContextDependentFunction()))
+    return std::nullopt;
+  try {
+    std::vector<TypeProto> types;
+    for (Value input : inputs)
+      types.push_back(input ? exportType(input.getType()) : TypeProto());
+    return build(*schema, node, types);
+  } catch (const std::exception &) {
+    return std::nullopt;
   }
 }

@@ -20,6 +20,11 @@ bool hasFunctionBody(mlir::Operation *op);
 /// None where there is none for these types and attributes.
 std::optional<::onnx::FunctionProto> buildFunctionBody(mlir::Operation *op);
 
+/// The same for a node of a domain that the onnx dialect does not have.
+std::optional<::onnx::FunctionProto>
+buildFunctionBody(const ::onnx::NodeProto &node,
+                  llvm::ArrayRef<mlir::Value> inputs);
+
 } // namespace tenon
 
 #endif // TENON_ONNXADAPTOR_FUNCTIONBODY_H

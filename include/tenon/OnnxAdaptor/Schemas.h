@@ -14,6 +14,9 @@ namespace tenon {
 /// The opset whose meaning the onnx dialect has.
 constexpr int kNewestOpset = 28;
 constexpr int kOldestOpset = 7;
+/// In an opset before the oldest one, an operator is taken if it is the same in
+/// the oldest one.
+constexpr int kFirstOpset = 1;
 
 /// One operator as of some opset version.
 struct SchemaInfo {

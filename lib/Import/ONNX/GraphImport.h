@@ -28,7 +28,8 @@ struct Scope {
   llvm::StringMap<const ::onnx::SparseTensorProto *> sparseInitializers = {};
   llvm::StringMap<const ::onnx::ValueInfoProto *> valueInfos = {};
   mlir::Operation *lastConstant = nullptr;
-  /// Values of nodes that were refused, where the importer goes on after errors.
+  /// Values of nodes that were refused, where the importer goes on after
+  /// errors.
   llvm::StringSet<> missing = {};
 };
 
@@ -69,12 +70,15 @@ private:
   mlir::LogicalResult inlineFunction(const ::onnx::FunctionProto &function,
                                      const Node &node, Scope &scope,
                                      Values &results);
+  mlir::LogicalResult expandPreview(const ::onnx::NodeProto &proto, Node &node,
+                                    Scope &scope, Values &results);
   mlir::LogicalResult importRegion(const ::onnx::GraphProto &graph,
                                    mlir::Region &region, const Node &node,
                                    Scope &parent);
   mlir::LogicalResult checkVersion(Node &node, Scope &scope);
-  /// Gives the outputs of a node that was refused the types that the model declares,
-  /// so that the nodes after it can be looked at; else they are `missing`.
+  /// Gives the outputs of a node that was refused the types that the model
+  /// declares, so that the nodes after it can be looked at; else they are
+  /// `missing`.
   void replaceOutputs(const ::onnx::NodeProto &proto, Scope &scope);
   bool isMissing(llvm::StringRef name, const Scope &scope) const;
   /// Whether a function's caller left the value out.

@@ -6,8 +6,8 @@
 #include "tenon/OnnxAdaptor/Schemas.h"
 #include "tenon/Support/WeightStore.h"
 
-#include "mlir/IR/Verifier.h"
 #include "google/protobuf/stubs/logging.h"
+#include "mlir/IR/Verifier.h"
 
 #include <limits>
 
@@ -32,9 +32,8 @@ parseModel(ArrayRef<char> bytes, function_ref<InFlightDiagnostic()> emitError) {
   return model;
 }
 
-static LogicalResult
-checkModel(const ::onnx::ModelProto &model,
-           function_ref<InFlightDiagnostic()> emitError) {
+static LogicalResult checkModel(const ::onnx::ModelProto &model,
+                                function_ref<InFlightDiagnostic()> emitError) {
   constexpr int64_t kOldestIr = 3, kNewestIr = ::onnx::Version::IR_VERSION;
   if (model.ir_version() < kOldestIr || model.ir_version() > kNewestIr)
     return emitError() << "expected IR version " << kOldestIr << " to "
@@ -43,8 +42,8 @@ checkModel(const ::onnx::ModelProto &model,
     return emitError() << "expected an opset import, but got none";
   for (const auto &import : model.opset_import()) {
     bool isDefault = import.domain().empty() || import.domain() == "ai.onnx";
-    if (isDefault && (import.version() < kOldestOpset ||
-                      import.version() > kNewestOpset))
+    if (isDefault &&
+        (import.version() < kFirstOpset || import.version() > kNewestOpset))
       return emitError() << "expected opset " << kOldestOpset << " to "
                          << kNewestOpset << ", but got " << import.version();
   }
@@ -88,8 +87,7 @@ tenon::importONNX(StringRef path, MLIRContext &context,
   setModelAttributes(*module, **model);
   ModelFile file(path);
   GraphImporter importer(**model, file, *module, options.keepGoing);
-  if (failed(importer.importMain(options.entryName)) ||
-      failed(verify(*module)))
+  if (failed(importer.importMain(options.entryName)) || failed(verify(*module)))
     return failure();
   if (importer.hasFailures())
     (*module)->setAttr("onnx.incomplete", UnitAttr::get(&context));

@@ -2,6 +2,7 @@
 
 #include "GraphImport.h"
 #include "dialects/ONNX/StoredAttr.h"
+#include "tenon/OnnxAdaptor/FunctionBody.h"
 #include "tenon/OnnxAdaptor/InferTypes.h"
 #include "tenon/OnnxAdaptor/Schemas.h"
 #include "tenon/OnnxAdaptor/Types.h"
@@ -13,6 +14,8 @@ using ::onnx::AttributeProto;
 using ::onnx::NodeProto;
 
 constexpr unsigned kMaxDepth = 64;
+/// Its operators are not in the dialect: those with a function body are that.
+constexpr StringLiteral kPreviewDomain = "ai.onnx.preview";
 
 /// The mnemonic of an operator, or "" if its domain has none.
 static std::string mnemonicOf(StringRef domain, StringRef op) {
@@ -42,7 +45,8 @@ static void useDeclaredRank(Value value, const ::onnx::ValueInfoProto &info) {
   value.setType(RankedTensorType::get(shape, inferred.getElementType()));
 }
 
-/// A node's name, and what it is in its model: every later message can say both.
+/// A node's name, and what it is in its model: every later message can say
+/// both.
 static Location makeNodeLoc(StringRef name, StringRef origin, Location file) {
   MLIRContext *context = file.getContext();
   Location kind =
@@ -73,8 +77,8 @@ LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
   SmallVector<Value> results;
   if (failed(readNode(proto, scope, node))) {
     // What is wrong with the operator itself is reported all the same.
-    if (keepGoing && !functions.count(node.domain + "::" + node.op + "::" +
-                                      proto.overload()))
+    if (keepGoing && !functions.count(node.domain + "::" + node.op +
+                                      "::" + proto.overload()))
       (void)checkVersion(node, scope);
     return failure();
   }
@@ -165,6 +169,8 @@ LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
     return inlineFunction(*function->second, node, scope, results);
   if (failed(checkVersion(node, scope)))
     return failure();
+  if (node.domain == kPreviewDomain)
+    return expandPreview(proto, node, scope, results);
   if (node.domain.empty() && node.op == "Constant")
     return emitConstant(node, results);
   if (node.domain.empty()) {
@@ -180,6 +186,32 @@ LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
   return emitNode(node, scope, results);
 }
 
+/// node -> its function body, in which graphs that are attributes are inlined
+LogicalResult GraphImporter::expandPreview(const NodeProto &proto, Node &node,
+                                           Scope &scope, Values &results) {
+  for (auto &[name, graph] : node.graphs)
+    if (graph->input_size() != 1 || graph->output_size() != 1)
+      return node.emitError()
+             << "expected graph '" << name
+             << "' to have one input and one output, but got "
+             << graph->input_size() << " and " << graph->output_size();
+  std::optional<::onnx::FunctionProto> body =
+      buildFunctionBody(proto, node.inputs);
+  if (!body)
+    return node.emitError()
+           << "expected a supported operator, but got '" << node.op << "'";
+  node.graphs.clear();
+  bool hasDefault = llvm::any_of(body->opset_import(), [](const auto &import) {
+    return import.domain().empty();
+  });
+  if (auto opset = scope.opsets->find(""); !hasDefault) {
+    auto *import = body->add_opset_import();
+    import->set_version(opset == scope.opsets->end() ? kNewestOpset
+                                                     : opset->second);
+  }
+  return inlineFunction(*body, node, scope, results);
+}
+
 /// Finds the form that the node is written in, and refuses attributes that it
 /// does not have.
 LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
@@ -187,7 +219,8 @@ LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
   bool known = !mnemonic.empty() &&
                RegisteredOperationName::lookup(mnemonic, context).has_value();
   auto opset = scope.opsets->find(node.domain);
-  bool standard = node.domain.empty() || node.domain == "ai.onnx.ml";
+  bool preview = node.domain == kPreviewDomain;
+  bool standard = node.domain.empty() || node.domain == "ai.onnx.ml" || preview;
   std::optional<SchemaInfo> schema;
   if (standard && opset == scope.opsets->end())
     return node.emitError() << "expected the model to import the operator's "
@@ -199,6 +232,14 @@ LogicalResult GraphImporter::checkVersion(Node &node, Scope &scope) {
       schema = findSchema(node.domain, node.op, kNewestOpset);
     known = known || upgrades.count(node.op);
     // A deprecated form that a newer opset has under the same name is upgraded.
+    if (schema && node.domain.empty() && opset->second < kOldestOpset &&
+        schema->sinceVersion !=
+            findSchema(node.domain, node.op, kOldestOpset)->sinceVersion)
+      return node.emitError()
+             << "expected opset " << kOldestOpset << " to " << kNewestOpset
+             << " for an operator that has changed since, but got "
+             << opset->second;
+    known = known || (preview && schema);
     if (schema && schema->deprecated && node.domain.empty() &&
         findSchema(node.domain, node.op, kNewestOpset)->deprecated)
       return node.emitError()
