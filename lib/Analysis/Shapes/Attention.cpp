@@ -46,12 +46,9 @@ static LogicalResult inferAttention(Node &node) {
       return failure();
     total = node.symbols.add((*past)[2], total);
   }
-  // The mask's last dimension may be shorter than total: it is then padded.
-  if (const Dims *mask = node.getDims(3))
-    if (!mask->empty() && !isa<AffineConstantExpr>(mask->back()) &&
-        !isa<AffineConstantExpr>(total))
-      node.inference.unify(mask->back(), total, node.op);
-  total = node.symbols.normalize(total);
+  // A mask shorter than the keys is padded with what masks.
+  if (const Dims *mask = node.getDims(3); mask && !mask->empty())
+    node.inference.assumeAtLeast(total, mask->back(), node.op);
   if (node.getDims(0)->size() == 4)
     node.setDims(0, {q->batch, q->heads, q->length, v->size});
   else
