@@ -174,18 +174,19 @@ static void inferByAnalogue(NodeInterface node, const Analogue &analogue,
   if (analogue.name == "QuantizeLinear")
     element = IntegerType::get(node.getContext(), 8, IntegerType::Unsigned);
   if (analogue.typeFrom < all.size() && all[analogue.typeFrom])
-    element = cast<TensorType>(all[analogue.typeFrom].getType())
-                  .getElementType();
+    element =
+        cast<TensorType>(all[analogue.typeFrom].getType()).getElementType();
   NodeContext context(node, some);
   auto channelsLast = node->getAttrOfType<IntegerAttr>("channels_last");
   if (!channelsLast || channelsLast.getInt() == 0)
     ::onnx::OpSchemaRegistry::Schema(analogue.standard.str())
         ->GetTypeAndShapeInferenceFunction()(context);
-  types.push_back(withElement(
-      importType(node.getContext(), context.outputs[0]), element));
+  types.push_back(
+      withElement(importType(node.getContext(), context.outputs[0]), element));
 }
 
-/// QLinearConcat(y scale, y zero, [x, scale, zero]...) has the types of Concat(x...).
+/// QLinearConcat(y scale, y zero, [x, scale, zero]...) has the types of
+/// Concat(x...).
 static void inferQLinearConcat(NodeInterface node,
                                SmallVectorImpl<Type> &types) {
   SmallVector<Value> tensors;
@@ -230,12 +231,34 @@ static Type typeBySchema(const OpSchema &schema, NodeContext &context,
                                      *formal.GetTypes().begin()));
 }
 
+/// Whether a Resize has sizes or scales of unknown length, which ONNX's
+/// inference takes for a wrong number of them.
+static bool hasUnknownLengths(NodeInterface node) {
+  if (!isa<tenon::onnx::ResizeOp>(node))
+    return false;
+  return llvm::any_of(node.getOnnxInputs(), [](Value input) {
+    auto list = input ? dyn_cast<RankedTensorType>(input.getType())
+                      : RankedTensorType();
+    return list && list.getRank() == 1 && list.isDynamicDim(0);
+  });
+}
+
+/// The first input's element type and, where it is known, its rank.
+static Type withDynamicSizes(Type input) {
+  auto type = dyn_cast<RankedTensorType>(input);
+  if (!type)
+    return input;
+  SmallVector<int64_t> sizes(type.getRank(), ShapedType::kDynamic);
+  return RankedTensorType::get(sizes, type.getElementType());
+}
+
 static LogicalResult inferBySchema(NodeInterface node,
                                    SmallVectorImpl<Type> &types,
                                    std::string &error) {
   const OpSchema *schema = newestSchema(node);
   if (!schema) {
-    error = "expected a schema of '" + node.getOnnxName().str() + "', but got none";
+    error =
+        "expected a schema of '" + node.getOnnxName().str() + "', but got none";
     return failure();
   }
   NodeContext context(node, node.getOnnxInputs());
@@ -246,6 +269,10 @@ static LogicalResult inferBySchema(NodeInterface node,
             std::to_string(schema->max_input()) + " inputs, but got " +
             std::to_string(count);
     return failure();
+  }
+  if (hasUnknownLengths(node) && context.values[0]) {
+    types.push_back(withDynamicSizes(context.values[0].getType()));
+    return success();
   }
   schema->GetTypeAndShapeInferenceFunction()(context);
   for (auto [index, there] : llvm::enumerate(context.present)) {

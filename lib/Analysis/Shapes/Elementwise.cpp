@@ -65,7 +65,7 @@ void addElementwise(ShapeTable &table) {
         "MeanVarianceNormalization",   "InstanceNormalization",
         "GroupNormalization",          "QuantizeLinear", "DequantizeLinear",
         "RandomNormalLike",            "RandomUniformLike", "Bernoulli",
-        "ReverseSequence",             "ScatterElements", "ScatterND",
+        "BitCast",                             "ReverseSequence",             "ScatterElements",
         "TensorScatter",               "ms.FastGelu", "ms.BiasGelu",
         "ms.QuickGelu"})
     table[name] = inferSame;

@@ -64,14 +64,17 @@ static Element getFill(Node &node) {
 }
 
 static LogicalResult inferConstantOfShape(Node &node) {
+  if (std::optional<int64_t> rank = node.getDeclaredRank(0))
+    if (failed(node.fixLength(0, *rank)))
+      return failure();
   std::optional<Dims> result = getTarget(node, 0);
   if (!result)
     return success();
   for (AffineExpr dim : *result)
     if (auto size = dyn_cast<AffineConstantExpr>(dim))
       if (size.getValue() < 0)
-        return node.error() << "expected sizes of at least 0, but got "
-                            << size.getValue();
+        return node.error()
+               << "expected sizes of at least 0, but got " << size.getValue();
   if (std::optional<int64_t> size = getSmallSize(*result))
     node.setElements(0, Elements(*size, getFill(node)));
   node.setDims(0, std::move(*result));
@@ -93,16 +96,15 @@ static LogicalResult inferRange(Node &node) {
   }
   SymbolTable &symbols = node.symbols;
   int64_t sign = step.getValue() < 0 ? -1 : 1;
-  AffineExpr way = symbols.mul(symbols.sub(limit.value, start.value),
-                               node.constant(sign));
-  AffineExpr count =
-      symbols.ceilDiv(symbols.max(way, node.constant(0)),
-                      node.constant(step.getValue() * sign));
+  AffineExpr way =
+      symbols.mul(symbols.sub(limit.value, start.value), node.constant(sign));
+  AffineExpr count = symbols.ceilDiv(symbols.max(way, node.constant(0)),
+                                     node.constant(step.getValue() * sign));
   if (std::optional<int64_t> size = getSmallSize({count})) {
     Elements result;
     for (int64_t i = 0; i < *size; ++i)
-      result.push_back({symbols.add(
-          start.value, symbols.mul(step, node.constant(i)))});
+      result.push_back(
+          {symbols.add(start.value, symbols.mul(step, node.constant(i)))});
     node.setElements(0, std::move(result));
   }
   node.setDims(0, {count});
@@ -118,7 +120,8 @@ static LogicalResult inferEyeLike(Node &node) {
 /// HannWindow and its kin: a scalar says how long.
 static LogicalResult inferWindow(Node &node) {
   const Elements *size = node.getElements(0);
-  AffineExpr length = size && size->size() == 1 ? (*size)[0].value : AffineExpr();
+  AffineExpr length =
+      size && size->size() == 1 ? (*size)[0].value : AffineExpr();
   node.setDims(0, {length ? length
                           : node.symbols.getData(node.inputs[0], 0,
                                                  /*isDimension=*/false)});

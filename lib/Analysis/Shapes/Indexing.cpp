@@ -7,7 +7,8 @@ using namespace mlir;
 
 namespace tenon {
 
-static void gatherElements(Node &node, int64_t axis, ArrayRef<AffineExpr> dims) {
+static void gatherElements(Node &node, int64_t axis,
+                           ArrayRef<AffineExpr> dims) {
   const Elements *elements = node.getElements(0);
   std::optional<SmallVector<int64_t>> indices = node.getConstants(1);
   std::optional<SmallVector<int64_t>> from = getStatic(*node.getDims(0));
@@ -65,14 +66,30 @@ static LogicalResult inferGatherElements(Node &node) {
   return success();
 }
 
+/// How many axes the tuples of GatherND and ScatterND index, from the rank of
+/// what they pick: `rank` = the tuples' axes + the axes of `data` that stay.
+static LogicalResult fixDepth(Node &node, const Dims &indices, int64_t numAxes,
+                              std::optional<int64_t> rank) {
+  if (!rank || isa<AffineConstantExpr>(indices.back()))
+    return success();
+  int64_t depth = static_cast<int64_t>(indices.size()) - 1 + numAxes - *rank;
+  if (depth < 0 || depth > numAxes)
+    return node.error() << "expected indices of at most " << numAxes
+                        << " axes, but the ranks leave " << depth;
+  return node.merge(indices.back(), node.constant(depth), "indexed axes");
+}
+
 static LogicalResult inferGatherND(Node &node) {
   const Dims *data = node.getDims(0), *indices = node.getDims(1);
   if (!data || !indices || indices->empty())
     return success();
+  int64_t batch = node.getInt("batch_dims", 0);
+  if (failed(fixDepth(node, *indices, int64_t(data->size()) - batch,
+                      node.getDeclaredRank(0))))
+    return failure();
   auto depth = dyn_cast<AffineConstantExpr>(indices->back());
   if (!depth)
     return success();
-  int64_t batch = node.getInt("batch_dims", 0);
   if (batch < 0 ||
       batch + depth.getValue() > static_cast<int64_t>(data->size()))
     return node.error() << "expected indices of at most " << data->size()
@@ -84,6 +101,17 @@ static LogicalResult inferGatherND(Node &node) {
   return success();
 }
 
+static LogicalResult inferScatterND(Node &node) {
+  const Dims *data = node.getDims(0), *indices = node.getDims(1);
+  if (!data)
+    return success();
+  node.setDims(0, *data);
+  const Dims *updates = node.getDims(2);
+  if (!indices || indices->empty() || !updates)
+    return success();
+  return fixDepth(node, *indices, data->size(), int64_t(updates->size()));
+}
+
 static LogicalResult inferTopK(Node &node) {
   const Dims *data = node.getDims(0);
   if (!data)
@@ -93,7 +121,8 @@ static LogicalResult inferTopK(Node &node) {
     return failure();
   Dims result = *data;
   const Elements *count = node.getElements(1);
-  result[*axis] = count && count->size() == 1 ? (*count)[0].value : AffineExpr();
+  result[*axis] =
+      count && count->size() == 1 ? (*count)[0].value : AffineExpr();
   if (!result[*axis] && node.hasInput(1))
     result[*axis] = node.symbols.getData(node.inputs[1], 0,
                                          /*isDimension=*/false, (*data)[*axis]);
@@ -114,7 +143,9 @@ static LogicalResult inferOneHot(Node &node) {
   AffineExpr size = depth && depth->size() == 1 && (*depth)[0].divisor == 1
                         ? (*depth)[0].value
                         : AffineExpr();
-  if (!size)
+  // A depth of another type than a size's is left to the lowering.
+  Type type = getElementTypeOrSelf(node.inputs[1].getType());
+  if (!size && (type.isInteger(32) || type.isInteger(64)))
     size = node.symbols.getData(node.inputs[1], 0, /*isDimension=*/false);
   Dims result = *indices;
   result.insert(result.begin() + *axis, size);
@@ -200,6 +231,7 @@ void addIndexing(ShapeTable &table) {
   table["GatherElements"] = inferGatherElements;
   table["ms.GatherBlockQuantized"] = inferGatherBlocks;
   table["GatherND"] = inferGatherND;
+  table["ScatterND"] = inferScatterND;
   table["TopK"] = inferTopK;
   table["OneHot"] = inferOneHot;
   table["NonZero"] = inferNonZero;

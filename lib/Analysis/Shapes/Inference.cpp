@@ -247,6 +247,7 @@ LogicalResult Inference::inferBlock(Block &block) {
 FailureOr<ShapeAnalysis> Inference::run() {
   // An equality can decide what an earlier node had to leave open.
   constexpr int kMostRounds = 64;
+  findRanks();
   for (int round = 0; round < kMostRounds; ++round) {
     changed = false;
     broadcasts.clear();

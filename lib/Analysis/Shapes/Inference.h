@@ -58,6 +58,11 @@ public:
     elements.erase(value);
   }
   mlir::LogicalResult inferBlock(mlir::Block &block);
+  /// The rank that the model declares for a value, or that its users need.
+  std::optional<int64_t> getDeclaredRank(mlir::Value value) const {
+    auto known = ranks.find(value);
+    return known == ranks.end() ? std::nullopt : std::optional(known->second);
+  }
   /// `a` and `b` are equal wherever the model runs.
   void unify(mlir::AffineExpr a, mlir::AffineExpr b, mlir::Operation *op) {
     changed |= symbols.unify(a, b, op);
@@ -78,6 +83,7 @@ public:
 private:
   void seedSymbols();
   void seedArguments();
+  void findRanks();
   mlir::LogicalResult infer(mlir::Operation *op);
   void inferByFallback(mlir::Operation *op);
   void inferConstant(mlir::Operation *op);
@@ -89,6 +95,7 @@ private:
   const ShapeTable &table;
   ValueMap<Dims> dims;
   ValueMap<Elements> elements;
+  ValueMap<int64_t> ranks;                // that the model declares
   llvm::SmallVector<SizeFact> broadcasts; // of the current round
   bool changed = false;
 };
@@ -120,8 +127,16 @@ public:
   }
   /// The input's elements, if all are constant integers.
   std::optional<llvm::SmallVector<int64_t>> getConstants(unsigned input) const;
+  /// The elements of a scalar or short list of sizes; what is unknown becomes a
+  /// symbol that is read when the value is there. Null where the length is
+  /// unknown.
+  const Elements *demandElements(unsigned input);
   /// The length of a list such as `axes`, if static.
   std::optional<int64_t> getLength(unsigned input) const;
+  /// From here on, an input that is a list has `length` elements.
+  mlir::LogicalResult fixLength(unsigned input, int64_t length);
+  /// The rank that the model declares for an output.
+  std::optional<int64_t> getDeclaredRank(unsigned output) const;
 
   int64_t getInt(llvm::StringRef name, int64_t standard) const;
   std::optional<int64_t> getInt(llvm::StringRef name) const;

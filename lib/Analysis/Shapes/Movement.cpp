@@ -141,6 +141,8 @@ static LogicalResult inferTile(Node &node) {
   const Elements *repeats = node.getElements(1);
   if (!data)
     return success();
+  if (failed(node.fixLength(1, data->size())))
+    return failure();
   if (repeats && repeats->size() != data->size())
     return node.error() << "expected " << data->size() << " repeats, but got "
                         << repeats->size();
@@ -176,11 +178,30 @@ static FailureOr<AffineExpr> expandDim(Node &node, AffineExpr dim,
   return node.broadcast(dim, target);
 }
 
+/// A target of unknown length: the declared rank tells it, where it is above
+/// that of the data; else the run has the dimensions.
+static LogicalResult inferExpandToRank(Node &node, const Dims &data) {
+  std::optional<int64_t> rank = node.getDeclaredRank(0);
+  const Dims *target = node.getDims(1);
+  if (!rank || !target || target->size() != 1)
+    return success();
+  if (*rank > static_cast<int64_t>(data.size()))
+    return node.fixLength(1, *rank);
+  if (*rank < static_cast<int64_t>(data.size()))
+    return node.error() << "expected a result of rank " << data.size()
+                        << " or more, but its type says " << *rank;
+  node.inference.assumeAtLeast(node.constant(*rank), target->front(), node.op);
+  node.setDims(0, Dims(*rank));
+  return success();
+}
+
 static LogicalResult inferExpand(Node &node) {
   const Dims *data = node.getDims(0);
-  std::optional<int64_t> length = node.getLength(1);
-  if (!data || !length)
+  if (!data)
     return success();
+  std::optional<int64_t> length = node.getLength(1);
+  if (!length)
+    return inferExpandToRank(node, *data);
   Elements target(*length);
   if (const Elements *known = node.getElements(1))
     target = *known;
@@ -276,6 +297,11 @@ static LogicalResult inferResize(Node &node) {
   if (failed(axes))
     return failure();
   bool bySizes = node.hasInput(3);
+  bool isCrop = node.getString("coordinate_transformation_mode", "") ==
+                "tf_crop_and_resize";
+  if (failed(node.fixLength(bySizes ? 3 : 2, axes->size())) ||
+      (isCrop && failed(node.fixLength(1, 2 * axes->size()))))
+    return failure();
   const Elements *given = node.getElements(bySizes ? 3 : 2);
   if (given && given->size() != axes->size())
     return node.error() << "expected " << axes->size()

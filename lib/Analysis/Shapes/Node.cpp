@@ -37,6 +37,22 @@ std::optional<SmallVector<int64_t>> Node::getConstants(unsigned input) const {
   return values;
 }
 
+const Elements *Node::demandElements(unsigned input) {
+  std::optional<int64_t> length = getLength(input);
+  if (!length)
+    return nullptr;
+  Type type = getElementTypeOrSelf(inputs[input].getType());
+  if (!type.isInteger(32) && !type.isInteger(64))
+    return nullptr;
+  const Elements *known = getElements(input);
+  Elements all = known ? *known : Elements(*length);
+  for (auto [index, element] : llvm::enumerate(all))
+    if (!element.value || element.divisor != 1)
+      element = {symbols.getData(inputs[input], index, /*isDimension=*/false)};
+  inference.setElements(inputs[input], std::move(all));
+  return getElements(input);
+}
+
 std::optional<int64_t> Node::getLength(unsigned input) const {
   const Dims *dims = getDims(input);
   return dims ? getSmallSize(*dims) : std::nullopt;

@@ -35,6 +35,13 @@ static LogicalResult inferReduce(Node &node) {
   if (node.hasInput(1)) {
     std::optional<SmallVector<int64_t>> given = node.getConstants(1);
     std::optional<int64_t> length = node.getLength(1);
+    std::optional<int64_t> declared = node.getDeclaredRank(0);
+    // No axes are all axes, so that only a rank in between tells how many.
+    if (!length && !keep && declared && *declared > 0 && *declared < rank) {
+      if (failed(node.fixLength(1, rank - *declared)))
+        return failure();
+      length = rank - *declared;
+    }
     if (!given && length != 0) {
       if (keep)
         node.setDims(0, Dims(rank));

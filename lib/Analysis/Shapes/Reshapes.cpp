@@ -2,6 +2,8 @@
 
 #include "Inference.h"
 
+#include "dialects/ONNX/ONNXDialect.h"
+
 using namespace mlir;
 
 namespace tenon {
@@ -19,12 +21,12 @@ static LogicalResult inferRank(Node &node, std::optional<int64_t> rank) {
   return success();
 }
 
-/// A target with an element that is neither known nor surely no wildcard is left
-/// to the runtime.
+/// A target with an element that is neither known nor surely no wildcard is
+/// left to the runtime.
 static bool isClear(Node &node, const Elements &target) {
   return llvm::all_of(target, [&](const Element &element) {
-    return element.value && (element.getConstant() ||
-                             node.symbols.isNonNegative(element.value));
+    return element.value &&
+           (element.getConstant() || node.symbols.isNonNegative(element.value));
   });
 }
 
@@ -49,9 +51,8 @@ static LogicalResult inferReshape(Node &node) {
       result.push_back(node.constant(1));
     } else if (size && *size == 0 && !allowZero) {
       if (index >= data->size())
-        return node.error() << "expected shape to copy one of "
-                            << data->size() << " dimensions, but got a 0 at "
-                            << index;
+        return node.error() << "expected shape to copy one of " << data->size()
+                            << " dimensions, but got a 0 at " << index;
       result.push_back((*data)[index]);
     } else {
       result.push_back(element.value);
@@ -87,18 +88,32 @@ static std::optional<SmallVector<int64_t>> getAxes(Node &node) {
   return std::nullopt;
 }
 
+/// The least rank of a value for which its users are no errors.
+static int64_t getLeastRank(Value value) {
+  int64_t least = 0;
+  for (Operation *user : value.getUsers())
+    if (auto split = dyn_cast<onnx::SplitOp>(user))
+      least = std::max(least, split.getAxis() + 1);
+  return least;
+}
+
 static LogicalResult inferSqueeze(Node &node) {
   const Dims *data = node.getDims(0);
   if (!data)
     return success();
   SmallVector<int64_t> axes;
   if (!node.hasInput(1)) {
+    bool isOpen = false; // whether the rank depends on a size
     for (auto [index, dim] : llvm::enumerate(*data)) {
       if (dim == node.constant(1))
         axes.push_back(index);
-      else if (!isa<AffineConstantExpr>(dim))
-        return success(); // the rank depends on the size
+      isOpen |= !isa<AffineConstantExpr>(dim);
     }
+    // Unless every other axis has to stay.
+    int64_t most = data->size() - axes.size();
+    if (isOpen && node.getDeclaredRank(0) != most &&
+        getLeastRank(node.outputs[0]) != most)
+      return success();
   } else if (std::optional<SmallVector<int64_t>> given = getAxes(node)) {
     axes = *given;
   } else {

@@ -4,7 +4,7 @@
 #include "tenon/Conversion/ONNXToKernel/Lowerings.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 
-#include "Lowering.h"
+#include "LoweringTables.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "dialects/Plan/PlanDialect.h"
@@ -24,15 +24,18 @@ using namespace tenon;
 static const LoweringTable &getLowerings() {
   static const LoweringTable table = [] {
     LoweringTable all;
+    addAffineGridLowerings(all);
     addAttentionLowerings(all);
     addBlockWeightLowerings(all);
     addCacheLowerings(all);
+    addCausalConvolutionLowerings(all);
     addChannelNormalizationLowerings(all);
     addConstantLowerings(all);
     addContractionLowerings(all);
     addControlFlowLowerings(all);
     addConvolutionLowerings(all);
     addDeconvolutionLowerings(all);
+    addDeterminantLowerings(all);
     addEinsumLowerings(all);
     addElementwiseLowerings(all);
     addFoundSizeLowerings(all);
@@ -66,6 +69,10 @@ static const LoweringTable &getLowerings() {
 }
 
 bool tenon::hasLowering(Operation *op) {
+  // Its body is a Conv of as many groups as channels, where they are known.
+  if (auto conv = dyn_cast<onnx::CausalConvWithStateOp>(op))
+    if (auto type = dyn_cast<RankedTensorType>(conv.getWeight().getType()))
+      return type.getRank() == 0 || type.isDynamicDim(0);
   return getLowerings().contains(op->getName().getStringRef());
 }
 

@@ -271,9 +271,8 @@ static LogicalResult lowerCol2Im(Operation *op, Lowering &lowering) {
   std::optional<Dims> image = lowering.elements(col2im.getImageShape());
   std::optional<Dims> block = lowering.elements(col2im.getBlockShape());
   if (!image || !block)
-    return op->emitOpError("expected 'image_shape' and 'block_shape' that the "
-                           "shapes determine, but got values computed at run "
-                           "time");
+    return op->emitOpError("expected 'image_shape' and 'block_shape' of known "
+                           "lengths, but got unknown ones");
   Columns columns;
   columns.kernel = *block;
   columns.strides = getInts(op, "strides", columns.rank(), 1);
@@ -286,6 +285,9 @@ static LogicalResult lowerCol2Im(Operation *op, Lowering &lowering) {
   dims.truncate(2);
   dims.append(columns.kernel);
   dims.append(columns.positions);
+  lowering.check(op->getLoc(),
+                 lowering.product(lowering.dims(col2im.getInput())),
+                 lowering.product(dims));
   columns.value = lowering.view(op->getLoc(), col2im.getInput(), dims);
   lowering.replace(op, sumColumns(op, columns, lowering));
   return success();

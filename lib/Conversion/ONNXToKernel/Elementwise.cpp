@@ -2,6 +2,7 @@
 // linalg.generic whose maps drop or pin the broadcast dimensions.
 
 #include "Lowering.h"
+#include "ScalarExpr.h"
 #include "Scalars.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -103,8 +104,8 @@ static LogicalResult lowerElementwise(Operation *op, Lowering &lowering) {
   return success();
 }
 
-/// Pow's operands have types of their own: the exponent becomes one of the base's
-/// type or, for an integer base, an i64 or an f64.
+/// Pow's operands have types of their own: the exponent becomes one of the
+/// base's type or, for an integer base, an i64 or an f64.
 static LogicalResult lowerPow(Operation *op, Lowering &lowering) {
   ElementKind kind = lowering.kind(op->getOperand(0));
   ElementKind power = lowering.kind(op->getOperand(1));
@@ -113,13 +114,13 @@ static LogicalResult lowerPow(Operation *op, Lowering &lowering) {
     Type type = kind == ElementKind::Float    ? v[0].getType()
                 : power == ElementKind::Float ? Type(builder.getF64Type())
                                               : builder.getI64Type();
-    ElementKind to = isa<FloatType>(type) ? ElementKind::Float
-                                          : ElementKind::Signed;
+    ElementKind to =
+        isa<FloatType>(type) ? ElementKind::Float : ElementKind::Signed;
     Value exponent = emitCast(c, v[1], power, type, to);
     return findScalarEmitter("Pow")(c, {v[0], exponent});
   };
-  lowering.replace(
-      op, lowerGeneric(op, op->getOperands(), lowering, false, emit));
+  lowering.replace(op,
+                   lowerGeneric(op, op->getOperands(), lowering, false, emit));
   return success();
 }
 
@@ -145,9 +146,41 @@ static LogicalResult lowerClip(Operation *op, Lowering &lowering) {
   return success();
 }
 
+/// Dimensions of Expand that only the run tells: those of the data, and of the
+/// target where they are 1; -1, which no dimension can be, where both differ.
+static void readExpandedDims(onnx::ExpandOp op, Lowering &lowering) {
+  Value result = op->getResult(0), shape = op.getShape();
+  Dims from = lowering.dims(op.getInput());
+  unsigned rank = lowering.dims(result).size();
+  lowering.readDims(
+      result, shape, [&](LaunchBuilder &launch, unsigned axis) -> Value {
+        ScalarCode code(launch.builder(), launch.loc());
+        unsigned fromEnd = rank - axis;
+        ScalarExpr one = code.index(1), zero = code.index(0);
+        ScalarExpr mine = fromEnd > from.size()
+                              ? one
+                              : code(launch.index(from[from.size() - fromEnd]));
+        ScalarExpr length = code(launch.index(lowering.dims(shape)[0]));
+        ScalarExpr place = length - double(fromEnd);
+        ScalarExpr wanted = code.choose(
+            place >= 0,
+            [&] { return code.read(launch.input(0), place).toIndex(); },
+            [&] { return one; });
+        ScalarExpr kept =
+            ((wanted == 1) | (wanted == mine)).select(mine, zero - 1.0);
+        return (mine == 1).select(wanted, kept);
+      });
+}
+
+static LogicalResult lowerExpand(Operation *op, Lowering &lowering) {
+  readExpandedDims(cast<onnx::ExpandOp>(op), lowering);
+  return lowerElementwise(op, lowering);
+}
+
 void tenon::addElementwiseLowerings(LoweringTable &table) {
   for (StringRef name : getScalarEmitterNames())
     table[("onnx." + name).str()] = lowerElementwise;
   table["onnx.Clip"] = lowerClip;
+  table["onnx.Expand"] = lowerExpand;
   table["onnx.Pow"] = lowerPow;
 }

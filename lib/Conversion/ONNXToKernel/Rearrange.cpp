@@ -172,8 +172,23 @@ static LogicalResult lowerTensorScatter(Operation *op, Lowering &lowering) {
   return close(op, launch, scattered, lowering);
 }
 
+/// The depth as a size, where it is a float or a small integer: 0 at least.
+static void readDepth(onnx::OneHotOp op, Lowering &lowering) {
+  ElementKind kind = lowering.kind(op.getDepth());
+  lowering.readDims(
+      op->getResult(0), op.getDepth(), [&](LaunchBuilder &launch, unsigned) {
+        ScalarCode code(launch.builder(), launch.loc());
+        IndexMath math{launch.builder(), launch.loc()};
+        ScalarExpr depth = toReal(code, extractScalar(math, launch.input(0)),
+                                  kind, code.builder.getF64Type());
+        constexpr double kMost = 2147483647;
+        return Value(depth.clamp(depth.like(0), depth.like(kMost)).toIndex());
+      });
+}
+
 static LogicalResult lowerOneHot(Operation *op, Lowering &lowering) {
   auto oneHot = cast<onnx::OneHotOp>(op);
+  readDepth(oneHot, lowering);
   Dims dims = lowering.dims(op->getResult(0));
   FailureOr<int64_t> axis = lowering.axis(op, -1, dims.size());
   if (failed(axis))

@@ -1,12 +1,14 @@
-// DFT and STFT: each frequency is the sum over its signal, with the angle
-// reduced in integers and the sum in f64, so that long signals lose no
-// precision.
+// DFT, STFT and the weights of mel bins. Each frequency is the sum over its
+// signal, with the angle reduced in integers and the sum in f64, so that long
+// signals lose no precision.
 
 #include "Attributes.h"
 #include "Lowering.h"
+#include "Positions.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -67,48 +69,116 @@ static LogicalResult checkParts(Operation *op, Value signal) {
   return success();
 }
 
-static LogicalResult lowerDFT(Operation *op, Lowering &lowering) {
-  auto dft = cast<onnx::DFTOp>(op);
-  Value x = dft.getInput();
-  if (failed(checkParts(op, x)))
-    return failure();
-  Dims dims = lowering.dims(x), outDims = lowering.dims(op->getResult(0));
-  int64_t axis = -2, rank = dims.size();
-  if (dft.getAxis()) {
-    auto known = lowering.constants(dft.getAxis());
-    if (!known)
-      return op->emitOpError("expected a constant 'axis', but got a value "
-                             "computed at run time");
-    axis = known->front();
+namespace {
+/// The axis of a transform: a constant, or read at run time.
+class TransformAxis {
+public:
+  /// Where the axis is an input to read, it becomes one of the launch's.
+  TransformAxis(std::optional<int64_t> known, unsigned rank)
+      : known(known), rank(rank) {}
+
+  bool isKnown() const { return known.has_value(); }
+  /// To be called at the top of a launch whose input 1 is the axis.
+  void enter(LaunchBuilder &launch) {
+    if (known)
+      return;
+    ScalarCode code(launch.builder(), launch.loc());
+    IndexMath math{launch.builder(), launch.loc()};
+    ScalarExpr axis = code(extractScalar(math, launch.input(1))).toIndex();
+    place = (axis < 0).select(axis + double(rank), axis);
   }
-  axis += axis < 0 ? rank : 0;
-  if (axis < 0 || axis >= rank - 1)
-    return op->emitOpError("expected an axis before the last, but got ")
-           << axis;
-  bool isInverse = getFlag(op, "inverse", false);
-  bool isHalf = isInverse && getFlag(op, "onesided", false);
-  AffineExpr length = isHalf ? (dims[axis] - 1) * 2 : dims[axis];
-  if (dft.getDftLength()) {
-    std::optional<Dims> known = lowering.elements(dft.getDftLength());
-    if (!known)
-      return op->emitOpError("expected a 'dft_length' that the shapes "
-                             "determine, but got a value computed at run time");
-    length = known->front();
+  ScalarExpr is(ScalarCode &code, unsigned axis) const {
+    return known ? code.truth(*known == axis) : code(place) == double(axis);
   }
+  /// The element of `all` at the axis, which is one before the last.
+  ScalarExpr pick(ScalarCode &code, ArrayRef<ScalarExpr> all) const {
+    if (known)
+      return all[*known];
+    ScalarExpr picked = all[0];
+    for (unsigned axis = 1; axis + 1 < rank; ++axis)
+      picked = is(code, axis).select(all[axis], picked);
+    return picked;
+  }
+  /// `at` with `n` at the axis.
+  Exprs put(ScalarCode &code, ArrayRef<ScalarExpr> at, ScalarExpr n) const {
+    Exprs result(at);
+    for (unsigned axis = 0; axis + 1 < rank; ++axis)
+      if (!known || *known == axis)
+        result[axis] = known ? n : is(code, axis).select(n, at[axis]);
+    return result;
+  }
+
+private:
+  std::optional<int64_t> known;
+  unsigned rank;
+  Value place; // an index
+};
+
+/// One DFT: its operands and what its attributes say.
+struct Dft {
+  onnx::DFTOp op;
+  Dims dims; // of the input
+  TransformAxis axis;
+  bool isInverse, isOneSided;
+  std::optional<AffineExpr> given; // dft_length
+
+  SmallVector<Value> inputs() {
+    SmallVector<Value> all = {op.getInput()};
+    if (!axis.isKnown())
+      all.push_back(op.getAxis());
+    return all;
+  }
+  /// The size of the input's axis.
+  ScalarExpr size(LaunchBuilder &launch) const {
+    ScalarCode code(launch.builder(), launch.loc());
+    Exprs sizes;
+    for (AffineExpr dim : dims)
+      sizes.push_back(code(launch.index(dim)));
+    return axis.pick(code, sizes);
+  }
+  /// How many roots of unity there are.
+  ScalarExpr length(LaunchBuilder &launch) const {
+    ScalarCode code(launch.builder(), launch.loc());
+    if (given)
+      return code(launch.index(*given));
+    ScalarExpr n = size(launch);
+    return isInverse && isOneSided ? (n - 1.0) * 2.0 : n;
+  }
+};
+} // namespace
+
+/// Sizes of the result where the run tells which axis is transformed.
+static void readTransformedDims(Dft &dft, Lowering &lowering) {
+  lowering.readDims(dft.op->getResult(0), dft.inputs(),
+                    [&](LaunchBuilder &launch, unsigned axis) -> Value {
+                      ScalarCode code(launch.builder(), launch.loc());
+                      dft.axis.enter(launch);
+                      ScalarExpr length = dft.length(launch);
+                      if (dft.isOneSided && !dft.isInverse)
+                        length = length / 2.0 + 1.0;
+                      return dft.axis.is(code, axis)
+                          .select(length, code(launch.index(dft.dims[axis])));
+                    });
+}
+
+static Value transform(Dft &dft, Lowering &lowering) {
+  Value x = dft.op.getInput();
   Type element = lowering.element(x), real = lowering.builder.getF64Type();
   LaunchBuilder launch =
-      lowering.launch(op->getLoc(), x, Result{element, outDims});
-  ScalarCode outer(launch.builder(), op->getLoc());
-  ScalarExpr whole = outer(launch.index(length));
+      lowering.launch(dft.op.getLoc(), dft.inputs(),
+                      Result{element, lowering.dims(dft.op->getResult(0))});
+  ScalarCode outer(launch.builder(), dft.op.getLoc());
+  dft.axis.enter(launch);
+  bool isHalf = dft.isInverse && dft.isOneSided;
+  ScalarExpr whole = dft.length(launch);
   ScalarExpr used = isHalf ? whole / 2.0 + 1.0 : whole;
-  Value parts = launch.index(dims.back());
-  Transform transform{whole, used.min(outer(launch.index(dims[axis]))),
-                      isInverse, real};
+  Value parts = launch.index(dft.dims.back());
+  Transform transform{whole, used.min(dft.size(launch)), dft.isInverse, real};
   Value result =
       mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
         auto read = [&](ScalarExpr n) {
-          Exprs from(at.drop_back());
-          from[axis] = n;
+          Exprs from = dft.axis.put(code, at, n);
+          from.pop_back();
           Exprs value = readComplex(code, launch.input(0), parts, from, real);
           if (!isHalf)
             return value;
@@ -118,10 +188,45 @@ static LogicalResult lowerDFT(Operation *op, Lowering &lowering) {
               isAlone.select(value[0].like(1), value[0].like(2));
           return Exprs{value[0] * weight, value[1] * weight};
         };
-        ScalarExpr sum = transform.emit(code, at[axis], at.back(), read);
-        return isInverse ? sum / code(transform.length).to(real) : sum;
+        ScalarExpr sum =
+            transform.emit(code, dft.axis.pick(code, at), at.back(), read);
+        return dft.isInverse ? sum / code(transform.length).to(real) : sum;
       });
-  lowering.replace(op, lowering.finish(launch, result).getResults());
+  return lowering.finish(launch, result).getResult(0);
+}
+
+static LogicalResult lowerDFT(Operation *op, Lowering &lowering) {
+  auto dft = cast<onnx::DFTOp>(op);
+  if (failed(checkParts(op, dft.getInput())))
+    return failure();
+  Dims dims = lowering.dims(dft.getInput());
+  int64_t rank = dims.size();
+  std::optional<int64_t> axis = -2;
+  if (dft.getAxis()) {
+    auto known = lowering.constants(dft.getAxis());
+    axis = known ? std::optional(known->front()) : std::nullopt;
+  }
+  if (axis && *axis < 0)
+    *axis += rank;
+  if (axis && (*axis < 0 || *axis >= rank - 1))
+    return op->emitOpError("expected an axis before the last, but got ")
+           << *axis;
+  Dft transformed{dft,
+                  dims,
+                  TransformAxis(axis, rank),
+                  getFlag(op, "inverse", false),
+                  getFlag(op, "onesided", false),
+                  std::nullopt};
+  if (dft.getDftLength()) {
+    std::optional<Dims> known = lowering.elements(dft.getDftLength());
+    if (!known)
+      return op->emitOpError("expected a 'dft_length' of type int64 or int32, "
+                             "but got ")
+             << dft.getDftLength().getType();
+    transformed.given = known->front();
+  }
+  readTransformedDims(transformed, lowering);
+  lowering.replace(op, transform(transformed, lowering));
   return success();
 }
 
@@ -139,9 +244,8 @@ static LogicalResult lowerSTFT(Operation *op, Lowering &lowering) {
     length = window ? lowering.dims(window)[0] : lowering.dims(signal)[1];
   }
   if (!step || !length)
-    return op->emitOpError("expected 'frame_step' and 'frame_length' that the "
-                           "shapes determine, but got values computed at run "
-                           "time");
+    return op->emitOpError("expected 'frame_step' and 'frame_length' of type "
+                           "int64 or int32 and a signal of known rank");
   SmallVector<Value> inputs = {signal};
   if (window)
     inputs.push_back(window);
@@ -169,7 +273,57 @@ static LogicalResult lowerSTFT(Operation *op, Lowering &lowering) {
   return success();
 }
 
+/// The spectrum's bins at which triangles of the mel scale begin, peak and end:
+/// evenly spaced in mels, rounded down.
+static ScalarExpr getMelBin(ScalarCode &code, ScalarExpr number,
+                            ArrayRef<ScalarExpr> scalars) {
+  constexpr double kScale = 2595, kBreak = 700, kLn10 = 2.302585092994046;
+  auto log1p = [&](ScalarExpr x) {
+    return code(math::LogOp::create(code.builder, code.loc, Value(x + 1.0)));
+  };
+  auto toMel = [&](ScalarExpr hertz) {
+    return log1p(hertz / kBreak) * kScale / kLn10;
+  };
+  ScalarExpr count = scalars[0], length = scalars[1], rate = scalars[2];
+  ScalarExpr low = toMel(scalars[3]), high = toMel(scalars[4]);
+  ScalarExpr mel = number * ((high - low) / (count + 2.0)) + low;
+  ScalarExpr hertz = ((mel / kScale * kLn10).exp() - 1.0) * kBreak;
+  return ((length + 1.0) * hertz / rate).floor();
+}
+
+/// Triangles over the spectrum, one a column.
+static LogicalResult lowerMelWeightMatrix(Operation *op, Lowering &lowering) {
+  Value result = op->getResult(0);
+  Type element = lowering.element(result), real = lowering.builder.getF64Type();
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), SmallVector<Value>(op->getOperands()),
+                      Result{element, lowering.dims(result)});
+  ScalarCode outer(launch.builder(), op->getLoc());
+  IndexMath math{launch.builder(), op->getLoc()};
+  Exprs scalars;
+  for (unsigned i = 0; i < 5; ++i)
+    scalars.push_back(outer(extractScalar(math, launch.input(i))).to(real));
+  Value weights =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        ScalarExpr j = at[0].to(real), i = at[1].to(real);
+        ScalarExpr low = getMelBin(code, i, scalars),
+                   peak = getMelBin(code, i + 1.0, scalars),
+                   high = getMelBin(code, i + 2.0, scalars);
+        ScalarExpr rises = (j >= low) & (j <= peak), zero = j.like(0);
+        ScalarExpr width = (low == peak).select(j.like(1), peak - low);
+        ScalarExpr weight = rises.select((j - low) / width, zero);
+        weight =
+            (low == peak).select((j == peak).select(j.like(1), zero), weight);
+        ScalarExpr falls = (j >= peak) & (j < high);
+        weight = falls.select((high - j) / (high - peak), weight);
+        return isa<FloatType>(element) ? weight : weight.floor();
+      });
+  lowering.replace(op, lowering.finish(launch, weights).getResults());
+  return success();
+}
+
 void tenon::addSignalLowerings(LoweringTable &table) {
   table["onnx.DFT"] = lowerDFT;
+  table["onnx.MelWeightMatrix"] = lowerMelWeightMatrix;
   table["onnx.STFT"] = lowerSTFT;
 }
