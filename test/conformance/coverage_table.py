@@ -1,4 +1,6 @@
 """Writes docs/coverage.md: what every node test of the onnx package came to."""
+import re
+
 import onnx
 from cases import FORMS, operators
 
@@ -6,6 +8,9 @@ REASON_WIDTH = 90
 
 
 def write_table(path, cases, results):
+    """Forms that did not run keep what the page says of them."""
+    kept = {key: value for key, value in read_table(path).items() if key[0] in cases}
+    results = {**kept, **results}
     lines = [
         "# Coverage",
         "",
@@ -18,6 +23,27 @@ def write_table(path, cases, results):
         *_by_case(cases, results),
     ]
     path.write_text("\n".join(lines) + "\n")
+
+
+def read_table(path):
+    """(case, form) -> (result, reason) as the page has it."""
+    found = {}
+    rows = path.read_text().splitlines() if path.exists() else []
+    for row in rows:
+        cells = [c.strip() for c in re.split(r"(?<!\\)\|", row)[1:-1]]
+        if len(cells) != 1 + len(FORMS) or not cells[0].startswith("test_"):
+            continue
+        for form, cell in zip(FORMS, cells[1:]):
+            found[cells[0], form] = _read_cell(cells[1] if cell == "same" else cell)
+    return found
+
+
+def _read_cell(cell):
+    """What _cell made it from, the reason as short as it is."""
+    if cell == "no such form":
+        return "none", ""
+    word, _, reason = cell.partition(" (")
+    return word.removeprefix("fail, "), reason[:-1].replace("\\|", "|")
 
 
 def _totals(results):
@@ -66,7 +92,7 @@ def _cell(result, reason):
     if not reason:
         return result
     reason = reason.replace("|", "\\|").replace("\n", " ")
-    if len(reason) > REASON_WIDTH:
+    if len(reason) > REASON_WIDTH and not reason.endswith("..."):
         reason = reason[:REASON_WIDTH].rstrip("\\") + "..."
     word = "refused" if result == "refused" else f"fail, {result}"
     return f"{word} ({reason})"
