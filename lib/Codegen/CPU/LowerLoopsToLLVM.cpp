@@ -163,6 +163,16 @@ static void keepExtremes(ModuleOp module) {
   });
 }
 
+/// Lets sums of products round once. A difference does not: in x * x - y * y both
+/// products are rounded, so that equal ones give 0, as a variance needs.
+static void contractSums(ModuleOp module) {
+  auto contract = [](auto op) {
+    op.setFastmath(op.getFastmath() | arith::FastMathFlags::contract);
+  };
+  module.walk([&](arith::AddFOp op) { contract(op); });
+  module.walk([&](arith::MulFOp op) { contract(op); });
+}
+
 static LogicalResult widenSmallFloats(ModuleOp module) {
   PassManager passes(module.getContext());
   passes.enableVerifier(false);
@@ -188,6 +198,7 @@ LogicalResult tenon::lowerLoopsToLLVM(ModuleOp module) {
     return failure();
   guardDivisions(module);
   callLibrary(module);
+  contractSums(module);
   PassManager passes(module.getContext());
   passes.enableVerifier(false);
   OpPassManager &functions = passes.nest<func::FuncOp>();

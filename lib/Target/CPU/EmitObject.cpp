@@ -36,7 +36,8 @@ createTargetMachine(const CPUTarget &target) {
   if (!found)
     return nullptr;
   llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  // Operations say by a flag what may be rounded together.
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
   options.FunctionSections = true;
   return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
       triple, target.cpu, "", options, llvm::Reloc::PIC_, std::nullopt,
