@@ -6,6 +6,7 @@
 #include "tenon/Import/ONNX/Import.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 
 #include <map>
@@ -155,9 +156,49 @@ static LogicalResult makeVariantsOf(func::FuncOp function,
   return success();
 }
 
+/// Names of symbolic dimensions of inputs and outputs of all entries.
+static llvm::StringSet<> getAllDimNames(ArrayRef<func::FuncOp> functions) {
+  llvm::StringSet<> names;
+  for (func::FuncOp function : functions) {
+    for (const auto &name : getDimNames(function))
+      names.insert(name.getKey());
+    for (unsigned i = 0; i < function.getNumResults(); ++i)
+      if (auto dims = function.getResultAttrOfType<ArrayAttr>(i, "onnx.dims"))
+        for (auto dim : dims.getAsRange<StringAttr>())
+          if (!dim.empty())
+            names.insert(dim.getValue());
+  }
+  return names;
+}
+
+/// A size of what no entry has would be a promise about nothing.
+static LogicalResult checkDimNames(ModuleOp module,
+                                   ArrayRef<func::FuncOp> functions,
+                                   const CompileOptions &options) {
+  llvm::StringSet<> names = getAllDimNames(functions);
+  std::vector<DimRange> asked = options.dims;
+  for (const Variant &variant : options.variants)
+    llvm::append_range(asked, variant.dims);
+  for (const DimRange &dim : asked) {
+    if (names.contains(dim.name))
+      continue;
+    SmallVector<StringRef> known(names.keys());
+    llvm::sort(known);
+    return module.emitError("expected a symbolic dimension of an input or "
+                            "output (")
+           << (known.empty() ? "there are none" : llvm::join(known, ", "))
+           << "), but got '" << dim.name << "'";
+  }
+  return success();
+}
+
 LogicalResult tenon::makeVariants(ModuleOp module,
                                   const CompileOptions &options) {
   SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+  // What import left out may have named dimensions.
+  if (!module->hasAttr("onnx.incomplete") &&
+      failed(checkDimNames(module, functions, options)))
+    return failure();
   for (func::FuncOp function : functions)
     if (failed(makeVariantsOf(function, options)))
       return failure();

@@ -9,6 +9,7 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <optional>
@@ -194,6 +195,14 @@ static std::optional<int> setFlag(StringRef name, Options &options) {
   return -1;
 }
 
+/// Whether writing the file would end a model.
+static bool isInput(StringRef file, const Options &options) {
+  return llvm::sys::fs::equivalent(file, options.input) ||
+         llvm::any_of(options.compile.entries, [&](const EntryFile &entry) {
+           return llvm::sys::fs::equivalent(file, entry.path);
+         });
+}
+
 int compile::parseOptions(int argc, char **argv, Options &options) {
   options.compile.producer = std::string("tenon ") + rt::version();
   llvm::ArrayRef<char *> arguments(argv + 1, argc - 1);
@@ -234,6 +243,11 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
       StringRef(options.input).ends_with(".mlir"))
     return usage("expected --passes with an ONNX model, but got '" +
                  options.input + "'");
+  if (isInput(options.output, options) || isInput(options.report, options))
+    return usage("expected an output beside the model, but got '" +
+                 (isInput(options.output, options) ? options.output
+                                                   : options.report) +
+                 "', which is the model");
   if (options.explain && !options.report.empty())
     return usage("expected --report or --explain, but got both");
   if (options.compile.opset != 0 && !exports)
