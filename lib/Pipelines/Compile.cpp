@@ -15,6 +15,7 @@
 #include "tenon/OnnxAdaptor/InferTypes.h"
 #include "tenon/Pipelines/Passes.h"
 #include "tenon/Report/Report.h"
+#include "tenon/Support/OutputFile.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
@@ -27,10 +28,8 @@
 #include "tenon/Transforms/Verify/Passes.h"
 
 #include "mlir/Parser/Parser.h"
-#include "mlir/Support/FileUtilities.h"
 #include "mlir/Support/Timing.h"
 #include "mlir/Transforms/Passes.h"
-#include "llvm/Support/ToolOutputFile.h"
 
 #include <chrono>
 
@@ -285,13 +284,13 @@ private:
   }
 
   LogicalResult print() {
-    std::string message;
-    auto file = openOutputFile(output, &message);
-    if (!file)
-      return emitError(getFileLoc(), message);
-    module->print(file->os());
-    file->os() << '\n';
-    file->keep();
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    module->print(os);
+    os << '\n';
+    if (llvm::Error error = writeOutputFile(output, text))
+      return emitError(getFileLoc(), "cannot write '")
+             << output << "': " << llvm::toString(std::move(error));
     return success();
   }
 

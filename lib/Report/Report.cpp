@@ -4,6 +4,7 @@
 #include "ProgramFacts.h"
 
 #include "dialects/ONNX/StoredAttr.h"
+#include "tenon/Support/OutputFile.h"
 #include "tenon/Support/WeightStore.h"
 
 #include "mlir/IR/Remarks.h"
@@ -131,11 +132,11 @@ llvm::json::Value Report::asJSON() const {
 
 llvm::Error tenon::writeReport(const Report &report, StringRef path) {
   llvm::json::Value value = report.asJSON();
-  return llvm::writeToOutput(path, [&](llvm::raw_ostream &os) {
-    if (path.ends_with(".html"))
-      printReportAsHTML(value, os);
-    else
-      os << llvm::formatv("{0:2}", value) << '\n';
-    return llvm::Error::success();
-  });
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (path.ends_with(".html"))
+    printReportAsHTML(value, os);
+  else
+    os << llvm::formatv("{0:2}", value) << '\n';
+  return writeOutputFile(path, text);
 }
