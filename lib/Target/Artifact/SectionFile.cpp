@@ -19,6 +19,10 @@ static Error atFile(StringRef path, std::error_code code) {
 }
 
 Expected<SectionFile> SectionFile::create(StringRef path) {
+  // The rename at the end would put a file in the place of a device.
+  if (sys::fs::exists(path) && !sys::fs::is_regular_file(path))
+    return createStringError("cannot write '" + path +
+                             "': expected a regular file");
   // The permissions that open() would give a new file; TempFile's are narrower.
   auto mode = sys::fs::perms(0666 & ~sys::fs::getUmask());
   auto file = sys::fs::TempFile::create(path + ".%%%%%%%%", mode);
@@ -29,7 +33,8 @@ Expected<SectionFile> SectionFile::create(StringRef path) {
 
 SectionFile::SectionFile(sys::fs::TempFile temporary, StringRef path)
     : file(std::move(temporary)), path(path),
-      stream(std::make_unique<raw_fd_ostream>(file->FD, /*shouldClose=*/false)) {
+      stream(
+          std::make_unique<raw_fd_ostream>(file->FD, /*shouldClose=*/false)) {
   stream->write_zeros(sizeof(format::FileHeader));
 }
 
