@@ -188,11 +188,9 @@ void Weights::replace(std::string_view name, const TensorView &tensor) {
          elementName(tensor.type), printDims(tensor.dims));
   Memory copy;
   copy.grow(weight.section.size, 0, "a weight");
-  if (weight.section.size && weight.panels)
-    format::packPanels(format::PanelShape(*weight.panels, weight.dims),
-                       elementBytes(weight.type), tensor.data, copy.data());
-  else if (weight.section.size)
-    std::memcpy(copy.data(), tensor.data, weight.section.size);
+  if (weight.section.size)
+    format::encode(weight.layout, weight.dims, elementBits(weight.type), tensor.data,
+                   copy.data());
   data[i] = copy.data();
   replacements.push_back(std::move(copy));
 }

@@ -5,7 +5,7 @@
 #include "runtime/core/Memory.h"
 #include "runtime/core/Program.h"
 #include "runtime/cpu/CodeLibrary.h"
-#include "runtime/format/Panels.h"
+#include "runtime/format/Encoding.h"
 
 #include <memory>
 #include <string>
@@ -40,7 +40,7 @@ struct WeightInfo {
   ElementType type;
   std::vector<int64_t> dims; // as in the model
   Section section;
-  std::optional<format::Panels> panels; // how its bytes lie, if not as there
+  format::Encoding layout; // how its bytes lie
 };
 
 struct ArtifactOptions {

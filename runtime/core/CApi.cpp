@@ -25,7 +25,7 @@ void reportError(tenon_error **error, Status code, const char *message, const ch
 }
 
 DLDataType toDLPack(ElementType type) {
-  uint8_t bits = elementBytes(type) * 8;
+  uint8_t bits = elementBits(type);
   switch (type) {
   case ElementType::boolean:
     return {kDLBool, 8, 1};
@@ -35,6 +35,8 @@ DLDataType toDLPack(ElementType type) {
   case ElementType::f32:
   case ElementType::f64:
     return {kDLFloat, bits, 1};
+  case ElementType::i2:
+  case ElementType::i4:
   case ElementType::i8:
   case ElementType::i16:
   case ElementType::i32:
@@ -57,7 +59,7 @@ TensorView fromDLPack(const DLTensor *tensor, const char *what) {
     view.strides.assign(tensor->strides, tensor->strides + tensor->ndim);
   for (int type = 1; type <= int(ElementType::MAX); ++type) {
     DLDataType candidate = toDLPack(ElementType(type));
-    if (elementBytes(ElementType(type)) && candidate.code == tensor->dtype.code &&
+    if (elementBits(ElementType(type)) && candidate.code == tensor->dtype.code &&
         candidate.bits == tensor->dtype.bits && tensor->dtype.lanes == 1)
       view.type = ElementType(type);
   }

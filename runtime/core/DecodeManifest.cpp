@@ -89,28 +89,29 @@ static WeightInfo decodeWeight(const format::Weight &weight, size_t index,
                                uint64_t fileSize, DecodeBudget &budget) {
   std::string where = concat("weight ", index, " '", view(weight.name()), "'");
   WeightInfo result{view(weight.name()), view(weight.encoding()),
-                    decodeType(weight.type(), where), {},
-                    decodeSection(weight.section(), fileSize, where)};
+                    weight.type(), {},
+                    decodeSection(weight.section(), fileSize, where), {}};
+  unsigned bits = elementBits(result.type);
+  if (!bits)
+    fail(Status::corrupt, where, ": expected a known element type, but got ",
+         unsigned(result.type));
   budget.spend(1 + sizeOf(weight.dims()));
   if (weight.dims())
     result.dims.assign(weight.dims()->begin(), weight.dims()->end());
-  int64_t bytes;
-  if (!byteSize(result.dims, elementBytes(result.type), bytes))
+  for (int64_t dim : result.dims)
+    if (dim < 0)
+      fail(Status::corrupt, where, ": expected dimensions of 0 at least, but got ", dim);
+  std::optional<format::Encoding> layout =
+      format::parseEncoding(result.encoding, result.dims, bits);
+  if (!layout)
+    fail(Status::unsupported, where, ": expected the encoding ", format::knownEncodings,
+         ", but got '", result.encoding, "'");
+  result.layout = *layout;
+  std::optional<int64_t> bytes = format::encodedSize(*layout, result.dims, bits);
+  if (!bytes)
     fail(Status::corrupt, where, ": expected dimensions whose product fits 64 bits");
-  if (!result.encoding.empty()) {
-    result.panels = format::parsePanels(result.encoding, result.dims.size());
-    if (!result.panels)
-      fail(Status::unsupported, where, ": expected the encoding panels:WIDTH:DIM, but got '",
-           result.encoding, "'");
-    std::vector<int64_t> packed = result.dims;
-    int64_t &columns = packed[result.panels->columns];
-    columns = format::countPanels(columns, result.panels->width);
-    packed.push_back(result.panels->width);
-    if (!byteSize(packed, elementBytes(result.type), bytes))
-      fail(Status::corrupt, where, ": expected panels whose size fits 64 bits");
-  }
-  if (uint64_t(bytes) != result.section.size)
-    fail(Status::corrupt, where, ": expected a section of ", bytes,
+  if (uint64_t(*bytes) != result.section.size)
+    fail(Status::corrupt, where, ": expected a section of ", *bytes,
          " bytes, but got ", result.section.size);
   return result;
 }

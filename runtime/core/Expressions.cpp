@@ -25,16 +25,28 @@ unsigned elementBytes(ElementType type) {
   case ElementType::f64:
   case ElementType::u64:
     return 8;
-  case ElementType::undefined:
-    break;
+  default:
+    return 0;
   }
-  return 0;
+}
+
+unsigned elementBits(ElementType type) {
+  switch (type) {
+  case ElementType::u2:
+  case ElementType::i2:
+    return 2;
+  case ElementType::u4:
+  case ElementType::i4:
+    return 4;
+  default:
+    return elementBytes(type) * 8;
+  }
 }
 
 const char *elementName(ElementType type) {
   if (type == ElementType::boolean)
     return "bool";
-  return elementBytes(type) ? format::EnumNameElementType(type) : "unknown";
+  return elementBits(type) ? format::EnumNameElementType(type) : "unknown";
 }
 
 const char *describeFault(Fault fault) {

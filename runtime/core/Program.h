@@ -18,6 +18,8 @@ using format::Storage;
 
 /// Bytes of one element; 0 for a type that this runtime does not know.
 unsigned elementBytes(ElementType type);
+/// The same in bits; weights have types of less than 8.
+unsigned elementBits(ElementType type);
 /// "f32", "bool", ...
 const char *elementName(ElementType type);
 

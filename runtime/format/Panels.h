@@ -4,6 +4,8 @@
 #ifndef TENON_RUNTIME_FORMAT_PANELS_H
 #define TENON_RUNTIME_FORMAT_PANELS_H
 
+#include "runtime/format/Numbers.h"
+
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -15,19 +17,6 @@ namespace tenon::format {
 struct Panels {
   int64_t width = 0, columns = 0; // columns: the dimension
 };
-
-/// Reads a whole non-negative number off the front of `text`.
-inline std::optional<int64_t> takeNumber(std::string_view &text) {
-  int64_t number = 0;
-  size_t digits = 0;
-  for (; digits < text.size() && digits < 9; ++digits) {
-    if (text[digits] < '0' || text[digits] > '9')
-      break;
-    number = number * 10 + (text[digits] - '0');
-  }
-  text.remove_prefix(digits);
-  return digits ? std::optional(number) : std::nullopt;
-}
 
 /// The panels of an encoding of a weight of that many dimensions.
 inline std::optional<Panels> parsePanels(std::string_view encoding, size_t rank) {

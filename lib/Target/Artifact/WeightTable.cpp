@@ -8,22 +8,29 @@
 #include "dialects/ONNX/StoredAttr.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
-#include "runtime/format/Panels.h"
+#include "runtime/format/Encoding.h"
 
 using namespace mlir;
 using namespace tenon;
 
-/// The bytes of a weight of `type` in panels.
+/// The encoding of a weight of `type`; nothing if `text` is none for it.
+static std::optional<format::Encoding> parse(StringRef text,
+                                             RankedTensorType type) {
+  return format::parseEncoding({text.data(), text.size()},
+                               std::vector<int64_t>(type.getShape()),
+                               onnx::getElementBits(type.getElementType()));
+}
+
+/// The bytes of a weight of `type` in an encoding.
 static std::vector<char> encode(ArrayRef<char> bytes,
-                                const format::Panels &panels,
+                                const format::Encoding &encoding,
                                 RankedTensorType type) {
   std::vector<int64_t> dims(type.getShape());
-  format::PanelShape shape(panels, dims);
-  size_t width = onnx::getElementBits(type.getElementType()) / 8;
-  std::vector<char> packed(shape.size() * width);
-  format::packPanels(shape, width,
-                     reinterpret_cast<const uint8_t *>(bytes.data()),
-                     reinterpret_cast<uint8_t *>(packed.data()));
+  unsigned bits = onnx::getElementBits(type.getElementType());
+  std::vector<char> packed(*format::encodedSize(encoding, dims, bits));
+  format::encode(encoding, dims, bits,
+                 reinterpret_cast<const uint8_t *>(bytes.data()),
+                 reinterpret_cast<uint8_t *>(packed.data()));
   return packed;
 }
 
@@ -37,11 +44,10 @@ const WrittenSection &WeightTable::store(ArrayRef<char> bytes,
     if (known->second.bytes == bytes && known->second.encoding == encoding &&
         (encoding.empty() || known->second.type == type))
       return known->second.section;
-  auto panels = format::parsePanels(encoding, type.getRank());
   WrittenSection section =
-      panels ? file.append(encode(bytes, *panels, type),
-                           format::sectionAlignment)
-             : file.append(bytes, format::sectionAlignment);
+      encoding.empty() ? file.append(bytes, format::sectionAlignment)
+                       : file.append(encode(bytes, *parse(encoding, type), type),
+                                     format::sectionAlignment);
   return contents.emplace(hash, Stored{bytes, encoding, type, section})
       ->second.section;
 }
@@ -75,9 +81,9 @@ FailureOr<uint32_t> WeightTable::add(plan::WeightOp weight) {
            << weight.getWeight() << "', but got " << bytes->size();
 
   StringRef encoding = weight.getEncoding().value_or("");
-  if (!encoding.empty() && !format::parsePanels(encoding, type.getRank()))
-    return weight.emitOpError("expected the encoding panels:WIDTH:DIM, but got '")
-           << encoding << "'";
+  if (!parse(encoding, type))
+    return weight.emitOpError("expected the encoding ")
+           << format::knownEncodings << ", but got '" << encoding << "'";
   const WrittenSection &stored = store(*bytes, encoding, type);
   auto [known, isNew] = indices.try_emplace(
       std::make_tuple(weight.getWeight().str(), type.getAsOpaquePointer(),

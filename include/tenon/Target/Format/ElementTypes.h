@@ -26,6 +26,10 @@ inline format::ElementType getElementType(mlir::Type tensor,
   switch (integer ? integer.getWidth() : 0) {
   case 1:
     return ElementType::boolean;
+  case 2:
+    return isUnsigned ? ElementType::u2 : ElementType::i2;
+  case 4:
+    return isUnsigned ? ElementType::u4 : ElementType::i4;
   case 8:
     return isUnsigned ? ElementType::u8 : ElementType::i8;
   case 16:

@@ -1,0 +1,86 @@
+// The encoding "lines:DIM:LENGTH" of matrices and vectors (which are matrices of one
+// column): the lines along DIM one after the other, each of LENGTH elements, those of
+// the matrix and then zeros. Elements of less than 8 bits are packed from a byte's low
+// bits, as in ONNX; a line begins at a byte.
+#ifndef TENON_RUNTIME_FORMAT_LINES_H
+#define TENON_RUNTIME_FORMAT_LINES_H
+
+#include "runtime/format/Numbers.h"
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace tenon::format {
+
+struct Lines {
+  int64_t dim = 0, length = 0;
+};
+
+/// The lines of an encoding of a weight of these dimensions.
+inline std::optional<Lines> parseLines(std::string_view encoding,
+                                       const std::vector<int64_t> &dims) {
+  constexpr std::string_view name = "lines:";
+  if (dims.empty() || dims.size() > 2 || encoding.substr(0, name.size()) != name)
+    return std::nullopt;
+  encoding.remove_prefix(name.size());
+  std::optional<int64_t> dim = takeNumber(encoding);
+  if (!dim || *dim > 1 || encoding.empty() || encoding[0] != ':')
+    return std::nullopt;
+  encoding.remove_prefix(1);
+  std::optional<int64_t> length = takeNumber(encoding);
+  int64_t own = *dim < int64_t(dims.size()) ? dims[*dim] : 1;
+  if (!length || !encoding.empty() || *length < own)
+    return std::nullopt;
+  return Lines{*dim, *length};
+}
+
+/// A matrix of elements of `bits` bits as it is in the model.
+struct LineShape {
+  LineShape(const Lines &lines, const std::vector<int64_t> &dims, unsigned bits)
+      : bits(bits), areRows(lines.dim == 1), rows(dims[0]),
+        columns(dims.size() > 1 ? dims[1] : 1),
+        lineBytes((lines.length * bits + 7) / 8) {}
+  int64_t count() const { return areRows ? rows : columns; }
+  /// Bytes of the encoded form; nothing where they overflow.
+  std::optional<int64_t> size() const {
+    int64_t bytes;
+    if (__builtin_mul_overflow(count(), lineBytes, &bytes))
+      return std::nullopt;
+    return bytes;
+  }
+
+  unsigned bits;
+  bool areRows;
+  int64_t rows, columns, lineBytes;
+};
+
+/// Row-major elements -> lines; `to` has shape.size() bytes.
+inline void packLines(const LineShape &shape, const uint8_t *from, uint8_t *to) {
+  unsigned bits = shape.bits;
+  std::memset(to, 0, size_t(*shape.size()));
+  auto move = [&](int64_t row, int64_t column) {
+    int64_t source = row * shape.columns + column;
+    int64_t line = shape.areRows ? row : column, at = shape.areRows ? column : row;
+    uint8_t *target = to + line * shape.lineBytes;
+    if (bits >= 8) {
+      std::memcpy(target + at * (bits / 8), from + source * (bits / 8), bits / 8);
+      return;
+    }
+    unsigned perByte = 8 / bits;
+    unsigned code = from[source / perByte] >> (source % perByte * bits);
+    target[at / perByte] |= uint8_t((code & ((1u << bits) - 1)) << (at % perByte * bits));
+  };
+  // Some columns at a time, so that what is read and written stays in the cache.
+  constexpr int64_t width = 128;
+  for (int64_t first = 0; first < shape.columns; first += width)
+    for (int64_t row = 0; row < shape.rows; ++row)
+      for (int64_t column = first; column < shape.columns && column < first + width; ++column)
+        move(row, column);
+}
+
+} // namespace tenon::format
+
+#endif // TENON_RUNTIME_FORMAT_LINES_H
