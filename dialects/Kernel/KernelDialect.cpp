@@ -149,9 +149,9 @@ LogicalResult BlockProductOp::verify() {
              << matrix.getType();
   int64_t block = getBlock();
   if (!llvm::is_contained({2, 4, 8}, int64_t(getBits())) || block < 16 ||
-      (block & (block - 1)) != 0) // block-product-C2
-    return emitOpError("expected bits of 2, 4 or 8 and blocks of a power of two "
-                       "of 16 at least, but got ")
+      block % 16 != 0) // block-product-C2
+    return emitOpError("expected bits of 2, 4 or 8 and blocks of a multiple of "
+                       "16, but got ")
            << getBits() << " and " << block;
   return success();
 }

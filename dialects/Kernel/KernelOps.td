@@ -219,14 +219,15 @@ def Kernel_BlockProductOp : Kernel_Op<"block_product", [Pure, AttrSizedOperandSe
   let description = [{
     result[m, n] = bias[n] + sum over k of rows[m, k] * scale * (integer - zero), where
     row n of `bytes` holds the integers of `bits` bits for k = 0, 1, ..., the first in
-    a byte's low bits, in blocks of `block`; a block has one scale, in row n of
-    `scales`, and one zero: half of the integers' range unless `zeros` has it, as
-    floats in the form of `scales` or as integers packed like the others. The last
-    block may go on after the last k. Sums are f32.
+    a byte's low bits, in blocks of `block`; they are unsigned, or in two's complement
+    if `signed`. A block has one scale, in row n of `scales`, and one zero: the middle
+    of the integers' range unless `zeros` has it, as floats in the form of `scales` or
+    as integers packed like the others. A single row of scales or zeros serves all n.
+    The last block may go on after the last k. Sums are f32.
 
     Constraints:
     - (block-product-C1) all but `bias` are of rank 2.
-    - (block-product-C2) `bits` is 2, 4 or 8 and `block` a power of two, 16 at least.
+    - (block-product-C2) `bits` is 2, 4 or 8 and `block` a multiple of 16.
 
     ```mlir
     %y = kernel.block_product ins(%x, %w, %s) outs(%d) bits 4 block 32
@@ -237,12 +238,12 @@ def Kernel_BlockProductOp : Kernel_Op<"block_product", [Pure, AttrSizedOperandSe
   let arguments = (ins AnyRankedTensor:$rows, AnyRankedTensor:$bytes,
       AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros,
       Optional<AnyRankedTensor>:$bias, AnyRankedTensor:$destination,
-      I64Attr:$bits, I64Attr:$block);
+      I64Attr:$bits, I64Attr:$block, UnitAttr:$is_signed);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = [{
     `ins` `(` $rows `,` $bytes `,` $scales `)` (`zeros` `(` $zeros^ `)`)?
     (`bias` `(` $bias^ `)`)? `outs` `(` $destination `)` `bits` $bits `block` $block
-    attr-dict `:` functional-type(operands, results)
+    (`signed` $is_signed^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }
@@ -281,7 +282,8 @@ def Kernel_WeightOp : Kernel_Op<"weight", [Pure]> {
   let description = [{
     `value` is an elements attribute or a reference into the weight store; `weight`
     is the name by which the artifact knows it. `encoding`, where present, says how
-    the result's bytes come from the value's: "panels:WIDTH:DIM" (docs/artifact.md).
+    the result's bytes come from the value's: "panels:WIDTH:DIM" or
+    "lines:DIM:LENGTH" (docs/artifact.md).
 
     ```mlir
     %0 = kernel.weight "fc.weight" dense<1.0> : tensor<4xf32> : tensor<4xf32>

@@ -40,6 +40,7 @@ private:
   Value plus(Value a, Value b) {
     return arith::AddFOp::create(loops.builder, loops.loc, a, b);
   }
+  Value raise(Value bytes);
   Value extract(Value bytes, int64_t place);
   Value getScale(Value column, Value block);
   Value getZero(Value column, Value block);
@@ -61,8 +62,8 @@ private:
   Type f32;
   int64_t width; // of a vector
   AffineExpr rowCount;
-  int64_t columns, depth, bits, perByte, block, blocks, blockBytes, rowBytes,
-      zeroWidth = 0;
+  int64_t columns, depth, bits, perByte, block, blocks, blockBytes, rowBytes;
+  ArrayRef<int64_t> scaleShape, zeroShape;
   Value rows, bytes, scales, zeros, bias, result;
   Value spread,
       blockSums; // of a few rows: [row][place in byte][byte], [row][block]
@@ -90,9 +91,10 @@ BlockProductEmitter::BlockProductEmitter(BlockProductOp op,
   rows = open(op.getRows());
   bytes = open(op.getBytes());
   scales = open(op.getScales());
+  scaleShape = getShape(op.getScales());
   if (op.getZeros()) {
     zeros = open(op.getZeros());
-    zeroWidth = getShape(op.getZeros())[1];
+    zeroShape = getShape(op.getZeros());
   }
   if (op.getBias())
     bias = open(op.getBias());
@@ -115,7 +117,22 @@ Value BlockProductEmitter::open(Value argument) {
       cast<RankedTensorType>(argument.getType()).getElementType());
 }
 
-/// Integer `place` of each of a vector of bytes, or of one byte, as f32.
+/// Bytes of signed integers with these counted from the least one, so that they
+/// are unsigned.
+Value BlockProductEmitter::raise(Value source) {
+  if (!op.getIsSigned())
+    return source;
+  // The highest bit of every integer in a byte.
+  int64_t mask = bits == 8 ? 0x80 : bits == 4 ? 0x88 : 0xAA;
+  TypedAttr attr = loops.builder.getIntegerAttr(
+      getElementTypeOrSelf(source.getType()), APInt(8, mask).getSExtValue());
+  if (auto vector = dyn_cast<VectorType>(source.getType()))
+    attr = DenseElementsAttr::get(vector, Attribute(attr));
+  Value masks = arith::ConstantOp::create(loops.builder, loops.loc, attr);
+  return arith::XOrIOp::create(loops.builder, loops.loc, source, masks);
+}
+
+/// Integer `place` of each of a vector of raised bytes, or of one, as f32.
 Value BlockProductEmitter::extract(Value source, int64_t place) {
   auto vector = dyn_cast<VectorType>(source.getType());
   Type i32 = loops.builder.getI32Type(), to = f32;
@@ -137,17 +154,29 @@ Value BlockProductEmitter::extract(Value source, int64_t place) {
   return arith::SIToFPOp::create(loops.builder, loops.loc, to, wide);
 }
 
+/// An element of a matrix of which one row may serve all.
+static Value getOffset(LoopBuilder &loops, ArrayRef<int64_t> shape, Value row,
+                       Value column) {
+  Value first = shape[0] == 1 ? loops.index(0) : row;
+  return loops.add(loops.mul(first, loops.index(shape[1])), column);
+}
+
 Value BlockProductEmitter::getScale(Value column, Value at) {
-  return loops.convert(loops.load(scales, offset(column, blocks, at)), f32);
+  Value scale = loops.load(scales, getOffset(loops, scaleShape, column, at));
+  return loops.convert(scale, f32);
 }
 
 Value BlockProductEmitter::getZero(Value column, Value at) {
   if (!zeros)
     return loops.constant(f32, 1 << (bits - 1));
   if (isa<FloatType>(cast<MemRefType>(zeros.getType()).getElementType()))
-    return loops.convert(loops.load(zeros, offset(column, zeroWidth, at)), f32);
-  Value byte = loops.load(
-      zeros, offset(column, zeroWidth, loops.div(at, loops.index(perByte))));
+    return loops.convert(
+        loops.load(zeros, getOffset(loops, zeroShape, column, at)), f32);
+  Value byteAt = loops.div(at, loops.index(perByte));
+  Value byte =
+      raise(loops.load(zeros, getOffset(loops, zeroShape, column, byteAt)));
+  if (blocks == 1)
+    return extract(byte, 0);
   Value place = loops.rem(at, loops.index(perByte));
   Value zero = extract(byte, 0);
   for (int64_t i = 1; i < perByte; ++i) {
@@ -202,7 +231,9 @@ void BlockProductEmitter::spreadRow(Value row) {
 /// `count` columns from `column` of one row: sum over blocks of
 /// scale * (sum of integer * x - zero * sum of x).
 void BlockProductEmitter::emitColumns(Value row, Value column, int64_t count) {
-  int64_t chunk = std::min(width, blockBytes);
+  int64_t chunk = width;
+  while (blockBytes % chunk != 0)
+    chunk /= 2;
   auto type = VectorType::get(chunk, f32);
   SmallVector<Value> start;
   for (int64_t i = 0; i < count; ++i)
@@ -225,8 +256,8 @@ void BlockProductEmitter::emitColumns(Value row, Value column, int64_t count) {
               }
               for (int64_t i = 0; i < count; ++i) {
                 Value line = loops.add(column, loops.index(i));
-                Value stored =
-                    loops.load(bytes, offset(line, rowBytes, byte), chunk);
+                Value stored = raise(
+                    loops.load(bytes, offset(line, rowBytes, byte), chunk));
                 for (int64_t place = 0; place < perByte; ++place)
                   next[i] =
                       fma(extract(stored, place), factors[place], next[i]);
@@ -281,7 +312,8 @@ void BlockProductEmitter::decodeSquares(Value first, Value last) {
       for (int64_t i = 0; i < width; ++i) {
         Value column =
             loops.min(loops.add(first, loops.add(lane, loops.index(i))), last);
-        Value stored = loops.load(bytes, offset(column, rowBytes, byte), width);
+        Value stored =
+            raise(loops.load(bytes, offset(column, rowBytes, byte), width));
         Value scale = loops.splat(getScale(column, at), width);
         Value shift = loops.splat(getZero(column, at), width);
         for (int64_t place = 0; place < perByte; ++place)
@@ -308,7 +340,7 @@ void BlockProductEmitter::decodeScalars(Value first, Value last) {
     Value column = loops.min(loops.add(first, lane), last);
     loops.forEach(zero, loops.index(rowBytes), 1, [&](Value byte) {
       Value at = loops.div(byte, loops.index(blockBytes));
-      Value stored = loops.load(bytes, offset(column, rowBytes, byte));
+      Value stored = raise(loops.load(bytes, offset(column, rowBytes, byte)));
       Value scale = getScale(column, at), shift = getZero(column, at);
       for (int64_t place = 0; place < perByte; ++place) {
         Value k = loops.add(loops.mul(byte, loops.index(perByte)),

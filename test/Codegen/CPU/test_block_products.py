@@ -18,28 +18,34 @@ def unpack(data, bits, count):
 
 class Case:
     def __init__(self, rows, depth, columns, bits=4, block=32, zeros=None, bias=False,
-                 dtype=np.float32, dynamic=True):
+                 dtype=np.float32, dynamic=True, signed=False, shared=False):
         random = np.random.default_rng(rows + depth + columns)
         blocks = -(-depth // block)
         self.x = random.normal(0, 1, (rows, depth)).astype(dtype)
         self.w = random.integers(0, 256, (columns, blocks * block * bits // 8), np.uint8)
-        self.s = (random.random((columns, blocks)) * 0.1).astype(dtype)
-        self.z = {None: None, "floats": (random.random((columns, blocks)) * 15).astype(dtype),
-                  "integers": random.integers(0, 256, (columns, -(-blocks * bits // 8)),
+        lines = 1 if shared else columns
+        self.s = (random.random((lines, blocks)) * 0.1).astype(dtype)
+        self.z = {None: None, "floats": (random.random((lines, blocks)) * 15).astype(dtype),
+                  "integers": random.integers(0, 256, (lines, -(-blocks * bits // 8)),
                                               np.uint8)}[zeros]
+        self.signed = signed
         self.b = random.normal(0, 1, columns).astype(dtype) if bias else None
         self.bits, self.block, self.dynamic = bits, block, dynamic
+
+    def integers(self, data, count):
+        codes, half = unpack(data, self.bits, count), 1 << (self.bits - 1)
+        return np.where(codes >= half, codes - 2 * half, codes) if self.signed else codes
 
     def want(self):
         blocks = self.s.shape[1]
         if self.z is None:
-            zeros = np.full(self.s.shape, float(1 << (self.bits - 1)))
+            zeros = np.full(self.s.shape, 0.0 if self.signed else float(1 << (self.bits - 1)))
         elif self.z.dtype == np.uint8:
-            zeros = unpack(self.z, self.bits, blocks)
+            zeros = self.integers(self.z, blocks)
         else:
             zeros = self.z.astype(np.float64)
         spread = [np.repeat(a.astype(np.float64), self.block, 1) for a in (zeros, self.s)]
-        w = (unpack(self.w, self.bits, blocks * self.block) - spread[0]) * spread[1]
+        w = (self.integers(self.w, blocks * self.block) - spread[0]) * spread[1]
         y = self.x.astype(np.float64) @ w[:, :self.x.shape[1]].T
         return y + (0 if self.b is None else self.b.astype(np.float64))
 
@@ -62,7 +68,7 @@ class Case:
         arguments = ", ".join(f"%{n}: {t}" for (n, _), t in zip(named, types))
         return f"""kernel.func @{name} inputs {len(named) - 1} dims [{", ".join(dims)}] {{
 ^bb0({arguments}):
-  %r = kernel.block_product ins(%x, %w, %s){given} outs(%y) bits {self.bits} block {self.block}
+  %r = kernel.block_product ins(%x, %w, %s){given} outs(%y) bits {self.bits} block {self.block}{" signed" if self.signed else ""}
     : ({", ".join(types)}) -> {types[-1]}
   kernel.yield %r : {types[-1]}
 }}
@@ -92,6 +98,14 @@ def cases():
         yield f"integer_zeros_2_{rows}", Case(rows, 320, 5, bits=2, zeros="integers")
         yield f"float_zeros_{rows}", Case(rows, 96, 5, zeros="floats")
         yield f"bias_{rows}", Case(rows, 96, 34, bias=True, zeros="integers")
+        yield f"column_{rows}", Case(rows, 100, 34, block=128)
+        yield f"blocks_of_48_{rows}", Case(rows, 96, 34, block=48, zeros="integers")
+        for bits in (2, 4, 8):
+            yield f"signed_{bits}_{rows}", Case(rows, 96, 34, bits, signed=True)
+            yield f"signed_zeros_{bits}_{rows}", Case(rows, 96, 34, bits, zeros="integers",
+                                                      signed=True)
+            yield f"shared_{bits}_{rows}", Case(rows, 96, 34, bits, 96, zeros="integers",
+                                                shared=True)
         yield f"f16_{rows}", Case(rows, 96, 34, bias=True, dtype=np.float16)
 
 

@@ -112,9 +112,19 @@ func.func @block_product_of_rank_3(%x: tensor<2x64xf32>, %w: tensor<8x2x16xi8>, 
 
 // -----
 
-// block-product-C2: integers fill bytes, and blocks whole vectors of them.
+// block-product-C2: blocks are whole vectors of bytes.
+func.func @block_product_of_blocks_of_24(%x: tensor<2x48xf32>, %w: tensor<8x24xi8>, %s: tensor<8x2xf32>, %y: tensor<2x8xf32>) {
+  // expected-error @below {{blocks of a multiple of 16, but got 4 and 24}}
+  %0 = kernel.block_product ins(%x, %w, %s) outs(%y) bits 4 block 24
+      : (tensor<2x48xf32>, tensor<8x24xi8>, tensor<8x2xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// block-product-C2: integers fill bytes.
 func.func @block_product_of_3_bits(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s: tensor<8x2xf32>, %y: tensor<2x8xf32>) {
-  // expected-error @below {{expected bits of 2, 4 or 8 and blocks of a power of two of 16 at least, but got 3 and 32}}
+  // expected-error @below {{expected bits of 2, 4 or 8 and blocks of a multiple of 16, but got 3 and 32}}
   %0 = kernel.block_product ins(%x, %w, %s) outs(%y) bits 3 block 32
       : (tensor<2x64xf32>, tensor<8x32xi8>, tensor<8x2xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
   return

@@ -35,9 +35,9 @@ func.func @attention(%q: tensor<1x5x9x64xf32>, %k: tensor<1x3x7x64xf32>, %mask: 
 }
 
 // CHECK-LABEL: func @block_product
-// CHECK:         kernel.block_product ins(%arg0, %arg1, %arg2) zeros(%arg3) bias(%arg4) outs(%arg5) bits 4 block 32 :
+// CHECK:         kernel.block_product ins(%arg0, %arg1, %arg2) zeros(%arg3) bias(%arg4) outs(%arg5) bits 4 block 32 signed :
 func.func @block_product(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s: tensor<8x2xf32>, %z: tensor<8x1xi8>, %b: tensor<8xf32>, %y: tensor<2x8xf32>) {
-  %0 = kernel.block_product ins(%x, %w, %s) zeros(%z) bias(%b) outs(%y) bits 4 block 32
+  %0 = kernel.block_product ins(%x, %w, %s) zeros(%z) bias(%b) outs(%y) bits 4 block 32 signed
       : (tensor<2x64xf32>, tensor<8x32xi8>, tensor<8x2xf32>, tensor<8x1xi8>, tensor<8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
   return
 }
