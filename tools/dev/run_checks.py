@@ -168,6 +168,7 @@ PARTS = {
     "artifact": script("test/EndToEnd/artifact.py", 600),
     "dump": script("test/EndToEnd/dump.py", 300),
     "debug": script("test/EndToEnd/debug.py", 300),
+    "quantize": script("test/EndToEnd/quantize.py", 300),
     "entries": script("test/EndToEnd/entries.py", 600),
     "caches": script("test/EndToEnd/caches.py", 300),
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),

@@ -1,50 +1,14 @@
 // Operators on weights of blocks of small integers, which stay as they are
 // stored: MatMulNBits and GatherBlockQuantized of com.microsoft.
 
-#include "Positions.h"
+#include "LineMatrix.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
-#include "tenon/Support/StorageFormat.h"
 
 using namespace mlir;
 using namespace tenon;
 using MatMul = onnx::MsMatMulNBitsOp;
 using Gather = onnx::MsGatherBlockQuantizedOp;
-
-namespace {
-/// A stored matrix of rows, each of blocks, within a launch.
-struct BlockMatrix {
-  const BlockedIntegers &format;
-  Value bytes;  // [rows, bytes of a row]
-  Value scales; // [rows, blocks]
-  Value zeros;  // [rows, blocks] of floats, [rows, bytes] of integers, or null
-
-  Value decode(OpBuilder &builder, Location loc, Value row, Value block,
-               Value position, Type type) const;
-};
-} // namespace
-
-Value BlockMatrix::decode(OpBuilder &builder, Location loc, Value row,
-                          Value block, Value position, Type type) const {
-  IndexMath math{builder, loc};
-  Value start = math.mul(block, math.constant(format.getBlockBytes()));
-  auto getByte = [&](Value at) {
-    return math.extract(bytes, {row, math.add(start, at)});
-  };
-  Value zero;
-  if (zeros && isa<FloatType>(getElementTypeOrSelf(zeros.getType())))
-    zero = convertFloat(builder, loc, math.extract(zeros, {row, block}), type);
-  else if (zeros)
-    zero = format.unpack(
-        builder, loc,
-        [&](Value at) {
-          return math.extract(zeros, {row, at});
-        },
-        block, type);
-  Value scale =
-      convertFloat(builder, loc, math.extract(scales, {row, block}), type);
-  return format.decode(builder, loc, {getByte, scale, zero}, position, type);
-}
 
 /// Checks what both operators have; fails with an error.
 static LogicalResult checkBlocks(Operation *op, int64_t bits, int64_t block) {
@@ -111,8 +75,9 @@ static LogicalResult lowerMatMulNBits(Operation *operation,
                                       Lowering &lowering) {
   auto op = cast<MatMul>(operation);
   Location loc = op.getLoc();
+  BlockedIntegers format(op.getBits(), op.getBlockSize());
   if (failed(checkBlocks(op, op.getBits(), op.getBlockSize())) ||
-      failed(checkWeights(op, {unsigned(op.getBits()), op.getBlockSize()})))
+      failed(checkWeights(op, format)))
     return failure();
   Dims aDims = lowering.dims(op.getA());
   Type element = lowering.element(op.getA());
@@ -126,28 +91,15 @@ static LogicalResult lowerMatMulNBits(Operation *operation,
   AffineExpr m = lowering.constant(1);
   for (AffineExpr dim : ArrayRef(aDims).drop_back())
     m = m * dim;
-  SmallVector<Value> inputs = {
-      lowering.view(loc, op.getA(), {m, lowering.constant(depth)}),
-      viewRows(loc, op.getB(), rows, lowering),
-      viewRows(loc, op.getScales(), rows, lowering)};
-  if (op.getZeroPoints())
-    inputs.push_back(viewRows(loc, op.getZeroPoints(), rows, lowering));
-  if (op.getBias())
-    inputs.push_back(op.getBias());
-  Dims dims = {m, lowering.constant(rows)};
-  LaunchBuilder launch = lowering.launch(loc, inputs, Result{element, dims});
-  unsigned next = 3;
-  auto take = [&](Value present) {
-    return present ? launch.input(next++) : Value();
-  };
-  Value zeros = take(op.getZeroPoints()), bias = take(op.getBias());
-  OpBuilder &builder = launch.builder();
-  Value product = kernel::BlockProductOp::create(
-      builder, loc, launch.destination().getType(), launch.input(0),
-      launch.input(1), launch.input(2), zeros, bias, launch.destination(),
-      builder.getI64IntegerAttr(op.getBits()),
-      builder.getI64IntegerAttr(op.getBlockSize()));
-  Value result = lowering.finish(launch, product).getResult(0);
+  Value a = lowering.view(loc, op.getA(), {m, lowering.constant(depth)});
+  Value zeros = op.getZeroPoints();
+  LineMatrix matrix{format,
+                    rows,
+                    depth,
+                    viewRows(loc, op.getB(), rows, lowering),
+                    viewRows(loc, op.getScales(), rows, lowering),
+                    zeros ? viewRows(loc, zeros, rows, lowering) : Value()};
+  Value result = multiplyByLines(op, a, matrix, op.getBias(), lowering);
   lowering.replace(op, lowering.view(loc, result, lowering.dims(op.getY())));
   return success();
 }
@@ -156,7 +108,6 @@ static LogicalResult lowerMatMulNBits(Operation *operation,
 static LogicalResult lowerGatherBlocks(Operation *operation,
                                        Lowering &lowering) {
   auto op = cast<Gather>(operation);
-  Location loc = op.getLoc();
   Dims dataDims = lowering.dims(op.getData());
   Dims dims = lowering.dims(op->getResult(0));
   if (failed(checkBlocks(op, op.getBits(), op.getBlockSize())))
@@ -168,8 +119,11 @@ static LogicalResult lowerGatherBlocks(Operation *operation,
                           "gathered along 0 and quantized along 1, but got ")
            << op.getData().getType();
   auto columns = dyn_cast<AffineConstantExpr>(dims.back());
+  if (!columns)
+    return op->emitOpError("expected rows of known length, but got ")
+           << op->getResult(0).getType();
   int64_t size = op.getBlockSize();
-  int64_t blocks = columns ? (columns.getValue() + size - 1) / size : 0;
+  int64_t blocks = (columns.getValue() + size - 1) / size;
   int64_t zeroBytes = (blocks * int64_t(op.getBits()) + 7) / 8;
   if (failed(checkCount(op, "scales", op.getScales(),
                         {rows.getValue() * blocks})) ||
@@ -177,28 +131,10 @@ static LogicalResult lowerGatherBlocks(Operation *operation,
        failed(checkCount(op, "zero_points", op.getZeroPoints(),
                          {rows.getValue() * zeroBytes}))))
     return failure();
-  Type element = lowering.element(op.getScales());
-  SmallVector<Value> inputs = {op.getIndices(), op.getData(), op.getScales()};
-  if (op.getZeroPoints())
-    inputs.push_back(op.getZeroPoints());
-  LaunchBuilder launch = lowering.launch(loc, inputs, Result{element, dims});
-  BlockedIntegers format(op.getBits(), op.getBlockSize());
-  BlockMatrix table{format, launch.input(1), launch.input(2),
-                    op.getZeroPoints() ? launch.input(3) : Value()};
-  Type type = getAccumulatorType(element);
-  Value count = launch.index(dataDims[0]);
-  Value gathered = fillByPosition(
-      launch, [&](OpBuilder &b, Location loc, ValueRange position) {
-        IndexMath math{b, loc};
-        Value raw = math.extract(launch.input(0), position.drop_back());
-        Value row = normalizeIndex(b, loc, raw, count);
-        Value size = math.constant(op.getBlockSize());
-        Value column = position.back();
-        Value value = table.decode(b, loc, row, math.div(column, size),
-                                   math.rem(column, size), type);
-        return convertFloat(b, loc, value, element);
-      });
-  lowering.replace(op, lowering.finish(launch, gathered).getResults());
+  BlockedIntegers format(op.getBits(), size);
+  LineMatrix matrix{format,       rows.getValue(), columns.getValue(),
+                    op.getData(), op.getScales(),  op.getZeroPoints()};
+  lowering.replace(op, gatherLines(op, op.getIndices(), matrix, lowering));
   return success();
 }
 

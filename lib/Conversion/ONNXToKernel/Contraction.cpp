@@ -3,7 +3,7 @@
 // go through one kernel.
 
 #include "Attributes.h"
-#include "Lowering.h"
+#include "LineMatrix.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -99,6 +99,18 @@ static Value contractMatrices(Operation *op, Value a, Value b,
                   lowering);
 }
 
+/// a times a stored weight of small integers whose axis `summed` is summed
+/// over; null if b is none that a kernel multiplies by.
+static Value multiplyByStored(Operation *op, Value a, Value b, unsigned summed,
+                              Lowering &lowering) {
+  if (!isa<Float32Type, Float16Type, BFloat16Type>(lowering.element(a)))
+    return nullptr;
+  std::optional<LineMatrix> lines = findLines(b, summed, lowering);
+  if (!lines || !lines->isMultiplied())
+    return nullptr;
+  return multiplyByLines(op, a, *lines, nullptr, lowering);
+}
+
 /// b is one matrix: all rows of a form one matrix too.
 static Value multiplyByMatrix(Operation *op, Value a, Value b,
                               Lowering &lowering) {
@@ -107,6 +119,9 @@ static Value multiplyByMatrix(Operation *op, Value a, Value b,
   AffineExpr rows = lowering.product(ArrayRef(aDims).drop_back());
   AffineExpr columns = lowering.dims(b)[1];
   Value flat = lowering.view(op->getLoc(), a, {rows, aDims.back()});
+  if (Value product = multiplyByStored(op, flat, source ? source : b,
+                                       source ? 1 : 0, lowering))
+    return lowering.view(op->getLoc(), product, result);
   Value product = contractMatrices(op, flat, source ? source : b, false,
                                    bool(source), {rows, columns}, lowering);
   return lowering.view(op->getLoc(), product, result);
@@ -215,9 +230,16 @@ static Value scaleAndAdd(Operation *op, Value product, Value c,
 
 static LogicalResult lowerGemm(Operation *op, Lowering &lowering) {
   auto gemm = cast<onnx::GemmOp>(op);
-  Value product = contractMatrices(op, gemm.getA(), gemm.getB(),
-                                   getFlag(op, "transA"), getFlag(op, "transB"),
-                                   lowering.dims(op->getResult(0)), lowering);
+  bool aIsTransposed = getFlag(op, "transA"),
+       bIsTransposed = getFlag(op, "transB");
+  Value product;
+  if (!aIsTransposed)
+    product =
+        multiplyByStored(op, gemm.getA(), gemm.getB(), bIsTransposed, lowering);
+  if (!product)
+    product = contractMatrices(op, gemm.getA(), gemm.getB(), aIsTransposed,
+                               bIsTransposed, lowering.dims(op->getResult(0)),
+                               lowering);
   if (gemm.getC() || getFloat(op, "alpha", 1.0) != 1.0)
     product = scaleAndAdd(op, product, gemm.getC(), lowering);
   lowering.replace(op, product);

@@ -1,5 +1,6 @@
 // Operators whose elements are chosen by position: Gather and its kin, Trilu.
 
+#include "LineMatrix.h"
 #include "Positions.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -18,6 +19,11 @@ static LogicalResult lowerGather(Operation *op, Lowering &lowering) {
   if (failed(given))
     return failure();
   int64_t axis = *given;
+  auto lines = axis == 0 ? findLines(data, 1, lowering) : std::nullopt;
+  if (lines) {
+    lowering.replace(op, gatherLines(op, indices, *lines, lowering));
+    return success();
+  }
   LaunchBuilder launch = lowering.launch(
       op->getLoc(), {data, indices},
       Result{lowering.element(data), lowering.dims(op->getResult(0))});

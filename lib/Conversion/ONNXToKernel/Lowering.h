@@ -105,6 +105,13 @@ public:
   void setTransposed(mlir::Value value, mlir::Value source) {
     transposed[value] = source;
   }
+  /// The DequantizeLinear of a weight that made `value`; else null.
+  mlir::Operation *dequantization(mlir::Value value) const {
+    return dequantizations.lookup(value);
+  }
+  void setDequantization(mlir::Value value, mlir::Operation *op) {
+    dequantizations[value] = op;
+  }
 
   LaunchBuilder launch(mlir::Location loc, llvm::ArrayRef<mlir::Value> inputs,
                        llvm::ArrayRef<Result> results);
@@ -144,6 +151,7 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> originals; // that a value replaced
   llvm::DenseSet<mlir::Value> unsignedValues, unknown;
   llvm::DenseMap<mlir::Value, mlir::Value> transposed;
+  llvm::DenseMap<mlir::Value, mlir::Operation *> dequantizations;
   llvm::SmallVector<SizeFact> pending; // of operations lowered so far
 };
 

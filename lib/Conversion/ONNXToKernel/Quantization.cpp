@@ -2,7 +2,7 @@
 // points taken off first, so that products and padding are ordinary ones.
 
 #include "Attributes.h"
-#include "Lowering.h"
+#include "LineMatrix.h"
 #include "RowSpace.h"
 #include "ScalarExpr.h"
 
@@ -155,13 +155,34 @@ static LogicalResult lowerQuantize(Operation *op, Lowering &lowering) {
   return success();
 }
 
+/// Weights of less than 8 bits: decoded where no reader takes them as they are.
+static LogicalResult lowerDequantizeStored(Operation *op, Lowering &lowering) {
+  for (unsigned axis : {1, 0}) {
+    std::optional<LineMatrix> lines = describeLines(op, axis, lowering);
+    if (!lines)
+      continue;
+    Value decoded = decodeLines(op, *lines, axis, lowering);
+    Value result =
+        lowering.view(op->getLoc(), decoded, lowering.dims(op->getResult(0)));
+    lowering.setDequantization(result, op);
+    lowering.replace(op, result);
+    return success();
+  }
+  return op->emitOpError("expected integers of at least 8 bits in 'x', or a "
+                         "constant with scales for all of it, for its first "
+                         "axis, or for rows or blocks of a matrix, but got ")
+         << op->getOperand(0).getType();
+}
+
 /// (x - zero point) * scale
 static LogicalResult lowerDequantize(Operation *op, Lowering &lowering) {
   Type stored = lowering.element(op->getOperand(0));
-  if (!stored.isInteger() || stored.getIntOrFloatBitWidth() < 8)
+  if (!stored.isInteger())
     return op->emitOpError("expected integers of at least 8 bits in 'x', but "
                            "got ")
            << stored;
+  if (stored.getIntOrFloatBitWidth() < 8)
+    return lowerDequantizeStored(op, lowering);
   auto parameters = getParameters(op, lowering);
   if (failed(parameters))
     return failure();
@@ -179,6 +200,8 @@ static LogicalResult lowerDequantize(Operation *op, Lowering &lowering) {
         ScalarExpr scale = (*parameters)[0]->read(code, at, real);
         return (steps.to(real) * scale).to(type);
       });
+  if (stored.isInteger(8))
+    lowering.setDequantization(result, op);
   lowering.replace(op, result);
   return success();
 }
