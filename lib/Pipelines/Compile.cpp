@@ -23,6 +23,7 @@
 #include "tenon/Transforms/KVCache/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
+#include "tenon/Transforms/Quantize/Passes.h"
 #include "tenon/Transforms/Raise/Passes.h"
 #include "tenon/Transforms/Simplify/Passes.h"
 #include "tenon/Transforms/Verify/Passes.h"
@@ -54,6 +55,7 @@ void tenon::buildONNXPipeline(OpPassManager &passes) {
   ShapeOptions shapes = getShapeOptions();
   passes.addNestedPass<func::FuncOp>(createExpandQuantizedPass());
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
+  passes.addNestedPass<func::FuncOp>(createFoldQuantizedWeightsPass());
 }
 
 void tenon::buildRaisePipeline(OpPassManager &passes) {

@@ -1,6 +1,7 @@
 #ifndef TENON_TRANSFORMS_QUANTIZE_PASSES_H
 #define TENON_TRANSFORMS_QUANTIZE_PASSES_H
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 

@@ -50,4 +50,25 @@ def QuantizeWeightsPass : Pass<"quantize-weights", "mlir::ModuleOp"> {
   ];
 }
 
+def FoldQuantizedWeightsPass
+    : Pass<"fold-quantized-weights", "mlir::func::FuncOp"> {
+  let summary = "Quantizes constants that a model quantizes at run time";
+  let description = [{
+    A QuantizeLinear of a constant of f32, with constant scales and zero points, to
+    integers of 2, 4 or 8 bits becomes the integers: models that were trained with
+    quantization keep their weights in floats. What reads them is a DequantizeLinear of
+    a stored weight, like any other.
+
+    ```mlir
+    %q = onnx.QuantizeLinear(%w, %s, %z) {axis = 1 : i64} : ...
+    // becomes, where all three are constants
+    %q = onnx.Constant #onnx.stored<"q", ...> : tensor<576x192xi8>
+    ```
+
+    Before: any function of `onnx` operations.
+    After:  no such QuantizeLinear.
+    Numerics: bit-exact.
+  }];
+}
+
 #endif // TENON_TRANSFORMS_QUANTIZE_PASSES_TD
