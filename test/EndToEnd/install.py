@@ -80,7 +80,8 @@ def main():
         user.mkdir()
         (user / "user.c").write_text(PROGRAM)
         (user / "CMakeLists.txt").write_text(PROJECT)
-        output("cmake", "-S", user, "-B", user / "build", f"-DCMAKE_PREFIX_PATH={prefix}",
+        output("cmake", "-G", "Ninja", "-S", user, "-B", user / "build",
+               f"-DCMAKE_PREFIX_PATH={prefix}",
                "-DCMAKE_C_COMPILER=clang-22")
         output("cmake", "--build", user / "build")
         said = output(user / "build/user")
