@@ -10,8 +10,8 @@
 
 namespace tenon::format {
 
-/// Of everything in the table but its names and uses.
-inline uint64_t hashKernel(const Kernel &kernel) {
+/// Everything in the table but its names and uses.
+inline std::vector<uint64_t> signatureWords(const Kernel &kernel) {
   std::vector<uint64_t> words = {kernel.num_symbols(), kernel.results(), kernel.grid(),
                                  kernel.workspace()};
   if (kernel.exprs())
@@ -24,6 +24,38 @@ inline uint64_t hashKernel(const Kernel &kernel) {
       words.push_back(argument->dims() ? argument->dims()->size() : 0);
       if (argument->dims())
         words.insert(words.end(), argument->dims()->begin(), argument->dims()->end());
+    }
+  return words;
+}
+
+inline uint64_t hashKernel(const Kernel &kernel) {
+  std::vector<uint64_t> words = signatureWords(kernel);
+  return hashBytes(words.data(), words.size() * sizeof(uint64_t));
+}
+
+inline void addWords(std::vector<uint64_t> &words,
+                     const flatbuffers::Vector<uint32_t> *numbers) {
+  words.push_back(numbers ? numbers->size() : 0);
+  if (numbers)
+    words.insert(words.end(), numbers->begin(), numbers->end());
+}
+
+/// The signature of a kernel for cuda and everything in its stages but names.
+inline uint64_t hashStages(const Kernel &kernel, const StagedKernel &code) {
+  std::vector<uint64_t> words = signatureWords(kernel);
+  words.push_back(code.workspace());
+  if (code.stages())
+    for (const Stage *stage : *code.stages()) {
+      words.insert(words.end(), {stage->module(), stage->grid(), stage->threads(),
+                                 stage->shared(), stage->cluster()});
+      words.push_back(stage->maps() ? stage->maps()->size() : 0);
+      if (stage->maps())
+        for (const TensorMap *map : *stage->maps()) {
+          words.insert(words.end(), {map->buffer(), uint64_t(map->type()), map->swizzle()});
+          addWords(words, map->dims());
+          addWords(words, map->strides());
+          addWords(words, map->box());
+        }
     }
   return hashBytes(words.data(), words.size() * sizeof(uint64_t));
 }
