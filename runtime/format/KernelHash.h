@@ -46,7 +46,7 @@ inline uint64_t hashStages(const Kernel &kernel, const StagedKernel &code) {
   words.push_back(code.workspace());
   if (code.stages())
     for (const Stage *stage : *code.stages()) {
-      words.insert(words.end(), {stage->module(), stage->grid(), stage->threads(),
+      words.insert(words.end(), {stage->image(), stage->grid(), stage->threads(),
                                  stage->shared(), stage->cluster()});
       words.push_back(stage->maps() ? stage->maps()->size() : 0);
       if (stage->maps())
