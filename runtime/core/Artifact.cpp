@@ -1,10 +1,9 @@
 // Maps a .tenon file and checks it from the outside in: header, hash, FlatBuffers
-// verifier, then the meaning of every table (Decode), then the code.
+// verifier, then the meaning of every table (Decode).
 #include "runtime/core/Artifact.h"
 
 #include "runtime/core/Decode.h"
 #include "runtime/support/Failure.h"
-#include "runtime/cpu/Features.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
 
@@ -52,9 +51,6 @@ Artifact::Artifact(const std::string &path, const ArtifactOptions &options)
       verifyWeights();
     if (options.verifyCode)
       verifyCodes();
-    chooseCode();
-    if (options.loadCode)
-      loadCode();
   } catch (Failure &failure) {
     failure.message = concat("artifact '", path, "': ", failure.message);
     throw;
@@ -114,36 +110,23 @@ void Artifact::verifyWeights() const {
 }
 
 void Artifact::verifyCodes() const {
-  for (const Code &code : codes)
-    if (format::hashBytes(sectionBytes(code.section), code.section.size) !=
-        code.section.hash)
-      fail(Status::corrupt, "code '", code.target,
-           "': expected the hash in the manifest, but got another; the file is damaged");
-}
-
-void Artifact::chooseCode() {
-  for (const Code &code : codes)
-    if (code.target == "cpu" || code.target.substr(0, 4) == "cpu:")
-      if (missingFeature(code.features).empty())
-        chosenCode = &code - codes.data();
-}
-
-void Artifact::loadCode() {
-  if (kernels.empty())
-    return;
-  if (chosenCode < 0) {
-    std::string missing;
-    for (const Code &code : codes)
-      missing += concat("; '", code.target, "' needs ", missingFeature(code.features));
-    fail(Status::unsupported, "expected code that this machine can run, but got none",
-         missing);
+  for (const Code &code : codes) {
+    std::vector<Section> sections = code.images;
+    if (code.form == format::CodeForm::elf)
+      sections.push_back(code.section);
+    for (const Section &section : sections)
+      if (format::hashBytes(sectionBytes(section), section.size) != section.hash)
+        fail(Status::corrupt, "code '", code.target,
+             "': expected the hash in the manifest, but got another; the file is damaged");
   }
-  const Code &code = codes[chosenCode];
-  const uint8_t *bytes = sectionBytes(code.section);
-  library = std::make_unique<CodeLibrary>(bytes, code.section.size, code.section.hash,
-                                          std::string(code.target));
-  for (const Kernel &kernel : kernels)
-    functions.push_back(library->find(std::string(kernel.symbol)));
+}
+
+bool Artifact::isFor(format::Device device) const {
+  for (const Entry &entry : entries)
+    for (const Program &program : entry.programs)
+      if (program.device == device)
+        return true;
+  return false;
 }
 
 const Entry &Artifact::findEntry(std::string_view name) const {
@@ -160,39 +143,6 @@ const Entry &Artifact::findEntry(std::string_view name) const {
       return entry;
   fail(Status::usage, "artifact '", path, "': expected one of the entries ", names,
        ", but got '", name, "'");
-}
-
-Weights::Weights(std::shared_ptr<const Artifact> artifact) : artifact(std::move(artifact)) {
-  for (const WeightInfo &weight : this->artifact->weights)
-    data.push_back(this->artifact->sectionBytes(weight.section));
-}
-
-static std::string printDims(const std::vector<int64_t> &dims) {
-  std::string text;
-  for (int64_t dim : dims)
-    text += concat(text.empty() ? "" : "x", dim);
-  return "[" + text + "]";
-}
-
-void Weights::replace(std::string_view name, const TensorView &tensor) {
-  size_t i = 0;
-  while (i < data.size() && artifact->weights[i].name != name)
-    ++i;
-  if (i == data.size())
-    fail(Status::usage, "artifact '", artifact->path,
-         "': expected the name of a weight, but got '", name, "'");
-  const WeightInfo &weight = artifact->weights[i];
-  if (tensor.type != weight.type || tensor.dims != weight.dims || !isContiguous(tensor))
-    fail(Status::input, "weight '", name, "': expected a contiguous tensor of ",
-         elementName(weight.type), printDims(weight.dims), ", but got ",
-         elementName(tensor.type), printDims(tensor.dims));
-  Memory copy;
-  copy.grow(weight.section.size, 0, "a weight");
-  if (weight.section.size)
-    format::encode(weight.layout, weight.dims, elementBits(weight.type), tensor.data,
-                   copy.data());
-  data[i] = copy.data();
-  replacements.push_back(std::move(copy));
 }
 
 } // namespace tenon::rt

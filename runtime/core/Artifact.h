@@ -1,13 +1,13 @@
-// One .tenon file, mapped and checked; its weights, and the code for this machine.
+// One .tenon file, mapped and checked. Devices load its code.
 #ifndef TENON_RUNTIME_CORE_ARTIFACT_H
 #define TENON_RUNTIME_CORE_ARTIFACT_H
 
-#include "runtime/core/Memory.h"
 #include "runtime/core/Program.h"
-#include "runtime/cpu/CodeLibrary.h"
 #include "runtime/format/Encoding.h"
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -32,7 +32,18 @@ struct Section {
 struct Code {
   std::string_view target;
   std::vector<std::string_view> features;
-  Section section;
+  Section section; // of an ELF object
+  format::CodeForm form = format::CodeForm::elf;
+  std::vector<Section> images;       // for cuda
+  std::vector<StagedKernel> kernels; // for cuda: of each of the artifact's kernels
+  unsigned capability = 0;           // 90: of compute capability 9.0
+  bool isExact = false;
+  unsigned driver = 0;
+  std::string_view assembler;
+
+  bool isFor(format::Device device) const {
+    return (form == format::CodeForm::elf) == (device == format::Device::cpu);
+  }
 };
 
 struct WeightInfo {
@@ -46,7 +57,24 @@ struct WeightInfo {
 struct ArtifactOptions {
   bool verifyWeights = false;
   bool verifyCode = false; // of every code; what is loaded is always checked
-  bool loadCode = true;    // false: to look into it only
+};
+
+/// What devices keep with an artifact or its weights: made by the first who asks.
+class Kept {
+public:
+  template <typename T, typename Make>
+  std::shared_ptr<T> get(const std::string &device, Make make) {
+    std::lock_guard<std::mutex> lock(mutex);
+    std::shared_ptr<void> &item = items[device];
+    if (!item)
+      item = std::shared_ptr<T>(make());
+    return std::static_pointer_cast<T>(item);
+  }
+  void forget() { items.clear(); }
+
+private:
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<void>> items;
 };
 
 class Artifact {
@@ -63,10 +91,8 @@ public:
   uint32_t formatVersion = 0;
   uint64_t fileSize() const { return file.size; }
 
-  /// The Code that runs here; an index into `codes`, or -1 where none does.
-  int chosenCode = -1;
-  /// The kernels' functions, in their order; empty without code.
-  std::vector<KernelFunction> functions;
+  /// The code that each device has loaded.
+  mutable Kept kept;
 
   const uint8_t *sectionBytes(const Section &section) const {
     return file.data + section.offset;
@@ -75,39 +101,16 @@ public:
   void verifyWeights() const;
   void verifyCodes() const;
   const Entry &findEntry(std::string_view name) const;
+  /// Whether any program is for the device.
+  bool isFor(format::Device device) const;
 
 private:
   void readHeader();
   void readManifest();
-  void chooseCode();
-  void loadCode();
 
   MappedFile file;
   std::vector<uint64_t> manifestCopy; // checked bytes that nobody else can change
   const format::Manifest *manifest = nullptr;
-  std::unique_ptr<CodeLibrary> library;
-};
-
-/// Someone else's tensor.
-struct TensorView {
-  ElementType type;
-  std::vector<int64_t> dims;
-  std::vector<int64_t> strides; // in elements; empty: contiguous, row-major
-  const uint8_t *data;
-};
-bool isContiguous(const TensorView &tensor);
-
-/// The weights that sessions share: those of the artifact, or replacements.
-class Weights {
-public:
-  explicit Weights(std::shared_ptr<const Artifact> artifact);
-  /// Takes a copy of `tensor` in place of the weight's own bytes.
-  void replace(std::string_view name, const TensorView &tensor);
-
-  const std::shared_ptr<const Artifact> artifact;
-  std::vector<const uint8_t *> data; // for each weight
-private:
-  std::vector<Memory> replacements;
 };
 
 } // namespace tenon::rt

@@ -21,6 +21,12 @@ private:
 /// Fills codes, kernels, weights and entries of `artifact`.
 void decodeManifest(const format::Manifest &manifest, Artifact &artifact);
 
+/// The codes; the kernels are there already.
+void decodeCodes(const format::Manifest &manifest, Artifact &artifact, DecodeBudget &budget);
+
+Section decodeSection(const format::Section *section, uint64_t fileSize,
+                      const std::string &where);
+
 /// Decodes an expression pool over `numSymbols` symbols; `where` names it.
 std::vector<Expr> decodeExprs(const flatbuffers::Vector<const format::Expr *> *exprs,
                               size_t numSymbols, const std::string &where,

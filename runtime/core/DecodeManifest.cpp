@@ -1,4 +1,4 @@
-// Decodes the tables around the programs: code, kernels, weights, entries.
+// Decodes the tables around the programs: kernels, weights, entries.
 #include "runtime/core/Decode.h"
 #include "runtime/core/Expressions.h"
 #include "runtime/support/Failure.h"
@@ -16,20 +16,6 @@ void DecodeBudget::spend(uint64_t elements) {
     fail(Status::corrupt, "expected a manifest whose tables are about as large as "
                           "its bytes, but got one that repeats them without bound");
   left -= elements;
-}
-
-static Section decodeSection(const format::Section *section, uint64_t fileSize,
-                             const std::string &where) {
-  if (!section)
-    fail(Status::corrupt, where, ": expected a section, but got none");
-  Section result{section->offset(), section->size(), section->hash()};
-  if (result.offset % format::sectionAlignment)
-    fail(Status::corrupt, where, ": expected a section at a multiple of ",
-         format::sectionAlignment, ", but got offset ", result.offset);
-  if (result.offset > fileSize || result.size > fileSize - result.offset)
-    fail(Status::corrupt, where, ": expected a section within the file's ", fileSize,
-         " bytes, but got ", result.size, " bytes at ", result.offset);
-  return result;
 }
 
 static ElementType decodeType(ElementType type, const std::string &where) {
@@ -58,11 +44,15 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
   std::string where = concat("kernel ", index, " '", view(kernel.name()), "'");
   Kernel result{view(kernel.name()), view(kernel.symbol()), kernel.uses(),
                 kernel.num_symbols(), kernel.results(), kernel.grid(),
-                kernel.workspace(), {}, {}};
-  if (result.symbol.empty())
+                kernel.workspace(), {}, {}, kernel.device()};
+  if (result.device > format::Device::MAX)
+    fail(Status::corrupt, where, ": expected a device, but got ", unsigned(result.device));
+  bool isStaged = result.device == format::Device::cuda;
+  if (result.symbol.empty() && !isStaged)
     fail(Status::corrupt, where, ": expected a symbol, but got none");
   result.exprs = decodeExprs(kernel.exprs(), kernel.num_symbols(), where, budget);
-  checkSymbol(kernel, result.symbol, where);
+  if (!isStaged)
+    checkSymbol(kernel, result.symbol, where);
   for (size_t i = 0; i < sizeOf(kernel.arguments()); ++i) {
     const format::KernelArgument *argument = kernel.arguments()->Get(i);
     KernelArgument decoded{decodeType(argument->type(), where), {}};
@@ -76,10 +66,13 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
     }
     result.arguments.push_back(std::move(decoded));
   }
+  if (result.arguments.empty() && isStaged)
+    fail(Status::corrupt, where, ": expected arguments of a kernel for cuda, but got none");
   if (result.arguments.empty())
     return result;
-  if (result.grid >= result.exprs.size() || result.workspace >= result.exprs.size() ||
-      result.results > result.arguments.size())
+  bool hasSizes = isStaged || (result.grid < result.exprs.size() &&
+                               result.workspace < result.exprs.size());
+  if (!hasSizes || result.results > result.arguments.size())
     fail(Status::corrupt, where, ": expected grid, workspace and results of the kernel's "
                                  "own, but got others");
   return result;
@@ -116,20 +109,6 @@ static WeightInfo decodeWeight(const format::Weight &weight, size_t index,
   return result;
 }
 
-static void decodeCodes(const format::Manifest &manifest, Artifact &artifact,
-                        DecodeBudget &budget) {
-  for (size_t i = 0; i < sizeOf(manifest.codes()); ++i) {
-    const format::Code *code = manifest.codes()->Get(i);
-    Code result{view(code->target()), {},
-                decodeSection(code->section(), artifact.fileSize(),
-                              concat("code ", i, " '", view(code->target()), "'"))};
-    budget.spend(1 + sizeOf(code->features()));
-    for (size_t f = 0; f < sizeOf(code->features()); ++f)
-      result.features.push_back(view(code->features()->Get(f)));
-    artifact.codes.push_back(std::move(result));
-  }
-}
-
 /// Sections of code overlap nothing; weights may share a section whole.
 static void checkOverlaps(const Artifact &artifact) {
   struct Range {
@@ -138,8 +117,11 @@ static void checkOverlaps(const Artifact &artifact) {
     bool isWeight;
   };
   std::vector<Range> ranges;
-  for (const Code &code : artifact.codes)
+  for (const Code &code : artifact.codes) {
     ranges.push_back({code.section.offset, code.section.size, code.target, false});
+    for (const Section &image : code.images)
+      ranges.push_back({image.offset, image.size, code.target, false});
+  }
   for (const WeightInfo &weight : artifact.weights)
     ranges.push_back({weight.section.offset, weight.section.size, weight.name, true});
   std::sort(ranges.begin(), ranges.end(), [](const Range &a, const Range &b) {
@@ -170,7 +152,8 @@ static void checkSameSignature(const Program &program, const Program &first,
   };
   if (!same(program.inputs, first.inputs) || !same(program.outputs, first.outputs))
     fail(Status::corrupt, where,
-         ": expected the inputs and outputs of the entry's first program, but got others");
+         ": expected the inputs and outputs of the entry's first program for the device, "
+         "but got others");
 }
 
 static Entry decodeEntry(const format::Entry &entry, const Artifact &artifact,
@@ -184,7 +167,11 @@ static Entry decodeEntry(const format::Entry &entry, const Artifact &artifact,
         concat("entry '", result.name, "' program ", i, " '", view(program->variant()), "'");
     budget.spend(1);
     result.programs.push_back(decodeProgram(*program, artifact, where, budget));
-    checkSameSignature(result.programs.back(), result.programs.front(), where);
+    for (const Program &first : result.programs)
+      if (first.device == result.programs.back().device) {
+        checkSameSignature(result.programs.back(), first, where);
+        break;
+      }
   }
   return result;
 }
@@ -192,11 +179,11 @@ static Entry decodeEntry(const format::Entry &entry, const Artifact &artifact,
 void decodeManifest(const format::Manifest &manifest, Artifact &artifact) {
   DecodeBudget budget(artifact.manifestSize * 16 + 65536);
   artifact.producer = view(manifest.producer());
-  decodeCodes(manifest, artifact, budget);
   for (size_t i = 0; i < sizeOf(manifest.kernels()); ++i) {
     budget.spend(1);
     artifact.kernels.push_back(decodeKernel(*manifest.kernels()->Get(i), i, budget));
   }
+  decodeCodes(manifest, artifact, budget);
   for (size_t i = 0; i < sizeOf(manifest.weights()); ++i)
     artifact.weights.push_back(decodeWeight(*manifest.weights()->Get(i), i,
                                             artifact.fileSize(), budget));

@@ -272,6 +272,10 @@ void ProgramDecoder::decodeLaunch(const format::Launch &launch, const std::strin
   for (size_t i = result.buffers.size() - result.results; i < result.buffers.size(); ++i)
     written(result.buffers[i], at);
   const Kernel &kernel = artifact.kernels[result.kernel];
+  if (kernel.device != program.device)
+    fail(Status::corrupt, where, ' ', at, ": expected a kernel for the program's device ",
+         format::EnumNameDevice(program.device), ", but got '", kernel.name, "' for ",
+         format::EnumNameDevice(kernel.device));
   if (!kernel.arguments.empty() &&
       (kernel.arguments.size() != result.buffers.size() ||
        kernel.numSymbols != result.symbols.size() || kernel.results != result.results))
@@ -444,6 +448,9 @@ void ProgramDecoder::findDependents() {
 
 Program ProgramDecoder::decode() {
   program.variant = view(source.variant());
+  program.device = source.device();
+  if (program.device > format::Device::MAX)
+    fail(Status::corrupt, where, ": expected a device, but got ", unsigned(program.device));
   decodeSymbols();
   program.exprs = decodeExprs(source.exprs(), program.symbols.size(), where, budget);
   decodeValues();

@@ -57,29 +57,35 @@ void Executor::runStep(const Step &step) {
   }
 }
 
-static int64_t valueOf(const std::vector<Evaluated> &exprs, uint32_t index,
-                       const char *what) {
+int64_t valueOf(const std::vector<Evaluated> &exprs, uint32_t index, const char *what) {
   if (exprs[index].fault != Fault::none)
     fail(Status::execution, "expected a known value for ", what);
   return exprs[index].value;
 }
 
+static void checkWorkspace(const LaunchSize &size) {
+  constexpr int64_t largest = int64_t(1) << 40;
+  if (size.workspace < 0 || size.workspace > largest)
+    fail(Status::execution, "expected a workspace of 0 to ", largest, " bytes, but got ",
+         size.workspace);
+}
+
 /// Grid and workspace of a launch, after its buffers were compared with the kernel's
 /// own view of them.
-void Executor::measure(const Launch &launch, ProgramState::LaunchSize &size) {
+void Executor::measure(const Launch &launch, LaunchSize &size) {
   const Kernel &kernel = artifact.kernels[launch.kernel];
   if (kernel.arguments.empty()) {
     size.grid = state.expr(launch.grid, "a launch's grid");
     size.workspace = state.expr(launch.workspace, "a workspace's size");
-    return;
+    return checkWorkspace(size);
   }
   std::vector<Evaluated> own(symbols.size()), exprs(kernel.exprs.size());
   for (size_t i = 0; i < symbols.size(); ++i)
     own[i] = {symbols[i], Fault::none};
   for (size_t i = 0; i < exprs.size(); ++i)
     exprs[i] = evaluate(kernel.exprs[i], exprs, own.data());
-  size.grid = valueOf(exprs, kernel.grid, "a kernel's grid");
-  size.workspace = valueOf(exprs, kernel.workspace, "a kernel's workspace");
+  device.measure(launch.kernel, exprs, size);
+  checkWorkspace(size);
   for (size_t i = 0; size.grid > 0 && i < kernel.arguments.size(); ++i)
     checkArgument(launch, i, exprs);
 }
@@ -99,42 +105,24 @@ void Executor::checkArgument(const Launch &launch, size_t index,
          known ? concat(bytes) : "a known number of", " bytes, but got ", given);
 }
 
-/// Scratch for all threads, `scratchStride` bytes for each.
-uint8_t *Executor::scratch(int64_t bytes) {
-  constexpr int64_t largest = int64_t(1) << 40;
-  if (bytes < 0 || bytes > largest)
-    fail(Status::execution, "expected a workspace of 0 to ", largest, " bytes, but got ",
-         bytes);
-  if (bytes == 0) {
-    scratchStride = 0;
-    return workspace.data();
-  }
-  // A cache line more keeps threads from writing to each other's lines.
-  scratchStride = (bytes + 63) / 64 * 64 + 64;
-  workspace.grow(scratchStride * pool.size(), 0, "the kernels' workspaces");
-  return workspace.data();
-}
-
-namespace {
-struct Call {
-  KernelFunction function;
-  void *const *buffers;
-  const int64_t *symbols;
-  uint8_t *scratch;
-  int64_t scratchStride;
-};
-} // namespace
-
-static void runPiece(void *context, unsigned thread, int64_t begin, int64_t end) {
-  const Call &call = *static_cast<const Call *>(context);
-  call.function(call.buffers, call.symbols, begin, end,
-                call.scratch + thread * call.scratchStride);
-}
-
 static int64_t now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+/// What the value holds, in the host's memory.
+uint8_t *Executor::show(uint32_t value) {
+  const ProgramState::Location &location = state.resolve(value);
+  if (!isRemote || !location.bytes)
+    return location.data;
+  // Looking is not what the program asked for: it does not count.
+  Transfers before = device.transfers;
+  shown.resize(location.bytes);
+  device.download(shown.data(), location.data, location.bytes);
+  device.synchronize();
+  device.transfers = before;
+  return shown.data();
 }
 
 void Executor::showResults(const Launch &launch) {
@@ -143,7 +131,7 @@ void Executor::showResults(const Launch &launch) {
     uint32_t index = launch.buffers[first + i];
     const Value &value = program.values[index];
     observers.dump({launch.node, artifact.kernels[launch.kernel].name, i, value.type,
-                    state.dims(value.dims), state.resolve(index).data});
+                    state.dims(value.dims), show(index)});
   }
 }
 
@@ -151,7 +139,7 @@ void Executor::showResults(const NodeResults &results) {
   for (size_t i = 0; i < results.values.size(); ++i) {
     const Value &value = program.values[results.values[i]];
     observers.dump({results.node, "", i, value.type, state.dims(value.dims),
-                    state.resolve(results.values[i]).data});
+                    show(results.values[i])});
   }
 }
 
@@ -161,7 +149,7 @@ void Executor::launch(uint32_t index) {
     symbols.clear();
     for (uint32_t symbol : launch.symbols)
       symbols.push_back(state.expr(symbol, "a kernel's symbol"));
-    ProgramState::LaunchSize &size = state.launchSizes[index];
+    LaunchSize &size = state.launchSizes[index];
     if (size.generation != state.generation) {
       measure(launch, size);
       size.generation = state.generation;
@@ -174,11 +162,13 @@ void Executor::launch(uint32_t index) {
     // An output may have moved while a later one grew.
     for (size_t i = 0; i < buffers.size(); ++i)
       buffers[i] = state.resolve(launch.buffers[i]).data;
-    Call call{artifact.functions[launch.kernel], buffers.data(), symbols.data(),
-              scratch(size.workspace), scratchStride};
+    if (observers.trace && isRemote)
+      device.synchronize(); // so that the time is the launch's alone
     int64_t begin = observers.trace ? now() : 0;
-    pool.parallelFor(size.grid, runPiece, &call);
+    device.launch({launch.kernel, buffers.data(), symbols.data(), symbols.size(), size});
     ++launches;
+    if (observers.trace && isRemote)
+      device.synchronize();
     if (observers.trace)
       observers.trace({launch.node, artifact.kernels[launch.kernel].name, begin, now()});
     if (observers.dump)
@@ -194,7 +184,10 @@ void Executor::launch(uint32_t index) {
 
 void Executor::fill(const HostTensor &step) {
   bool wide = program.values[step.value].type == ElementType::i64;
-  uint8_t *to = state.hostBytes(step.value, step.elements.size() * (wide ? 8 : 4));
+  int64_t bytes = step.elements.size() * (wide ? 8 : 4);
+  uint8_t *target = state.locate(step.value, bytes);
+  filled.resize(bytes);
+  uint8_t *to = filled.data();
   for (uint32_t element : step.elements) {
     int64_t value = state.expr(element, "an element of a shape tensor");
     int32_t narrow = int32_t(value);
@@ -204,6 +197,8 @@ void Executor::fill(const HostTensor &step) {
     std::memcpy(to, wide ? static_cast<void *>(&value) : &narrow, wide ? 8 : 4);
     to += wide ? 8 : 4;
   }
+  if (bytes)
+    device.write(target, filled.data(), bytes);
 }
 
 void Executor::copy(const Copy &step) {
@@ -215,7 +210,7 @@ void Executor::copy(const Copy &step) {
          " bytes ('", program.values[step.source].name, "') and ", target.bytes, " ('",
          program.values[step.target].name, "')");
   if (source.bytes)
-    std::memmove(target.data, source.data, source.bytes);
+    device.copy(target.data, source.data, source.bytes);
 }
 
 void Executor::insert(const Insert &step) {
@@ -227,7 +222,21 @@ void Executor::insert(const Insert &step) {
     fail(Status::execution, "expected to insert within ", target.bytes, " bytes ('",
          program.values[step.target].name, "'), but got ", source.bytes, " at ", offset);
   if (source.bytes)
-    std::memmove(target.data + offset, source.data, source.bytes);
+    device.copy(target.data + offset, source.data, source.bytes);
+}
+
+/// Bytes that the plan reads; where they are the device's, the host waits for them.
+void Executor::readHere(uint32_t value, int64_t at, int64_t bytes, void *to,
+                        const char *what) {
+  const uint8_t *from = state.locate(value, at + bytes) + at;
+  if (isRemote && refusesHostReads)
+    fail(Status::execution, "expected a run without transfers to the host, but ", what,
+         " is read from value ", value, " '", program.values[value].name, "'");
+  device.download(to, from, bytes);
+  if (!isRemote)
+    return;
+  device.synchronize();
+  ++device.transfers.hostReads;
 }
 
 template <typename T>
@@ -240,9 +249,10 @@ static int64_t load(const uint8_t *from) {
 void Executor::readSymbol(const ReadSymbol &step) {
   ElementType type = program.values[step.value].type;
   int64_t width = elementBytes(type);
-  const uint8_t *from =
-      state.hostBytes(step.value, (int64_t(step.element) + 1) * width) +
-      int64_t(step.element) * width;
+  uint8_t from[8];
+  std::string_view symbol = program.symbols[step.symbol].name;
+  readHere(step.value, int64_t(step.element) * width, width, from,
+           isRemote ? concat("symbol '", symbol, "'").c_str() : "");
   int64_t value = 0;
   switch (type) {
   case ElementType::i64:
@@ -298,12 +308,16 @@ void Executor::check(const Check &step) {
        state.describeSize(step.b));
 }
 
-bool Executor::readBool(uint32_t value) { return *state.hostBytes(value, 1) != 0; }
+bool Executor::readBool(uint32_t value) {
+  uint8_t result;
+  readHere(value, 0, 1, &result, "a condition");
+  return result != 0;
+}
 
 void Executor::runLoop(const Loop &loop) {
   int64_t trips = loop.hasTripCount ? state.expr(loop.tripCount, "a loop's trip count") : 0;
   for (int64_t count = 0;; ++count) {
-    std::memcpy(state.hostBytes(loop.counter, 8), &count, 8);
+    device.write(state.locate(loop.counter, 8), &count, 8);
     if (loop.hasTripCount && count >= trips)
       return;
     if (loop.hasCondition && !readBool(loop.condition))

@@ -9,11 +9,12 @@ namespace tenon::rt {
 
 class Executor {
 public:
-  Executor(ProgramState &state, const Artifact &artifact, ThreadPool &pool,
-           Memory &workspace, const std::atomic<bool> &cancelled,
-           const Observers &observers)
-      : state(state), program(state.program), artifact(artifact), pool(pool),
-        workspace(workspace), cancelled(cancelled), observers(observers) {}
+  Executor(ProgramState &state, const Artifact &artifact, Device &device,
+           const std::atomic<bool> &cancelled, const Observers &observers,
+           bool refusesHostReads)
+      : state(state), program(state.program), artifact(artifact), device(device),
+        isRemote(device.space() != nullptr), refusesHostReads(refusesHostReads),
+        cancelled(cancelled), observers(observers) {}
 
   void run();
   int64_t launches = 0;
@@ -22,12 +23,12 @@ private:
   void runSteps(const std::vector<Step> &steps);
   void runStep(const Step &step);
   void launch(uint32_t index);
-  void measure(const Launch &launch, ProgramState::LaunchSize &size);
+  void measure(const Launch &launch, LaunchSize &size);
   void checkArgument(const Launch &launch, size_t index,
                      const std::vector<Evaluated> &exprs);
   void showResults(const Launch &launch);
   void showResults(const NodeResults &results);
-  uint8_t *scratch(int64_t bytes);
+  uint8_t *show(uint32_t value);
   void fill(const HostTensor &step);
   void copy(const Copy &step);
   void insert(const Insert &step);
@@ -35,18 +36,20 @@ private:
   void readSymbol(const ReadSymbol &step);
   void runLoop(const Loop &loop);
   bool readBool(uint32_t value);
+  void readHere(uint32_t value, int64_t at, int64_t bytes, void *to, const char *what);
 
   ProgramState &state;
   const Program &program;
   const Artifact &artifact;
-  ThreadPool &pool;
-  Memory &workspace;
+  Device &device;
+  const bool isRemote; // values are not in the host's memory
+  const bool refusesHostReads;
   const std::atomic<bool> &cancelled;
   const Observers &observers;
 
   std::vector<void *> buffers;
   std::vector<int64_t> symbols;
-  int64_t scratchStride = 0;
+  std::vector<uint8_t> filled, shown;
 };
 
 } // namespace tenon::rt

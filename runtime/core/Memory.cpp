@@ -1,6 +1,7 @@
-// Anonymous mappings: page-aligned, zero until touched, given back at once.
+// Of the host: anonymous mappings, page-aligned, zero until touched, given back at once.
 #include "runtime/core/Memory.h"
 
+#include "runtime/core/Device.h"
 #include "runtime/support/Failure.h"
 
 #include <cstring>
@@ -10,15 +11,18 @@
 namespace tenon::rt {
 
 Memory::~Memory() {
-  if (address)
+  if (address && space)
+    space->release(address);
+  else if (address)
     munmap(address, capacity);
 }
 
 Memory::Memory(Memory &&other) noexcept
-    : address(std::exchange(other.address, nullptr)),
+    : space(other.space), address(std::exchange(other.address, nullptr)),
       capacity(std::exchange(other.capacity, 0)) {}
 
 Memory &Memory::operator=(Memory &&other) noexcept {
+  std::swap(space, other.space);
   std::swap(address, other.address);
   std::swap(capacity, other.capacity);
   return *this;
@@ -28,6 +32,8 @@ void Memory::grow(int64_t bytes, int64_t keep, const char *what) {
   constexpr int64_t page = 4096, largest = int64_t(1) << 46;
   if (address && bytes <= capacity)
     return;
+  if (space)
+    return growOnDevice(bytes, keep, what);
   int64_t rounded = bytes < page ? page : bytes;
   void *fresh = MAP_FAILED;
   if (bytes <= largest) {
@@ -44,6 +50,51 @@ void Memory::grow(int64_t bytes, int64_t keep, const char *what) {
     munmap(address, capacity);
   address = static_cast<uint8_t *>(fresh);
   capacity = rounded;
+}
+
+void Memory::growOnDevice(int64_t bytes, int64_t keep, const char *what) {
+  constexpr int64_t smallest = 256;
+  int64_t rounded = bytes < smallest ? smallest : bytes;
+  uint8_t *fresh = space->allocate(rounded, what);
+  try {
+    if (keep)
+      space->copy(fresh, address, keep);
+  } catch (...) {
+    space->release(fresh);
+    throw;
+  }
+  if (address)
+    space->release(address);
+  address = fresh;
+  capacity = rounded;
+}
+
+void Memory::copyFrom(int64_t at, const Memory &other, int64_t from, int64_t bytes) {
+  if (bytes && space)
+    space->copy(address + at, other.address + from, bytes);
+  else if (bytes)
+    std::memcpy(address + at, other.address + from, bytes);
+}
+
+void Memory::write(int64_t at, const void *from, int64_t bytes) {
+  if (bytes && space)
+    space->upload(address + at, from, bytes);
+  else if (bytes)
+    std::memcpy(address + at, from, bytes);
+}
+
+void Memory::read(void *to, int64_t at, int64_t bytes) const {
+  if (bytes && space)
+    space->download(to, address + at, bytes);
+  else if (bytes)
+    std::memcpy(to, address + at, bytes);
+}
+
+void Memory::clear(int64_t bytes) {
+  if (bytes && space)
+    space->clear(address, bytes);
+  else if (bytes)
+    std::memset(address, 0, bytes);
 }
 
 } // namespace tenon::rt

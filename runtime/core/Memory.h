@@ -1,26 +1,40 @@
-// A block of memory at a page's start that grows; what kernels' buffers live in.
+// A block of memory at a page's start that grows; what kernels' buffers live in. It is
+// the host's, or in a device's space.
 #ifndef TENON_RUNTIME_CORE_MEMORY_H
 #define TENON_RUNTIME_CORE_MEMORY_H
 
 #include <cstdint>
+#include <memory>
 
 namespace tenon::rt {
+
+class Space;
 
 class Memory {
 public:
   Memory() = default;
+  explicit Memory(std::shared_ptr<Space> space) : space(std::move(space)) {}
   ~Memory();
   Memory(Memory &&other) noexcept;
   Memory &operator=(Memory &&other) noexcept;
 
-  /// Makes at least `bytes` available, keeping `keep` bytes of the contents;
-  /// `what` names the block in the failure.
+  /// Makes at least `bytes` available, keeping `keep` bytes of the contents; fresh
+  /// memory is zero. `what` names the block in the failure.
   void grow(int64_t bytes, int64_t keep, const char *what);
 
   uint8_t *data() const { return address; }
   int64_t size() const { return capacity; }
 
+  // Between blocks, and with the host; `at` is an offset in this one.
+  void copyFrom(int64_t at, const Memory &other, int64_t from, int64_t bytes);
+  void write(int64_t at, const void *from, int64_t bytes);
+  void read(void *to, int64_t at, int64_t bytes) const;
+  void clear(int64_t bytes);
+
 private:
+  void growOnDevice(int64_t bytes, int64_t keep, const char *what);
+
+  std::shared_ptr<Space> space; // null: the host's
   uint8_t *address = nullptr;
   int64_t capacity = 0;
 };

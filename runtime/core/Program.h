@@ -139,6 +139,7 @@ struct Program {
   std::vector<Step> steps;
   std::vector<StateTensor> states;
   std::vector<Cache> caches;
+  format::Device device = format::Device::cpu;
 
   std::vector<Launch> launches;
   std::vector<HostTensor> hostTensors;
@@ -159,7 +160,7 @@ struct Program {
 
 struct Entry {
   std::string_view name;
-  std::vector<Program> programs; // the first that fits runs
+  std::vector<Program> programs; // of a device's, the first that fits runs
 };
 
 struct KernelArgument {
@@ -172,6 +173,27 @@ struct Kernel {
   uint32_t uses, numSymbols, results, grid, workspace;
   std::vector<Expr> exprs;
   std::vector<KernelArgument> arguments; // empty: not known
+  format::Device device = format::Device::cpu;
+};
+
+/// The fields of the schema's tables; dims, strides, grid and workspace are expressions
+/// of the kernel.
+struct TensorMap {
+  uint32_t buffer;
+  ElementType type;
+  std::vector<uint32_t> dims, strides, box;
+  unsigned swizzle;
+};
+
+struct Stage {
+  std::string_view symbol;
+  uint32_t image, grid, threads, shared, cluster;
+  std::vector<TensorMap> maps;
+};
+
+struct StagedKernel {
+  uint32_t workspace = 0;
+  std::vector<Stage> stages; // empty: the code has not got the kernel
 };
 
 } // namespace tenon::rt

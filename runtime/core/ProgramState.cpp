@@ -20,8 +20,8 @@ ProgramState::ProgramState(const Program &program, const Artifact &artifact,
     movable.push_back(storage == Storage::input || storage == Storage::output ||
                       storage == Storage::heap || storage == Storage::state);
   }
-  if (memory.heap.size() < program.heapBlocks)
-    memory.heap.resize(program.heapBlocks);
+  while (memory.heap.size() < program.heapBlocks)
+    memory.heap.emplace_back(memory.space);
 }
 
 bool ProgramState::bindDim(size_t input, size_t dim, std::string &reason) {
@@ -276,13 +276,12 @@ uint8_t *ProgramState::growKeeping(Memory &block, int64_t bytes, const char *wha
 uint8_t *ProgramState::placeOutput(uint32_t value, int64_t bytes) {
   uint32_t index = program.values[value].index;
   OutputBuffer &buffer = memory.outputs[index];
-  if (buffer.bound) {
-    if (bytes > buffer.boundBytes)
-      fail(Status::usage, "output '", program.outputs[index].name,
-           "': expected bound memory of at least ", bytes, " bytes, but got ",
-           buffer.boundBytes);
+  if (buffer.bound && bytes > buffer.boundBytes)
+    fail(Status::usage, "output '", program.outputs[index].name,
+         "': expected bound memory of at least ", bytes, " bytes, but got ",
+         buffer.boundBytes);
+  if (buffer.isWrittenInPlace())
     return buffer.bound;
-  }
   return growKeeping(buffer.own, bytes, "an output");
 }
 
@@ -300,7 +299,7 @@ void ProgramState::place(uint32_t index, Location &location) {
     available = location.bytes;
     break;
   case Storage::weight:
-    location.data = const_cast<uint8_t *>(memory.weights->data[value.index]);
+    location.data = const_cast<uint8_t *>((*memory.weights)[value.index]);
     available = artifact.weights[value.index].section.size;
     break;
   case Storage::state: {
@@ -359,7 +358,7 @@ const ProgramState::Location &ProgramState::resolve(uint32_t index) {
   return location;
 }
 
-uint8_t *ProgramState::hostBytes(uint32_t value, int64_t bytes) {
+uint8_t *ProgramState::locate(uint32_t value, int64_t bytes) {
   const Location &location = resolve(value);
   if (bytes > location.bytes)
     fail(Status::execution, describe(value), ": expected at least ", bytes,

@@ -4,7 +4,7 @@
 #define TENON_RUNTIME_CORE_PROGRAMSTATE_H
 
 #include "runtime/core/Artifact.h"
-#include "runtime/core/Expressions.h"
+#include "runtime/core/Device.h"
 #include "runtime/core/Memory.h"
 #include "runtime/core/States.h"
 
@@ -13,25 +13,30 @@
 
 namespace tenon::rt {
 
-/// One input as a run sees it: contiguous bytes, checked against the signature.
+/// One input as a run sees it: contiguous bytes where the device's kernels read them,
+/// checked against the signature.
 struct BoundInput {
   const uint8_t *data = nullptr;
   int64_t bytes = 0;
   std::vector<int64_t> dims;
 };
 
-/// Memory of one output: the session's own, or the caller's.
+/// Memory of one output: the session's own, or the caller's. Kernels write to the own one
+/// where they cannot reach the caller's.
 struct OutputBuffer {
   Memory own;
   uint8_t *bound = nullptr;
   int64_t boundBytes = 0;
+  bool isReachable = true; // bound memory is the device's
 
-  uint8_t *data() const { return bound ? bound : own.data(); }
+  bool isWrittenInPlace() const { return bound && isReachable; }
+  uint8_t *data() const { return isWrittenInPlace() ? bound : own.data(); }
 };
 
 /// Memory that all programs of a session share.
 struct SessionMemory {
-  const Weights *weights = nullptr;
+  const std::vector<const uint8_t *> *weights = nullptr; // where kernels read them
+  std::shared_ptr<Space> space;
   Memory arena;
   std::vector<Memory> heap; // blocks that grow while a program runs
   std::vector<BoundInput> inputs;
@@ -70,7 +75,7 @@ public:
   /// Where the value's bytes are: within its owner's, or a failure.
   const Location &resolve(uint32_t value);
   /// The same for a value that the host reads or writes `bytes` of.
-  uint8_t *hostBytes(uint32_t value, int64_t bytes);
+  uint8_t *locate(uint32_t value, int64_t bytes);
 
   /// Gives a symbol a value read from data, checks its range, and evaluates
   /// what depends on it again.
@@ -78,11 +83,7 @@ public:
 
   /// Changes whenever any expression may have changed.
   uint64_t generation = 1;
-  /// What a launch came to when its arguments were last checked.
-  struct LaunchSize {
-    uint64_t generation = 0;
-    int64_t grid = 0, workspace = 0;
-  };
+  /// What launches came to when their arguments were last checked.
   std::vector<LaunchSize> launchSizes;
   std::vector<int64_t> dims(const std::vector<uint32_t> &exprs) const;
 

@@ -8,27 +8,39 @@
 
 namespace tenon::rt {
 
-Session::Session(std::shared_ptr<const Weights> weights, std::string_view entryName,
-                 unsigned threads, std::shared_ptr<States> states, int64_t capacity)
-    : weights(std::move(weights)), entry(this->weights->artifact->findEntry(entryName)) {
-  constexpr unsigned mostThreads = 4096;
-  if (threads > mostThreads)
-    fail(Status::usage, "expected at most ", mostThreads, " threads, but got ", threads);
-  if (this->weights->artifact->functions.size() != this->weights->artifact->kernels.size())
-    fail(Status::usage, "artifact '", this->weights->artifact->path,
-         "': expected it to be opened with its code");
-  pool = threads ? std::make_shared<ThreadPool>(threads) : ThreadPool::shared();
-  if (capacity < 0)
-    fail(Status::usage, "expected a capacity of at least 0, but got ", capacity);
-  memory.states = states ? std::move(states) : std::make_shared<States>(capacity);
-  memory.weights = this->weights.get();
+Session::Session(std::shared_ptr<const Weights> givenWeights,
+                 std::shared_ptr<Device> givenDevice, const SessionOptions &options)
+    : weights(std::move(givenWeights)), device(std::move(givenDevice)),
+      entry(weights->artifact->findEntry(options.entry)), keepsOutputs(options.keepsOutputs),
+      refusesHostReads(options.refusesHostReads) {
+  if (options.capacity < 0)
+    fail(Status::usage, "expected a capacity of at least 0, but got ", options.capacity);
+  memory.space = device->space();
+  memory.states = options.states
+                      ? options.states
+                      : std::make_shared<States>(options.capacity, memory.space);
+  if (memory.states->space != memory.space)
+    fail(Status::usage, "expected states of a session on ", device->name(),
+         ", but got those of another device");
+  for (const Program &program : entry.programs)
+    if (program.device == device->kind())
+      programs.push_back(std::make_unique<ProgramState>(program, *weights->artifact, memory));
+  if (programs.empty())
+    fail(Status::unsupported, "artifact '", weights->artifact->path, "': entry '", entry.name,
+         "': expected a program for ", format::EnumNameDevice(device->kind()),
+         ", but it was compiled without");
+  memory.weights = &device->weights(*weights);
+  memory.arena = Memory(memory.space);
   memory.inputs.resize(signature().inputs.size());
   memory.outputs.resize(signature().outputs.size());
   inputIsSet.resize(memory.inputs.size());
-  inputCopies.resize(memory.inputs.size());
-  for (const Program &program : entry.programs)
-    programs.push_back(
-        std::make_unique<ProgramState>(program, *this->weights->artifact, memory));
+  inputs.resize(memory.inputs.size());
+  for (Input &input : inputs)
+    input.onDevice = Memory(memory.space);
+  for (OutputBuffer &output : memory.outputs) {
+    output.own = Memory(memory.space);
+    results.emplace_back(device->hostSpace());
+  }
 }
 
 static size_t find(const std::vector<Signature> &tensors, std::string_view name,
@@ -50,18 +62,6 @@ size_t Session::findOutput(std::string_view name) const {
   return find(signature().outputs, name, "output", entry.name);
 }
 
-bool isContiguous(const TensorView &tensor) {
-  if (tensor.strides.empty())
-    return true;
-  int64_t expected = 1;
-  for (size_t i = tensor.dims.size(); i-- > 0;) {
-    if (tensor.dims[i] != 1 && tensor.strides[i] != expected)
-      return false;
-    expected *= tensor.dims[i];
-  }
-  return true;
-}
-
 /// Copies dimension `dim` and those inside it; `to` moves on.
 static void gather(const TensorView &tensor, size_t dim, const uint8_t *from,
                    int64_t element, uint8_t *&to) {
@@ -72,6 +72,19 @@ static void gather(const TensorView &tensor, size_t dim, const uint8_t *from,
   }
   for (int64_t i = 0; i < tensor.dims[dim]; ++i)
     gather(tensor, dim + 1, from + i * tensor.strides[dim] * element, element, to);
+}
+
+/// Memory of another device is neither read nor written.
+void Session::requireReachable(const TensorView &tensor, const std::string &what) const {
+  if (tensor.device == format::Device::cpu)
+    return;
+  if (tensor.device != device->kind() || tensor.ordinal != device->ordinal())
+    fail(Status::usage, what, ": expected memory of the host or of ", device->name(),
+         ", but got memory of ", format::EnumNameDevice(tensor.device), ':', tensor.ordinal);
+  constexpr uintptr_t alignment = 16; // what kernels of a GPU load at once
+  if (!isContiguous(tensor) || reinterpret_cast<uintptr_t>(tensor.data) % alignment)
+    fail(Status::usage, what, ": expected contiguous memory on the device, aligned to ",
+         alignment, " bytes, but got other");
 }
 
 void Session::setInput(size_t index, const TensorView &tensor) {
@@ -92,27 +105,35 @@ void Session::setInput(size_t index, const TensorView &tensor) {
   if (reinterpret_cast<uintptr_t>(tensor.data) % element)
     fail(Status::input, "input '", expected.name, "': expected memory aligned to ",
          element, " bytes, but got ", static_cast<const void *>(tensor.data));
+  requireReachable(tensor, concat("input '", expected.name, "'"));
   const uint8_t *data = tensor.data;
+  Input &input = inputs[index];
   if (bytes && !isContiguous(tensor)) {
-    inputCopies[index].grow(bytes, 0, "a contiguous input");
-    uint8_t *to = inputCopies[index].data();
+    input.copy.grow(bytes, 0, "a contiguous input");
+    uint8_t *to = input.copy.data();
     gather(tensor, 0, tensor.data, element, to);
-    data = inputCopies[index].data();
+    data = input.copy.data();
   }
-  memory.inputs[index] = {data, bytes, tensor.dims};
+  bool isRemote = memory.space && tensor.device == format::Device::cpu;
+  input.onHost = isRemote ? data : nullptr;
+  memory.inputs[index] = {isRemote ? nullptr : data, bytes, tensor.dims};
   inputIsSet[index] = true;
 }
 
-void Session::bindOutput(size_t index, void *data, int64_t bytes) {
+void Session::bindOutput(size_t index, const TensorView &bound, int64_t bytes) {
   if (index >= memory.outputs.size())
     fail(Status::usage, "entry '", entry.name, "': expected an output below ",
          memory.outputs.size(), ", but got ", index);
+  std::string what = concat("output '", signature().outputs[index].name, "'");
   unsigned element = elementBytes(signature().outputs[index].type);
-  if (reinterpret_cast<uintptr_t>(data) % element)
-    fail(Status::usage, "output '", signature().outputs[index].name,
-         "': expected memory aligned to ", element, " bytes, but got ", data);
-  memory.outputs[index].bound = static_cast<uint8_t *>(data);
-  memory.outputs[index].boundBytes = data ? bytes : 0;
+  if (reinterpret_cast<uintptr_t>(bound.data) % element)
+    fail(Status::usage, what, ": expected memory aligned to ", element, " bytes, but got ",
+         static_cast<const void *>(bound.data));
+  requireReachable(bound, what);
+  OutputBuffer &output = memory.outputs[index];
+  output.bound = const_cast<uint8_t *>(bound.data);
+  output.boundBytes = bound.data ? bytes : 0;
+  output.isReachable = !memory.space || bound.device != format::Device::cpu;
 }
 
 void Session::requireInputs() const {
@@ -147,19 +168,80 @@ void Session::run() {
     if (!state.bind(reason))
       fail(Status::input, reason);
   }
-  state.prepare();
-  Executor executor(state, *weights->artifact, *pool, workspace, cancelled, observers);
+  device->transfers = {};
+  try {
+    if (usesCallersMemory())
+      device->followCaller();
+    uploadInputs();
+    state.prepare();
+    execute(state);
+    downloadOutputs(state);
+    device->synchronize();
+  } catch (...) {
+    cancelled.store(false);
+    abandon();
+    throw;
+  }
+  cancelled.store(false);
+  state.finish();
+  last = &state;
+}
+
+/// What was asked for before a failure still uses memory that may go away.
+void Session::abandon() noexcept {
+  try {
+    device->synchronize();
+  } catch (const Failure &) {
+    // The first failure is the one that counts.
+  }
+}
+
+/// Whether an input or output is memory of the device that the caller made.
+bool Session::usesCallersMemory() const {
+  bool result = false;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    result |= memory.space && !inputs[i].onHost && memory.inputs[i].bytes;
+  for (const OutputBuffer &output : memory.outputs)
+    result |= memory.space && output.isWrittenInPlace();
+  return result;
+}
+
+void Session::uploadInputs() {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    int64_t bytes = memory.inputs[i].bytes;
+    if (!inputs[i].onHost || !bytes)
+      continue;
+    inputs[i].onDevice.grow(bytes, 0, "an input");
+    memory.inputs[i].data = inputs[i].onDevice.data();
+    device->upload(inputs[i].onDevice.data(), inputs[i].onHost, bytes);
+  }
+}
+
+void Session::execute(ProgramState &state) {
+  Executor executor(state, *weights->artifact, *device, cancelled, observers,
+                    refusesHostReads);
   try {
     executor.run();
   } catch (...) {
     launches = executor.launches;
-    cancelled.store(false);
     throw;
   }
   launches = executor.launches;
-  cancelled.store(false);
-  state.finish();
-  last = &state;
+}
+
+void Session::downloadOutputs(ProgramState &state) {
+  if (!memory.space)
+    return;
+  for (size_t i = 0; i < memory.outputs.size(); ++i) {
+    OutputBuffer &output = memory.outputs[i];
+    if (output.isWrittenInPlace() || (!output.bound && keepsOutputs))
+      continue;
+    const ProgramState::Location &from = state.resolve(state.program.outputs[i].value);
+    if (!output.bound)
+      results[i].grow(from.bytes, 0, "an output in the host's memory");
+    if (from.bytes)
+      device->download(output.bound ? output.bound : results[i].data(), from.data, from.bytes);
+  }
 }
 
 TensorView Session::output(size_t index) const {
@@ -170,7 +252,16 @@ TensorView Session::output(size_t index) const {
     fail(Status::usage, "entry '", entry.name,
          "': expected a finished run before its outputs are read");
   const Signature &signature = last->program.outputs[index];
-  return {signature.type, last->dims(signature.dims), {}, memory.outputs[index].data()};
+  const OutputBuffer &output = memory.outputs[index];
+  TensorView view{signature.type, last->dims(signature.dims), {}, output.data()};
+  bool isOnDevice = memory.space && (output.bound ? output.isReachable : keepsOutputs);
+  if (isOnDevice) {
+    view.device = device->kind();
+    view.ordinal = device->ordinal();
+  } else if (memory.space) {
+    view.data = output.bound ? output.bound : results[index].data();
+  }
+  return view;
 }
 
 std::vector<int64_t> Session::outputDims(size_t index) {
@@ -189,15 +280,16 @@ std::vector<int64_t> Session::outputDims(size_t index) {
 
 Session::Statistics Session::statistics() const {
   Statistics result;
-  result.peakBytes = memory.arena.size() + workspace.size();
+  result.peakBytes = memory.arena.size() + device->scratchBytes();
   for (const OutputBuffer &output : memory.outputs)
     result.peakBytes += output.own.size();
   for (const Memory &block : memory.heap)
     result.peakBytes += block.size();
-  for (const Memory &copy : inputCopies)
-    result.peakBytes += copy.size();
+  for (const Input &input : inputs)
+    result.peakBytes += input.copy.size() + input.onDevice.size();
   result.peakBytes += memory.states->bytes();
   result.launches = launches;
+  result.transfers = device->transfers;
   if (last)
     result.variant = last->program.variant;
   return result;

@@ -4,7 +4,7 @@
 #define TENON_RUNTIME_CORE_SESSION_H
 
 #include "runtime/core/ProgramState.h"
-#include "runtime/cpu/ThreadPool.h"
+#include "runtime/core/Weights.h"
 
 #include <atomic>
 #include <functional>
@@ -35,29 +35,41 @@ struct Observers {
   std::function<void(const LaunchResult &)> dump;
 };
 
+struct SessionOptions {
+  std::string_view entry;
+  /// Those of another session on the same device, or null for new ones with room for
+  /// `capacity` rows (0: as many as calls need).
+  std::shared_ptr<States> states;
+  int64_t capacity = 0;
+  /// Outputs that the caller has bound to no memory stay in the device's.
+  bool keepsOutputs = false;
+  /// A run that makes the host wait for bytes of the device, before its outputs, fails.
+  bool refusesHostReads = false;
+};
+
 class Session {
 public:
-  /// `threads` 0: the pool that sessions of this process share. `states`: those of
-  /// another session, or null for new ones with room for `capacity` rows (0: as many as
-  /// calls need).
-  Session(std::shared_ptr<const Weights> weights, std::string_view entry, unsigned threads,
-          std::shared_ptr<States> states = nullptr, int64_t capacity = 0);
+  Session(std::shared_ptr<const Weights> weights, std::shared_ptr<Device> device,
+          const SessionOptions &options = {});
 
   const std::shared_ptr<const Weights> weights;
+  const std::shared_ptr<Device> device;
   const Entry &entry;
 
-  /// Names, types and (symbolic) dimensions: those of the first program.
-  const Program &signature() const { return entry.programs.front(); }
+  /// Names, types and (symbolic) dimensions: those of the device's first program.
+  const Program &signature() const { return programs.front()->program; }
   size_t findInput(std::string_view name) const;
   size_t findOutput(std::string_view name) const;
 
-  /// The bytes must stay until the run ends, unless strides make a copy needed.
+  /// The bytes must stay until the run ends, unless strides make a copy needed. What is
+  /// the host's is copied to the device by each run.
   void setInput(size_t index, const TensorView &tensor);
   /// Null: memory of the session's own again.
-  void bindOutput(size_t index, void *data, int64_t bytes);
+  void bindOutput(size_t index, const TensorView &memory, int64_t bytes);
 
   void run();
-  /// The output of the last run; its bytes are the session's until the next one.
+  /// The output of the last run; its bytes are the session's until the next one, and
+  /// the host's unless the session keeps outputs on the device.
   TensorView output(size_t index) const;
   /// Dimensions of an output for the inputs that are set; -1 where the data decide.
   std::vector<int64_t> outputDims(size_t index);
@@ -71,24 +83,37 @@ public:
 
   Observers observers;
 
-  unsigned threads() const { return pool->size(); }
   struct Statistics {
     int64_t peakBytes = 0; // arena, outputs, scratch, copies of inputs, states
     int64_t launches = 0;  // of the last run
+    Transfers transfers;   // of the last run
     std::string_view variant;
   };
   Statistics statistics() const;
 
 private:
+  /// What the caller handed over: the bytes to copy to the device, if any.
+  struct Input {
+    const uint8_t *onHost = nullptr;
+    Memory copy; // of an input that is not contiguous, or of none, in the host's memory
+    Memory onDevice;
+  };
+
   ProgramState &bind();
   void requireInputs() const;
+  void requireReachable(const TensorView &tensor, const std::string &what) const;
+  bool usesCallersMemory() const;
+  void uploadInputs();
+  void execute(ProgramState &state);
+  void downloadOutputs(ProgramState &state);
+  void abandon() noexcept;
 
   SessionMemory memory;
-  std::shared_ptr<ThreadPool> pool;
+  const bool keepsOutputs, refusesHostReads;
   std::vector<std::unique_ptr<ProgramState>> programs; // in the entry's order
   std::vector<bool> inputIsSet;
-  std::vector<Memory> inputCopies; // of inputs that were not contiguous
-  Memory workspace;
+  std::vector<Input> inputs;
+  std::vector<Memory> results; // outputs in the host's memory, where kernels do not write
   ProgramState *last = nullptr;
   int64_t launches = 0;
   std::atomic<bool> cancelled{false};

@@ -107,7 +107,10 @@ void States::save(const std::string &path) const {
     writer.number(tensor.dims.size());
     for (int64_t dim : tensor.dims)
       writer.number(dim);
-    writer.bytes(tensor.memory.data(), tensor.bytes);
+    std::vector<uint8_t> bytes(space ? tensor.bytes : 0);
+    if (space)
+      tensor.memory.read(bytes.data(), 0, tensor.bytes);
+    writer.bytes(space ? bytes.data() : tensor.memory.data(), tensor.bytes);
   }
   writer.finish();
 }
@@ -123,7 +126,7 @@ void States::load(const std::string &path) {
   if (capacity > 0 && room > capacity)
     fail(Status::input, "'", path, "': expected at most the ", capacity,
          " rows of this session's capacity, but the states have room for ", room);
-  States fresh(0);
+  States fresh(0, space);
   fresh.currentRoom = std::max(room, currentRoom);
   for (int64_t i = reader.number(reader.rest()); i > 0; --i) {
     Cache &cache = fresh.caches[reader.text()];
@@ -142,8 +145,11 @@ void States::load(const std::string &path) {
         !byteSize(tensor.dims, elementBytes(tensor.type), tensor.bytes) ||
         tensor.bytes > reader.rest() || !fresh.caches.count(tensor.cache))
       fail(Status::corrupt, "'", path, "': expected tensors whose bytes it holds");
-    tensor.memory.grow(tensor.bytes, 0, "a cache");
-    reader.bytes(tensor.memory.data(), tensor.bytes);
+    tensor.memory = allocate(tensor.bytes);
+    std::vector<uint8_t> bytes(space ? tensor.bytes : 0);
+    reader.bytes(space ? bytes.data() : tensor.memory.data(), tensor.bytes);
+    if (space)
+      tensor.memory.write(0, bytes.data(), tensor.bytes);
   }
   tensors = std::move(fresh.tensors);
   caches = std::move(fresh.caches);

@@ -4,7 +4,6 @@
 #include "runtime/support/Failure.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace tenon::rt {
 
@@ -38,16 +37,21 @@ const States::Tensor *States::find(std::string_view name) const {
   return found == tensors.end() ? nullptr : &found->second;
 }
 
+Memory States::allocate(int64_t bytes) const {
+  Memory memory(space);
+  memory.grow(bytes, 0, "a cache");
+  return memory;
+}
+
 /// The rows along dimension 2, in memory with room for more of them.
 void States::keepRows(Tensor &tensor, const std::vector<int64_t> &dims, int64_t bytes) {
-  Memory fresh;
-  fresh.grow(bytes, 0, "a cache");
+  Memory fresh = allocate(bytes);
   int64_t outer = dims[0] * dims[1];
   int64_t inner = tensor.bytes / std::max<int64_t>(outer * tensor.dims[2], 1);
   int64_t rows = std::min(tensor.dims[2], dims[2]);
   for (int64_t i = 0; i < outer; ++i)
-    std::memcpy(fresh.data() + i * dims[2] * inner,
-                tensor.memory.data() + i * tensor.dims[2] * inner, rows * inner);
+    fresh.copyFrom(i * dims[2] * inner, tensor.memory, i * tensor.dims[2] * inner,
+                   rows * inner);
   tensor.memory = std::move(fresh);
 }
 
@@ -73,8 +77,8 @@ States::Tensor &States::place(const StateTensor &state, std::string_view cacheNa
   if (holds) {
     keepRows(tensor, dims, bytes);
   } else {
-    tensor.memory = Memory();
-    tensor.memory.grow(bytes, 0, "a cache");
+    tensor.memory = Memory(); // first give back what it had
+    tensor.memory = allocate(bytes);
   }
   tensor.type = type;
   tensor.cache = cacheName;
@@ -98,8 +102,8 @@ void States::reset() {
   }
   // Of a buffer whose rows the session does not count, nothing may stay.
   for (auto &[name, tensor] : tensors)
-    if (!caches[tensor.cache].isCounted && tensor.bytes)
-      std::memset(tensor.memory.data(), 0, tensor.bytes);
+    if (!caches[tensor.cache].isCounted)
+      tensor.memory.clear(tensor.bytes);
 }
 
 void States::rewind(int64_t row, int64_t rows) {
@@ -131,10 +135,9 @@ void States::selectRows(const std::vector<int64_t> &rows) {
   }
   for (auto &[name, tensor] : tensors) {
     int64_t one = tensor.dims[0] ? tensor.bytes / tensor.dims[0] : 0;
-    Memory chosen;
-    chosen.grow(one * int64_t(rows.size()), 0, "a cache");
+    Memory chosen = allocate(one * int64_t(rows.size()));
     for (size_t i = 0; i < rows.size(); ++i)
-      std::memcpy(chosen.data() + int64_t(i) * one, tensor.memory.data() + rows[i] * one, one);
+      chosen.copyFrom(int64_t(i) * one, tensor.memory, rows[i] * one, one);
     tensor.memory = std::move(chosen);
     tensor.dims[0] = rows.size();
     tensor.bytes = one * int64_t(rows.size());
@@ -151,8 +154,8 @@ void States::copyFrom(const States &other) {
     to.cache = from.cache;
     to.dims = from.dims;
     to.bytes = from.bytes;
-    to.memory.grow(from.bytes, 0, "a cache");
-    std::memcpy(to.memory.data(), from.memory.data(), from.bytes);
+    to.memory = allocate(from.bytes);
+    to.memory.copyFrom(0, from.memory, 0, from.bytes);
   }
 }
 

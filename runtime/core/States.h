@@ -14,8 +14,12 @@ namespace tenon::rt {
 
 class States {
 public:
-  /// `capacity`: rows that every cache has room for; 0: as many as are needed.
-  explicit States(int64_t capacity) : capacity(capacity), currentRoom(capacity) {}
+  /// `capacity`: rows that every cache has room for; 0: as many as are needed. `space`:
+  /// where the tensors live; null: in the host's memory.
+  explicit States(int64_t capacity, std::shared_ptr<Space> space = nullptr)
+      : space(std::move(space)), capacity(capacity), currentRoom(capacity) {}
+
+  const std::shared_ptr<Space> space;
 
   struct Tensor {
     ElementType type = ElementType::undefined;
@@ -59,6 +63,7 @@ public:
   int64_t bytesOf(std::string_view cache) const;
 
 private:
+  Memory allocate(int64_t bytes) const;
   void keepRows(Tensor &tensor, const std::vector<int64_t> &dims, int64_t bytes);
 
   const int64_t capacity;

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define TENON_RT_ABI_VERSION 2
+#define TENON_RT_ABI_VERSION 3
 #define TENON_RT_API __attribute__((visibility("default")))
 
 /* DLPack's tensor, in its stable layout, unless dlpack.h came first. */
@@ -61,7 +61,8 @@ typedef enum {
   TENON_INPUT = 5,       /* an input does not fit the entry's signature */
   TENON_MEMORY = 6,
   TENON_CANCELLED = 7,
-  TENON_EXECUTION = 8 /* the program cannot go on with these data */
+  TENON_EXECUTION = 8, /* the program cannot go on with these data */
+  TENON_DEVICE = 9     /* a GPU failed; make a new session, on it or on another device */
 } tenon_status;
 
 typedef struct tenon_error tenon_error;
@@ -124,6 +125,15 @@ typedef struct {
   /* A session whose caches this one uses too (another entry of the same model); null:
      caches of its own. Sessions that share caches run one at a time. */
   const tenon_session *shares_states_of;
+  /* "cpu", "cuda" or "cuda:N". Null: cuda where the artifact has programs for it and a
+     driver and a GPU are there, else cpu. A device that is asked for and is not there is
+     TENON_UNSUPPORTED. */
+  const char *device;
+  /* 1: outputs that are bound to no memory stay on the device (kDLCUDA), uncopied. */
+  int32_t keep_outputs_on_device;
+  /* 1: a run fails that makes the host wait for bytes of the device before its outputs:
+     sizes, conditions. Copies of inputs, outputs and shapes are none of these. */
+  int32_t refuse_host_reads;
 } tenon_session_options;
 
 TENON_RT_API tenon_status tenon_session_create(const tenon_weights *weights,
@@ -131,6 +141,8 @@ TENON_RT_API tenon_status tenon_session_create(const tenon_weights *weights,
                                                tenon_session **session,
                                                tenon_error **error);
 TENON_RT_API void tenon_session_close(tenon_session *session);
+/* What the session runs on: "cpu", "cuda:0", ... Lives as long as the session. */
+TENON_RT_API const char *tenon_session_device(const tenon_session *session);
 
 /* Set `size` before the call. What it points to lives as long as the session. */
 typedef struct {
@@ -159,12 +171,14 @@ TENON_RT_API tenon_status tenon_session_find_output(const tenon_session *session
                                                     tenon_error **error);
 
 /* The bytes must stay in place until the run ends; a tensor that is not contiguous
-   is copied at once. The input stays set for later runs. */
+   is copied at once. The input stays set for later runs. On a GPU each run copies what is
+   in the host's memory; a contiguous kDLCUDA tensor of the session's GPU is used where it
+   is, and what its producer has yet to do must be done, or be in the run's stream. */
 TENON_RT_API tenon_status tenon_session_set_input(tenon_session *session, size_t index,
                                                   const DLTensor *tensor,
                                                   tenon_error **error);
-/* Makes the runs write this output to the caller's memory; the tensor's size is
-   the room there is. Null: memory of the session again. */
+/* Makes the runs write this output to the caller's memory, the host's or the device's;
+   the tensor's size is the room there is. Null: memory of the session again. */
 TENON_RT_API tenon_status tenon_session_bind_output(tenon_session *session, size_t index,
                                                     const DLTensor *tensor,
                                                     tenon_error **error);
@@ -176,7 +190,7 @@ TENON_RT_API tenon_status tenon_session_output_shape(tenon_session *session, siz
 
 typedef struct {
   size_t size;
-  void *stream; /* of a device; the CPU ignores it */
+  void *stream; /* a CUstream in which the run's work goes; the CPU ignores it */
 } tenon_run_options;
 
 TENON_RT_API tenon_status tenon_session_run(tenon_session *session,
@@ -186,7 +200,8 @@ TENON_RT_API tenon_status tenon_session_run(tenon_session *session,
    running. May be called from any thread. */
 TENON_RT_API void tenon_session_cancel(tenon_session *session);
 
-/* An output of the last run. Shape and bytes are the session's until its next
+/* An output of the last run, in the host's memory unless the session keeps outputs on
+   the device. Shape and bytes are the session's until its next
    call of run or output_shape; bound memory is the caller's. */
 TENON_RT_API tenon_status tenon_session_output(tenon_session *session, size_t index,
                                                DLTensor *tensor, tenon_error **error);
@@ -211,6 +226,9 @@ typedef struct {
   int64_t launches;   /* of the last run */
   uint32_t threads;
   const char *variant; /* of the last run */
+  int64_t h2d_bytes;   /* copied to the device in the last run */
+  int64_t d2h_bytes;   /* and back */
+  int64_t host_reads;  /* how often the host waited for bytes before the outputs */
 } tenon_session_statistics;
 
 TENON_RT_API tenon_status tenon_session_get_statistics(const tenon_session *session,

@@ -20,7 +20,8 @@ enum class Status {
   input = 5,       // an input does not fit the entry's signature
   memory = 6,
   cancelled = 7,
-  execution = 8 // the program cannot go on with these data
+  execution = 8, // the program cannot go on with these data
+  device = 9     // a GPU failed
 };
 
 class Failure : public std::exception {

@@ -180,8 +180,12 @@ Bytes finish(const format::ManifestT &manifest, Bytes file) {
 
 Bytes Model::serialize() {
   Bytes file(sizeof(format::FileHeader));
-  for (auto &part : manifest.codes)
-    append(file, code, *part->section);
+  for (auto &part : manifest.codes) {
+    if (part->form == format::CodeForm::elf)
+      append(file, code, *part->section);
+    for (size_t i = 0; i < part->images.size(); ++i)
+      append(file, images[i], *part->images[i]);
+  }
   for (size_t i = 0; i < weights.size(); ++i)
     append(file, weights[i], *manifest.weights[i]->section);
   return finish(manifest, std::move(file));

@@ -75,7 +75,8 @@ struct Model {
   static std::string writeFile(const Bytes &bytes);
 
   format::ManifestT manifest;
-  Bytes code;
+  Bytes code;                // of each code for the CPU
+  std::vector<Bytes> images; // of each code for cuda
   std::vector<Bytes> weights;
 };
 

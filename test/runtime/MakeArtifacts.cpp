@@ -1,5 +1,6 @@
 // Writes the tests' artifacts to a folder, for tests in other languages.
 #include "test/runtime/ArtifactBuilder.h"
+#include "test/runtime/cuda/CudaModels.h"
 
 #include <cstdio>
 #include <fstream>
@@ -18,5 +19,8 @@ int main(int argc, char **argv) {
     return 2;
   }
   std::string folder = argv[1];
-  return save(folder + "/scale.tenon", makeScaleModel().serialize()) ? 0 : 1;
+  bool saved = save(folder + "/scale.tenon", makeScaleModel().serialize()) &&
+               save(folder + "/scale-cuda.tenon", makeCudaScaleModel().serialize()) &&
+               save(folder + "/scale-both.tenon", makeScaleModelForBoth().serialize());
+  return saved ? 0 : 1;
 }

@@ -4,18 +4,29 @@
 
 #include "runtime/support/Failure.h"
 #include "runtime/core/Session.h"
+#include "runtime/cpu/CpuDevice.h"
 
 #include <cstring>
 #include <gtest/gtest.h>
 
 namespace tenon::test {
 
+/// With its code for the CPU.
 inline std::shared_ptr<const rt::Artifact> open(const std::string &path) {
-  return std::make_shared<rt::Artifact>(path, rt::ArtifactOptions{});
+  auto artifact = std::make_shared<rt::Artifact>(path, rt::ArtifactOptions{});
+  rt::loadCpuCode(*artifact);
+  return artifact;
+}
+
+inline std::unique_ptr<rt::Session> session(std::shared_ptr<const rt::Weights> weights,
+                                            unsigned threads = 1,
+                                            const rt::SessionOptions &options = {}) {
+  return std::make_unique<rt::Session>(weights, rt::openCpu(weights->artifact, threads),
+                                       options);
 }
 
 inline std::unique_ptr<rt::Session> session(const std::string &path, unsigned threads = 1) {
-  return std::make_unique<rt::Session>(std::make_shared<rt::Weights>(open(path)), "", threads);
+  return session(std::make_shared<rt::Weights>(open(path)), threads);
 }
 
 template <typename T>

@@ -106,11 +106,11 @@ TEST(Session, WritesToBoundMemory) {
   auto s = session(makeScaleModel().write());
   std::vector<float> x = {1, 2}, y(3, -1);
   s->setInput(0, floats(x));
-  s->bindOutput(0, y.data(), 12);
+  s->bindOutput(0, floats(y), 12);
   s->run();
   EXPECT_EQ(y, (std::vector<float>{6, 12, -1}));
   EXPECT_EQ(s->output(0).data, reinterpret_cast<uint8_t *>(y.data()));
-  s->bindOutput(0, y.data(), 4);
+  s->bindOutput(0, floats(y), 4);
   expectFailure(rt::Status::usage, {"'y'", "8 bytes", "4"}, [&] { s->run(); });
 }
 
@@ -146,13 +146,13 @@ TEST(Session, ReplacesAWeightByName) {
   replaced->replace("w", floats(ten));
   expectFailure(rt::Status::input, {"'w'", "f32[1]", "f32[2]"},
                 [&] { replaced->replace("w", floats(two)); });
-  rt::Session a(replaced, "main", 1), b(std::make_shared<rt::Weights>(artifact), "main", 1);
-  for (rt::Session *s : {&a, &b}) {
+  auto a = session(replaced), b = session(std::make_shared<rt::Weights>(artifact));
+  for (auto *s : {a.get(), b.get()}) {
     s->setInput(0, floats(x));
     s->run();
   }
-  EXPECT_EQ(read<float>(a, 0), std::vector<float>{20});
-  EXPECT_EQ(read<float>(b, 0), std::vector<float>{6});
+  EXPECT_EQ(read<float>(*a, 0), std::vector<float>{20});
+  EXPECT_EQ(read<float>(*b, 0), std::vector<float>{6});
 }
 
 // Sessions in several threads share weights and the pool without mixing results.
@@ -162,12 +162,12 @@ TEST(Session, ManySessionsAtOnce) {
   std::atomic<int> wrong{0};
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
-      rt::Session s(weights, "", 0);
+      auto s = session(weights, 0);
       for (int round = 0; round < 200; ++round) {
         std::vector<float> x(1 + (t * 7 + round) % 64, float(t + 1));
-        s.setInput(0, floats(x));
-        s.run();
-        for (float y : read<float>(s, 0))
+        s->setInput(0, floats(x));
+        s->run();
+        for (float y : read<float>(*s, 0))
           wrong += y != 6 * (t + 1);
       }
     });

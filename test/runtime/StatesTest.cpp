@@ -38,8 +38,9 @@ static Model makeAppendModel() {
 }
 
 static std::unique_ptr<rt::Session> makeSession(const std::string &path, int64_t capacity) {
-  return std::make_unique<rt::Session>(std::make_shared<rt::Weights>(open(path)), "", 1,
-                                       nullptr, capacity);
+  rt::SessionOptions options;
+  options.capacity = capacity;
+  return session(std::make_shared<rt::Weights>(open(path)), 1, options);
 }
 
 /// Runs on rows that all have the value `fill`; returns what the cache then holds.

@@ -126,6 +126,13 @@ size_t countSteps(const rt::Program &program) {
          program.reads.size() + program.branches.size() + program.loops.size();
 }
 
+uint64_t imageBytes(const rt::Code &code) {
+  uint64_t bytes = 0;
+  for (const rt::Section &image : code.images)
+    bytes += image.size;
+  return bytes;
+}
+
 uint64_t storedWeightBytes(const rt::Artifact &artifact) {
   std::set<uint64_t> seen;
   uint64_t bytes = 0;

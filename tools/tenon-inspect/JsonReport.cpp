@@ -42,16 +42,50 @@ static std::string section(const rt::Section &section) {
                 ", \"hash\": ", hash);
 }
 
-static std::string code(const rt::Code &code) {
-  std::string missing = rt::missingFeature(code.features);
-  return concat("{\"target\": ", quote(code.target),
-                ", \"features\": ", list(code.features, quote),
-                ", \"runs_here\": ", missing.empty() ? "true" : "false",
-                ", \"missing\": ", quote(missing), ", ", section(code.section), "}");
+static std::string image(const rt::Section &image) { return "{" + section(image) + "}"; }
+
+static std::string code(const rt::Code &code, const Machine &machine) {
+  std::string reason = whyNot(code, machine);
+  std::string head = concat("{\"target\": ", quote(code.target),
+                            ", \"features\": ", list(code.features, quote),
+                            ", \"runs_here\": ", reason.empty() ? "true" : "false",
+                            ", \"why_not\": ", quote(reason));
+  if (code.form == format::CodeForm::elf)
+    return concat(head, ", \"missing\": ", quote(rt::missingFeature(code.features)), ", ",
+                  section(code.section), "}");
+  return concat(head, ", \"form\": ", quote(format::EnumNameCodeForm(code.form)),
+                ", \"capability\": ", code.capability,
+                ", \"is_exact\": ", code.isExact ? "true" : "false",
+                ", \"driver\": ", code.driver, ", \"assembler\": ", quote(code.assembler),
+                ", \"bytes\": ", imageBytes(code), ", \"images\": ", list(code.images, image),
+                "}");
 }
 
-static std::string kernel(const rt::Kernel &kernel) {
-  return concat("{\"name\": ", quote(kernel.name), ", \"uses\": ", kernel.uses, "}");
+static std::string stage(const rt::Stage &stage) {
+  return concat("{\"symbol\": ", quote(stage.symbol), ", \"image\": ", stage.image,
+                ", \"threads\": ", stage.threads, ", \"shared_bytes\": ", stage.shared,
+                ", \"cluster\": ", stage.cluster, ", \"tensor_maps\": ", stage.maps.size(),
+                "}");
+}
+
+static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel) {
+  std::string codes;
+  for (const rt::Code &code : artifact.codes)
+    if (kernel.device == format::Device::cuda && code.isFor(kernel.device))
+      codes += concat(codes.empty() ? "" : ", ", quote(code.target), ": ",
+                      list(code.kernels[&kernel - artifact.kernels.data()].stages, stage));
+  return concat("{\"name\": ", quote(kernel.name), ", \"uses\": ", kernel.uses,
+                ", \"device\": ", quote(format::EnumNameDevice(kernel.device)),
+                ", \"stages\": {", codes, "}}");
+}
+
+/// The GPU that it would run on, if any.
+static std::string gpu(const Machine &machine) {
+  if (!machine.gpu)
+    return concat("null, \"why_no_gpu\": ", quote(machine.whyNoGpu));
+  return concat("{\"name\": ", quote(machine.gpu->name),
+                ", \"capability\": ", machine.gpu->capability,
+                ", \"driver\": ", machine.gpu->driver, "}");
 }
 
 static std::string weight(const rt::WeightInfo &weight) {
@@ -105,6 +139,7 @@ static std::string program(const rt::Program &program) {
                   "}");
   };
   return concat("{\"variant\": ", quote(program.variant),
+                ", \"device\": ", quote(format::EnumNameDevice(program.device)),
                 ", \"symbols\": ", list(program.symbols, symbol),
                 ", \"inputs\": ", list(program.inputs, tensor),
                 ", \"outputs\": ", list(program.outputs, tensor),
@@ -116,7 +151,9 @@ static std::string program(const rt::Program &program) {
                 ", \"launches\": ", program.launches.size(), "}");
 }
 
-std::string reportAsJson(const rt::Artifact &artifact) {
+std::string reportAsJson(const rt::Artifact &artifact, const Machine &machine) {
+  int onCpu = chosenFor(artifact, format::Device::cpu, machine);
+  int onCuda = chosenFor(artifact, format::Device::cuda, machine);
   auto entry = [](const rt::Entry &entry) {
     return concat("{\"name\": ", quote(entry.name),
                   ", \"programs\": ", list(entry.programs, program), "}");
@@ -124,10 +161,12 @@ std::string reportAsJson(const rt::Artifact &artifact) {
   return concat("{\"file\": ", quote(artifact.path), ", \"bytes\": ", artifact.fileSize(),
                 ", \"format\": ", artifact.formatVersion, ", \"producer\": ", quote(artifact.producer),
                 ", \"manifest_bytes\": ", artifact.manifestSize,
-                ", \"runs_here\": ", artifact.chosenCode >= 0 ? "true" : "false",
-                ", \"chosen_code\": ", artifact.chosenCode,
-                ", \"codes\": ", list(artifact.codes, code),
-                ", \"kernels\": ", list(artifact.kernels, kernel),
+                ", \"runs_here\": ", onCpu >= 0 || onCuda >= 0 ? "true" : "false",
+                ", \"chosen_code\": ", onCpu, ", \"chosen_cuda_code\": ", onCuda,
+                ", \"gpu\": ", gpu(machine), ", \"codes\": ",
+                list(artifact.codes, [&](const rt::Code &c) { return code(c, machine); }),
+                ", \"kernels\": ",
+                list(artifact.kernels, [&](const rt::Kernel &k) { return kernel(artifact, k); }),
                 ", \"weight_bytes_stored\": ", storedWeightBytes(artifact),
                 ", \"weight_bytes_model\": ", modelWeightBytes(artifact),
                 ", \"weights\": ", list(artifact.weights, weight),

@@ -3,7 +3,6 @@
 #include "tools/tenon-inspect/Report.h"
 
 #include "runtime/support/Failure.h"
-#include "runtime/cpu/Features.h"
 
 #include <cstdio>
 
@@ -17,18 +16,52 @@ static std::string printSection(const rt::Section &section) {
   return concat(section.size, " bytes at ", section.offset, ", hash ", hash);
 }
 
-static std::string printCode(const rt::Artifact &artifact, size_t index) {
+/// What an instruction set's code is and needs.
+static std::string printNeeds(const rt::Code &code) {
+  if (code.form == format::CodeForm::elf) {
+    std::string text = printSection(code.section) + "\n   ";
+    for (std::string_view feature : code.features)
+      text += concat(" ", feature);
+    return text;
+  }
+  return concat(imageBytes(code), " bytes of ", format::EnumNameCodeForm(code.form), " in ",
+                code.images.size(), " images", code.assembler.empty() ? "" : ", made by ",
+                code.assembler, "\n    compute capability ", code.capability / 10, '.',
+                code.capability % 10, code.isExact ? " alone" : " or later",
+                ", driver for CUDA ", rt::cuda::printVersion(code.driver), " or later");
+}
+
+static std::string printCode(const rt::Artifact &artifact, size_t index,
+                             const Machine &machine) {
   const rt::Code &code = artifact.codes[index];
-  std::string text = concat("  ", code.target, ": ", printSection(code.section), "\n   ");
-  for (std::string_view feature : code.features)
-    text += concat(" ", feature);
-  std::string missing = rt::missingFeature(code.features);
-  bool chosen = int(index) == artifact.chosenCode;
-  return text + "\n    " +
-         (chosen            ? "runs here: this one is taken"
-          : missing.empty() ? "runs here, but a later one is taken"
-                            : "does not run here: this machine lacks " + missing) +
-         "\n";
+  format::Device device = code.isFor(format::Device::cuda) ? format::Device::cuda
+                                                           : format::Device::cpu;
+  std::string reason = whyNot(code, machine);
+  bool chosen = int(index) == chosenFor(artifact, device, machine);
+  std::string place = device == format::Device::cuda && machine.gpu
+                          ? concat("on ", machine.gpu->name)
+                          : "here";
+  return concat("  ", code.target, ": ", printNeeds(code), "\n    ",
+                !reason.empty() ? concat("does not run ", place, ": ", reason)
+                : chosen        ? concat("runs ", place, ": this one is taken")
+                                : concat("runs ", place, ", but a later one is taken"),
+                "\n");
+}
+
+static std::string printKernel(const rt::Artifact &artifact, size_t index) {
+  const rt::Kernel &kernel = artifact.kernels[index];
+  std::string text = concat("  ", kernel.name, ": ", kernel.uses, " uses\n");
+  for (const rt::Code &code : artifact.codes) {
+    if (kernel.device != format::Device::cuda || !code.isFor(kernel.device))
+      continue;
+    text += concat("    ", code.target, ":");
+    for (const rt::Stage &stage : code.kernels[index].stages)
+      text += concat(" ", stage.threads, " threads, ", stage.shared, " bytes shared",
+                     stage.cluster > 1 ? concat(", clusters of ", stage.cluster) : "",
+                     stage.maps.empty() ? "" : concat(", ", stage.maps.size(), " tensor maps"),
+                     &stage == &code.kernels[index].stages.back() ? "\n" : ";");
+  }
+  return text;
 }
 
 static std::string printTensors(const rt::Program &program, const char *what,
@@ -59,7 +92,8 @@ static std::string printCaches(const rt::Program &program) {
 }
 
 static std::string printProgram(const rt::Program &program) {
-  std::string text = concat("  program '", program.variant, "': ", countSteps(program),
+  std::string text = concat("  program '", program.variant, "' for ",
+                            format::EnumNameDevice(program.device), ": ", countSteps(program),
                             " steps, ", program.launches.size(), " launches\n");
   for (const rt::Symbol &symbol : program.symbols)
     text += concat("    symbol '", symbol.name, "': ", printRange(symbol), ", ",
@@ -70,15 +104,15 @@ static std::string printProgram(const rt::Program &program) {
   return text + concat("    arena: ", printExpr(program, program.arena), " bytes\n");
 }
 
-std::string reportAsText(const rt::Artifact &artifact) {
+std::string reportAsText(const rt::Artifact &artifact, const Machine &machine) {
   std::string text =
       concat("artifact '", artifact.path, "': ", artifact.fileSize(), " bytes, format ", artifact.formatVersion, ", by '",
              artifact.producer, "'\nmanifest: ", artifact.manifestSize, " bytes\ncode:\n");
   for (size_t i = 0; i < artifact.codes.size(); ++i)
-    text += printCode(artifact, i);
+    text += printCode(artifact, i, machine);
   text += concat("kernels: ", artifact.kernels.size(), "\n");
-  for (const rt::Kernel &kernel : artifact.kernels)
-    text += concat("  ", kernel.name, ": ", kernel.uses, " uses\n");
+  for (size_t i = 0; i < artifact.kernels.size(); ++i)
+    text += printKernel(artifact, i);
   text += concat("weights: ", artifact.weights.size(), ", ", storedWeightBytes(artifact),
                  " bytes stored, ", modelWeightBytes(artifact), " in the model\n");
   for (const rt::WeightInfo &weight : artifact.weights) {

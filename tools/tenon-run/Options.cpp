@@ -19,7 +19,10 @@ static const char help[] =
     "  --input NAME=FILE.npy  the tensor for the ONNX input NAME\n"
     "  --output-dir DIR       where outputs go; without it none is written\n"
     "  --entry=NAME           which entry, where there are several\n"
-    "  --device=cpu           the device to run on\n"
+    "  --device=cpu|cuda[:N]  the device to run on (default: cuda where the artifact has\n"
+    "                         code for it and a driver and a GPU are there, else cpu)\n"
+    "  --error-on-host-transfer  fail where a run on a GPU makes the host wait for sizes or\n"
+    "                         conditions; inputs, outputs and shapes are copied anyway\n"
     "  --threads=N            threads, the caller's included (default: physical cores)\n"
     "  --repeat=N             run N times; every time is reported\n"
     "  --dump=NODE,...        also write DIR/dump/NODE.npy, the results of ONNX nodes\n"
@@ -72,8 +75,8 @@ int parseOptions(int argc, char **argv, Options &options) {
       std::printf("tenon-run %s\n", tenon_version());
       return 0;
     }
-    if (argument == "--json") {
-      options.json = true;
+    if (argument == "--json" || argument == "--error-on-host-transfer") {
+      (argument == "--json" ? options.json : options.refuseHostReads) = true;
       continue;
     }
     if (argument.rfind("--", 0) != 0) {

@@ -11,7 +11,7 @@ struct Options {
   std::string artifact, outputDir, entry, device, profile, dump;
   std::vector<std::string> inputs; // NAME=FILE.npy
   unsigned threads = 0, repeat = 1;
-  bool json = false;
+  bool json = false, refuseHostReads = false;
 };
 
 /// Returns -1 to go on, else the exit code: 0 after --help and --version, 2 after

@@ -56,9 +56,6 @@ Runner::~Runner() {
 }
 
 void Runner::load() {
-  if (!options.device.empty() && options.device != "cpu")
-    throw std::runtime_error("expected device cpu, the only one of this runtime, but got '" +
-                             options.device + "'");
   auto begin = std::chrono::steady_clock::now();
   tenon_error *error = nullptr;
   check(tenon_artifact_open(options.artifact.c_str(), nullptr, &artifact, &error), error);
@@ -67,10 +64,12 @@ void Runner::load() {
   chosen.size = sizeof(chosen);
   chosen.entry = options.entry.empty() ? nullptr : options.entry.c_str();
   chosen.threads = options.threads;
+  chosen.device = options.device.empty() ? nullptr : options.device.c_str();
+  chosen.refuse_host_reads = options.refuseHostReads;
   check(tenon_session_create(weights, &chosen, &session, &error), error);
   loadMilliseconds = since(begin);
   if (options.device.empty() && !options.json)
-    std::fprintf(stderr, "device: cpu\n");
+    std::fprintf(stderr, "device: %s\n", tenon_session_device(session));
 }
 
 void Runner::setInput(const std::string &argument) {
@@ -229,10 +228,12 @@ void Runner::report() {
     times += text;
   }
   if (options.json)
-    std::printf("{\"device\": \"cpu\", \"times_ms\": [%s], \"load_ms\": %.4f, "
-                "\"peak_bytes\": %lld, \"h2d_bytes\": 0, \"d2h_bytes\": 0, "
-                "\"launches\": %lld, \"variant\": %s}\n",
-                times.c_str(), loadMilliseconds, (long long)known.peak_bytes,
+    std::printf("{\"device\": %s, \"times_ms\": [%s], \"load_ms\": %.4f, "
+                "\"peak_bytes\": %lld, \"h2d_bytes\": %lld, \"d2h_bytes\": %lld, "
+                "\"host_reads\": %lld, \"launches\": %lld, \"variant\": %s}\n",
+                quote(tenon_session_device(session)).c_str(), times.c_str(), loadMilliseconds,
+                (long long)known.peak_bytes, (long long)known.h2d_bytes,
+                (long long)known.d2h_bytes, (long long)known.host_reads,
                 (long long)known.launches, quote(known.variant).c_str());
   else
     std::printf("load %.3f ms, run %s ms, %lld launches, %u threads, peak %lld bytes\n",

@@ -14,11 +14,14 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from . import _dlpack
 from . import _library as _c
 from . import _tensors
+from ._dlpack import GpuArray
 from ._library import TenonError
 
-__all__ = ["Artifact", "CacheInfo", "Session", "Statistics", "TenonError", "TensorInfo", "load", "version"]
+__all__ = ["Artifact", "CacheInfo", "GpuArray", "Session", "Statistics", "TenonError",
+           "TensorInfo", "load", "version"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Statistics:
     launches: int
     threads: int
     variant: str
+    h2d_bytes: int  # copied to the device in the last run
+    d2h_bytes: int  # and back
+    host_reads: int  # how often the host waited for sizes or conditions
 
 
 def version() -> str:
@@ -98,11 +104,14 @@ class Artifact:
                 ctypes.byref(tensor))
 
     def session(self, entry: str | None = None, threads: int | None = None, *,
-                capacity: int | None = None, shares: Session | None = None) -> Session:
-        """Without `threads`, all sessions share a pool, a thread a core. Of an artifact
+                capacity: int | None = None, shares: Session | None = None,
+                device: str | None = None, keep_on_device: bool = False) -> Session:
+        """`device` is "cpu", "cuda" or "cuda:N"; without it cuda, where the artifact has
+        code for it and a driver and a GPU are there, else cpu. `keep_on_device` leaves
+        outputs in the GPU's memory, as GpuArray. Without `threads`, all sessions share a pool, a thread a core. Of an artifact
         that keeps caches: `capacity` is the longest sequence (without it room grows),
         and `shares` a session of another entry whose caches this one uses too."""
-        return Session(self, entry, threads, capacity, shares)
+        return Session(self, entry, threads, capacity, shares, device, keep_on_device)
 
 
 class Session:
@@ -110,11 +119,14 @@ class Session:
 
     def __init__(self, artifact: Artifact, entry: str | None = None,
                  threads: int | None = None, capacity: int | None = None,
-                 shares: Session | None = None) -> None:
+                 shares: Session | None = None, device: str | None = None,
+                 keep_on_device: bool = False) -> None:
         options = _c.SessionOptions(
             entry=entry.encode() if entry is not None else None, threads=threads or 0,
             capacity=capacity or 0,
-            shares_states_of=shares._session.pointer if shares is not None else None)
+            shares_states_of=shares._session.pointer if shares is not None else None,
+            device=device.encode() if device is not None else None,
+            keep_outputs_on_device=int(keep_on_device))
         self._take(artifact, _Handle("tenon_session_create", "tenon_session_close",
                                      artifact._weights.pointer, ctypes.byref(options)))
 
@@ -129,7 +141,12 @@ class Session:
                         for i in range(_c.library.tenon_session_num_outputs(pointer))]
         self._input_index = {info.name: i for i, info in enumerate(self.inputs)}
         self._output_index = {info.name: i for i, info in enumerate(self.outputs)}
-        self._held: dict[int, np.ndarray] = {}  # what the runtime points into
+        self._held: dict[int, Any] = {}  # what the runtime points into
+
+    @property
+    def device(self) -> str:
+        """What the session runs on: "cpu", "cuda:0", ..."""
+        return _c.library.tenon_session_device(self._session.pointer).decode()
 
     def _info(self, kind: str, index: int) -> TensorInfo:
         info = _c.CTensorInfo()
@@ -143,20 +160,29 @@ class Session:
             raise KeyError(f"expected one of the {what}s {list(table)}, but got {name!r}")
         return table[name]
 
-    def _set_input(self, name: str, value: Any) -> None:
+    def _set_input(self, name: str, value: Any, stream: int | None) -> None:
         index = self._index(self._input_index, "input", name)
+        if _dlpack.is_on_gpu(value):
+            borrowed = _dlpack.Borrowed(value, stream)
+            _c.call("tenon_session_set_input", self._session.pointer, index,
+                    ctypes.byref(borrowed.tensor))
+            self._held[index] = borrowed
+            return
         array = _aligned(np.asarray(value))
         dtype = _tensors.runtime_type(array.dtype, self.inputs[index].dtype)
         tensor = _tensors.describe(array, dtype)
         _c.call("tenon_session_set_input", self._session.pointer, index, ctypes.byref(tensor))
         self._held[index] = array
 
-    def bind_output(self, name: str, array: np.ndarray | None) -> None:
+    def bind_output(self, name: str, array: Any) -> None:
         """Makes runs write output `name` to `array`, a contiguous one with room
-        for it; None: to the session's memory again."""
+        for it, of NumPy or in the GPU's memory; None: to the session's memory again."""
         index = self._index(self._output_index, "output", name)
         tensor = None
-        if array is not None:
+        if array is not None and _dlpack.is_on_gpu(array):
+            array = _dlpack.Borrowed(array, None)
+            tensor = ctypes.byref(array.tensor)
+        elif array is not None:
             if not array.flags.writeable:
                 raise ValueError(f"output {name!r}: expected a writable array")
             dtype = _tensors.runtime_type(array.dtype, self.outputs[index].dtype)
@@ -174,23 +200,27 @@ class Session:
                 ctypes.byref(ndim))
         return tuple(None if dim < 0 else dim for dim in dims)
 
-    def run(self, inputs: Mapping[str, Any] | None = None, *, copy: bool = True
-            ) -> dict[str, np.ndarray]:
-        """Runs on `inputs`; those not named keep their last value. With
-        copy=False the results are views that the next run overwrites."""
+    def run(self, inputs: Mapping[str, Any] | None = None, *, copy: bool = True,
+            stream: int | None = None) -> dict[str, Any]:
+        """Runs on `inputs`, arrays or tensors in the GPU's memory; those not named keep
+        their last value. With copy=False the results are views that the next run
+        overwrites. `stream`: a CUDA stream (its handle) in which the work goes."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("expected one run at a time; make a session for each thread")
         try:
             for name, value in (inputs or {}).items():
-                self._set_input(name, value)
-            _c.call("tenon_session_run", self._session.pointer, None)
+                self._set_input(name, value, stream)
+            _c.call("tenon_session_run", self._session.pointer,
+                    ctypes.byref(_c.RunOptions(stream=stream)))
             return {info.name: self._output(i, copy) for i, info in enumerate(self.outputs)}
         finally:
             self._running.release()
 
-    def _output(self, index: int, copy: bool) -> np.ndarray:
+    def _output(self, index: int, copy: bool) -> Any:
         tensor = _c.DLTensor()
         _c.call("tenon_session_output", self._session.pointer, index, ctypes.byref(tensor))
+        if _tensors.is_on_gpu(tensor):
+            return GpuArray(tensor, self.outputs[index].dtype, self)
         array = _tensors.view(tensor, self)
         return array.copy() if copy else array
 
@@ -243,7 +273,8 @@ class Session:
         known = _c.CStatistics()
         _c.call("tenon_session_get_statistics", self._session.pointer, ctypes.byref(known))
         return Statistics(known.peak_bytes, known.launches, known.threads,
-                          known.variant.decode())
+                          known.variant.decode(), known.h2d_bytes, known.d2h_bytes,
+                          known.host_reads)
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

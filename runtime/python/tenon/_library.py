@@ -5,7 +5,7 @@ import ctypes
 import os
 import pathlib
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 
 class DLDevice(ctypes.Structure):
@@ -46,7 +46,14 @@ class SessionOptions(_Sized):
         ("threads", ctypes.c_uint32),
         ("capacity", ctypes.c_int64),
         ("shares_states_of", ctypes.c_void_p),
+        ("device", ctypes.c_char_p),
+        ("keep_outputs_on_device", ctypes.c_int32),
+        ("refuse_host_reads", ctypes.c_int32),
     ]
+
+
+class RunOptions(_Sized):
+    _fields_ = [("size", ctypes.c_size_t), ("stream", ctypes.c_void_p)]
 
 
 class CCacheInfo(_Sized):
@@ -77,6 +84,9 @@ class CStatistics(_Sized):
         ("launches", ctypes.c_int64),
         ("threads", ctypes.c_uint32),
         ("variant", ctypes.c_char_p),
+        ("h2d_bytes", ctypes.c_int64),
+        ("d2h_bytes", ctypes.c_int64),
+        ("host_reads", ctypes.c_int64),
     ]
 
 
@@ -129,7 +139,7 @@ _checked = {
     "tenon_session_bind_output": [_handle, _size, ctypes.POINTER(DLTensor)],
     "tenon_session_output_shape": [
         _handle, _size, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_int32)],
-    "tenon_session_run": [_handle, ctypes.c_void_p],
+    "tenon_session_run": [_handle, ctypes.POINTER(RunOptions)],
     "tenon_session_output": [_handle, _size, ctypes.POINTER(DLTensor)],
     "tenon_session_cache_info": [_handle, _size, ctypes.POINTER(CCacheInfo)],
     "tenon_session_reset": [_handle],
@@ -151,6 +161,7 @@ _plain = {
     "tenon_weights_close": (None, [_handle]),
     "tenon_session_num_caches": (_size, [_handle]),
     "tenon_session_close": (None, [_handle]),
+    "tenon_session_device": (ctypes.c_char_p, [_handle]),
     "tenon_session_num_inputs": (_size, [_handle]),
     "tenon_session_num_outputs": (_size, [_handle]),
     "tenon_session_cancel": (None, [_handle]),

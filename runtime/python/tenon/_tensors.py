@@ -19,6 +19,10 @@ _KINDS = {_INT: "i", _UINT: "u", _FLOAT: "f"}
 _CODES = {kind: code for code, kind in _KINDS.items()}
 
 
+def is_on_gpu(tensor: DLTensor) -> bool:
+    return tensor.device.device_type == 2  # kDLCUDA
+
+
 def numpy_type(dtype: DLDataType) -> np.dtype:
     """The array type for an element type of the runtime."""
     if dtype.code == _BFLOAT:

@@ -1,5 +1,7 @@
 // The session's half of tenon_rt.h.
-#include "runtime/core/CApiSession.h"
+#include "runtime/api/CApiSession.h"
+
+#include "runtime/api/Devices.h"
 
 using namespace tenon::rt;
 
@@ -31,6 +33,7 @@ void tenon::rt::describeSession(tenon_session &session) {
   session.inputs = describeAll(program, program.inputs);
   session.outputs = describeAll(program, program.outputs);
   session.outputShapes.resize(session.outputs.size());
+  session.device = session.session->device->name();
 }
 
 tenon_status tenon_session_create(const tenon_weights *weights,
@@ -41,18 +44,27 @@ tenon_status tenon_session_create(const tenon_weights *weights,
     requirePointer(session, "session");
     tenon_session_options given = readOptions(options);
     auto made = std::make_unique<tenon_session>();
-    made->threads = given.threads;
-    made->capacity = given.capacity;
-    made->session = std::make_unique<Session>(
-        weights->weights, given.entry ? given.entry : "", given.threads,
-        given.shares_states_of ? given.shares_states_of->session->sharedStates() : nullptr,
-        given.capacity);
+    made->options.capacity = given.capacity;
+    made->options.keepsOutputs = given.keep_outputs_on_device != 0;
+    made->options.refusesHostReads = given.refuse_host_reads != 0;
+    SessionOptions chosen = made->options;
+    chosen.entry = given.entry ? given.entry : "";
+    if (given.shares_states_of)
+      chosen.states = given.shares_states_of->session->sharedStates();
+    std::shared_ptr<Device> device = openDevice(given.device ? given.device : "",
+                                                weights->weights->artifact, given.threads);
+    logMessage(0, concat("a session on ", device->name()));
+    made->session = std::make_unique<Session>(weights->weights, std::move(device), chosen);
     describeSession(*made);
     *session = made.release();
   });
 }
 
 void tenon_session_close(tenon_session *session) { delete session; }
+
+const char *tenon_session_device(const tenon_session *session) {
+  return session ? session->device.c_str() : "";
+}
 
 size_t tenon_session_num_inputs(const tenon_session *session) {
   return session ? session->inputs.size() : 0;
@@ -135,7 +147,7 @@ tenon_status tenon_session_bind_output(tenon_session *session, size_t index,
     requirePointer(session, "session");
     requireIndex(index, session->outputs, "output");
     if (!tensor)
-      return session->session->bindOutput(index, nullptr, 0);
+      return session->session->bindOutput(index, {}, 0);
     std::string what = concat("output '", session->outputs[index].name, "'");
     TensorView view = fromDLPack(tensor, what.c_str());
     int64_t bytes;
@@ -145,7 +157,7 @@ tenon_status tenon_session_bind_output(tenon_session *session, size_t index,
       fail(Status::usage, what, ": expected element type ",
            elementName(session->session->signature().outputs[index].type), ", but got ",
            elementName(view.type));
-    session->session->bindOutput(index, const_cast<uint8_t *>(view.data), bytes);
+    session->session->bindOutput(index, view, bytes);
   });
 }
 
@@ -169,7 +181,7 @@ tenon_status tenon_session_run(tenon_session *session, const tenon_run_options *
                                tenon_error **error) {
   return guarded(error, [&] {
     requirePointer(session, "session");
-    readOptions(options);
+    session->session->device->useStream(readOptions(options).stream);
     session->session->run();
   });
 }
@@ -188,7 +200,8 @@ tenon_status tenon_session_output(tenon_session *session, size_t index, DLTensor
     std::vector<int64_t> &shape = session->outputShapes[index];
     shape = view.dims;
     tensor->data = const_cast<uint8_t *>(view.data);
-    tensor->device = {kDLCPU, 0};
+    bool isCuda = view.device == tenon::format::Device::cuda;
+    tensor->device = {isCuda ? kDLCUDA : kDLCPU, view.ordinal};
     tensor->ndim = shape.size();
     tensor->dtype = session->outputs[index].dtype;
     tensor->shape = shape.data();
@@ -239,7 +252,9 @@ tenon_status tenon_session_get_statistics(const tenon_session *session,
     Session::Statistics known = session->session->statistics();
     session->variant = known.variant;
     tenon_session_statistics full{statistics->size, known.peakBytes, known.launches,
-                                  session->session->threads(), session->variant.c_str()};
+                                  session->session->device->threads(),
+                                  session->variant.c_str(), known.transfers.toDevice,
+                                  known.transfers.toHost, known.transfers.hostReads};
     std::memcpy(statistics, &full, std::min(statistics->size, sizeof(full)));
   });
 }

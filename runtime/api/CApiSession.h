@@ -1,8 +1,8 @@
 // What a tenon_session is.
-#ifndef TENON_RUNTIME_CORE_CAPISESSION_H
-#define TENON_RUNTIME_CORE_CAPISESSION_H
+#ifndef TENON_RUNTIME_API_CAPISESSION_H
+#define TENON_RUNTIME_API_CAPISESSION_H
 
-#include "runtime/core/CApi.h"
+#include "runtime/api/CApi.h"
 
 #include <memory>
 #include <string>
@@ -19,8 +19,8 @@ struct tenon_session {
   };
 
   std::unique_ptr<tenon::rt::Session> session;
-  uint32_t threads = 0;
-  int64_t capacity = 0;
+  tenon::rt::SessionOptions options; // without entry and states
+  std::string device;
   std::vector<Described> inputs, outputs;
   std::vector<std::vector<int64_t>> outputShapes;
   std::string traceNode, traceKernel;
@@ -32,4 +32,4 @@ namespace tenon::rt {
 void describeSession(tenon_session &session);
 } // namespace tenon::rt
 
-#endif // TENON_RUNTIME_CORE_CAPISESSION_H
+#endif // TENON_RUNTIME_API_CAPISESSION_H

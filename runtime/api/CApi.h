@@ -1,7 +1,7 @@
 // What the two files of the C API share: handles, the barrier for exceptions,
 // and the way between DLPack and our tensors.
-#ifndef TENON_RUNTIME_CORE_CAPI_H
-#define TENON_RUNTIME_CORE_CAPI_H
+#ifndef TENON_RUNTIME_API_CAPI_H
+#define TENON_RUNTIME_API_CAPI_H
 
 #include "runtime/support/Failure.h"
 #include "runtime/core/Session.h"
@@ -75,4 +75,4 @@ tenon_status guarded(tenon_error **error, Body body) noexcept {
 
 } // namespace tenon::rt
 
-#endif // TENON_RUNTIME_CORE_CAPI_H
+#endif // TENON_RUNTIME_API_CAPI_H

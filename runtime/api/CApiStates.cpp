@@ -1,5 +1,5 @@
 // The states' part of tenon_rt.h.
-#include "runtime/core/CApiSession.h"
+#include "runtime/api/CApiSession.h"
 
 #include <cstring>
 #include <iterator>
@@ -50,11 +50,11 @@ tenon_status tenon_session_fork(const tenon_session *session, tenon_session **fo
     requirePointer(session, "session");
     requirePointer(fork, "fork");
     auto made = std::make_unique<tenon_session>();
-    made->threads = session->threads;
-    made->capacity = session->capacity;
-    made->session =
-        std::make_unique<Session>(session->session->weights, session->session->entry.name,
-                                  session->threads, nullptr, session->capacity);
+    made->options = session->options;
+    SessionOptions chosen = made->options;
+    chosen.entry = session->session->entry.name;
+    made->session = std::make_unique<Session>(
+        session->session->weights, session->session->device->another(), chosen);
     made->session->states().copyFrom(session->session->states());
     describeSession(*made);
     *fork = made.release();

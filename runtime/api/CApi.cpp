@@ -1,7 +1,8 @@
 // tenon_rt.h over Artifact, Weights and Session. No exception leaves this file.
-#include "runtime/core/CApi.h"
+#include "runtime/api/CApi.h"
 
 #include "runtime/core/Version.h"
+#include "runtime/cpu/CpuDevice.h"
 
 #include <mutex>
 
@@ -50,10 +51,15 @@ DLDataType toDLPack(ElementType type) {
 TensorView fromDLPack(const DLTensor *tensor, const char *what) {
   if (!tensor || tensor->ndim < 0 || (tensor->ndim && !tensor->shape))
     fail(Status::usage, what, ": expected a tensor with a shape, but got none");
-  if (tensor->device.device_type != kDLCPU)
-    fail(Status::usage, what, ": expected memory of the CPU, but got device type ",
+  bool isCuda = tensor->device.device_type == kDLCUDA;
+  if (tensor->device.device_type != kDLCPU && !isCuda)
+    fail(Status::usage, what, ": expected memory of the CPU or of CUDA, but got device type ",
          int(tensor->device.device_type));
   TensorView view{ElementType::undefined, {}, {}, nullptr};
+  if (isCuda) {
+    view.device = format::Device::cuda;
+    view.ordinal = tensor->device.device_id;
+  }
   view.dims.assign(tensor->shape, tensor->shape + tensor->ndim);
   if (tensor->strides)
     view.strides.assign(tensor->strides, tensor->strides + tensor->ndim);
@@ -115,10 +121,10 @@ tenon_status tenon_artifact_open(const char *path, const tenon_artifact_options 
     made->artifact = std::make_shared<Artifact>(path, chosen);
     for (const Entry &entry : made->artifact->entries)
       made->entryNames.emplace_back(entry.name);
-    const Artifact &loaded = *made->artifact;
-    logMessage(0, concat("loaded '", path, "', code ",
-                         loaded.chosenCode < 0 ? "none"
-                                               : loaded.codes[loaded.chosenCode].target));
+    // What can only run on the CPU is refused at once where it cannot.
+    if (!made->artifact->isFor(tenon::format::Device::cuda))
+      loadCpuCode(*made->artifact);
+    logMessage(0, concat("loaded '", path, "'"));
     *artifact = made.release();
   });
 }

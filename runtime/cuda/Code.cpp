@@ -1,0 +1,219 @@
+// Chooses, compiles in threads, loads.
+#include "runtime/cuda/Code.h"
+
+#include "runtime/cuda/CubinCache.h"
+#include "runtime/format/Hash.h"
+#include "runtime/support/Failure.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace tenon::rt::cuda {
+
+static std::string printCapability(unsigned capability) {
+  return concat(capability / 10, '.', capability % 10);
+}
+
+static bool runsOn(const Code &code, unsigned capability) {
+  if (code.isExact)
+    return capability == code.capability;
+  bool isSameMajor = capability / 10 == code.capability / 10;
+  return capability >= code.capability &&
+         (code.form == format::CodeForm::ptx || isSameMajor);
+}
+
+std::string whyNot(const Code &code, const GpuFacts &facts) {
+  if (!code.isFor(format::Device::cuda))
+    return "it is for the CPU";
+  if (!runsOn(code, facts.capability))
+    return concat("it needs compute capability ", printCapability(code.capability),
+                  code.isExact                           ? ""
+                  : code.form == format::CodeForm::ptx ? " or later"
+                                                         : " or a later one of that series",
+                  ", and the GPU has ", printCapability(facts.capability));
+  if (facts.driver && unsigned(facts.driver) < code.driver)
+    return concat("it needs a driver for CUDA ", printVersion(code.driver),
+                  " or later, and there is one for ", printVersion(facts.driver));
+  return "";
+}
+
+int chooseCode(const Artifact &artifact, const GpuFacts &facts) {
+  int chosen = -1;
+  for (const Code &code : artifact.codes)
+    if (whyNot(code, facts).empty())
+      chosen = &code - artifact.codes.data();
+  return chosen;
+}
+
+LoadedCode::LoadedCode(std::shared_ptr<Gpu> givenGpu, const Artifact &artifact)
+    : gpu(std::move(givenGpu)) {
+  int chosen = chooseCode(artifact, gpu->facts);
+  if (chosen < 0) {
+    std::string reasons;
+    for (const Code &code : artifact.codes)
+      if (code.isFor(format::Device::cuda))
+        reasons += concat("; '", code.target, "': ", whyNot(code, gpu->facts));
+    fail(Status::unsupported, "expected code that cuda:", gpu->ordinal, " ('",
+         gpu->facts.name, "') can run, but got none", reasons);
+  }
+  code = &artifact.codes[chosen];
+  modules.resize(code->images.size());
+  stages.resize(artifact.kernels.size());
+  try {
+    loadImages(artifact);
+    findFunctions(artifact);
+  } catch (...) {
+    for (CUmodule module : modules)
+      gpu->unload(module);
+    throw;
+  }
+}
+
+LoadedCode::~LoadedCode() {
+  for (CUmodule module : modules)
+    gpu->unload(module);
+}
+
+namespace {
+/// One text on its way through the driver's compiler.
+class Link {
+public:
+  explicit Link(Gpu &gpu) : gpu(gpu) {
+    gpu.check(gpu.driver.cuLinkCreate(2, options, values, &state), "cuLinkCreate");
+  }
+  ~Link() {
+    if (state)
+      gpu.driver.cuLinkDestroy(state);
+  }
+  Link(const Link &) = delete;
+  Link &operator=(const Link &) = delete;
+
+  std::string compile(std::string &ptx, const std::string &where) {
+    requireCompiled(gpu.driver.cuLinkAddData(state, jitInputPtx, ptx.data(), ptx.size() + 1,
+                                             where.c_str(), 0, nullptr, nullptr),
+                    where);
+    void *cubin = nullptr;
+    size_t size = 0;
+    requireCompiled(gpu.driver.cuLinkComplete(state, &cubin, &size), where);
+    return std::string(static_cast<char *>(cubin), size);
+  }
+
+private:
+  void requireCompiled(CUresult result, const std::string &where) {
+    if (result == success)
+      return;
+    gpu.check(isFatal(result) ? result : CUresult(success), where);
+    std::string_view text(log, std::find(log, log + sizeof(log), '\0') - log);
+    fail(Status::unsupported, where, ": the driver cannot compile it: ",
+         gpu.driver.describe(result), text.empty() ? "" : "; its log: ", text);
+  }
+
+  Gpu &gpu;
+  CUlinkState state = nullptr;
+  char log[8192] = "";
+  int options[2] = {jitErrorLog, jitErrorLogSize};
+  void *values[2] = {log, reinterpret_cast<void *>(sizeof(log))};
+};
+} // namespace
+
+/// Does `body(i)` for i below `count` on several threads; the first failure is thrown.
+template <typename Body>
+static void inParallel(size_t count, Body body) {
+  constexpr size_t mostThreads = 16;
+  size_t wanted = std::min({count, mostThreads, size_t(std::thread::hardware_concurrency())});
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  auto work = [&] {
+    for (size_t i = next++; i < count; i = next++) {
+      try {
+        body(i);
+      } catch (...) {
+        std::lock_guard<std::mutex> lock(mutex);
+        if (!failure)
+          failure = std::current_exception();
+        next = count;
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  try {
+    while (threads.size() + 1 < wanted)
+      threads.emplace_back(work);
+  } catch (const std::system_error &) {
+    // The system gives no more threads: go on with those that it gave.
+  }
+  work();
+  for (std::thread &thread : threads)
+    thread.join();
+  if (failure)
+    std::rethrow_exception(failure);
+}
+
+void LoadedCode::loadImages(const Artifact &artifact) {
+  inParallel(modules.size(), [&](size_t i) { loadImage(artifact, i); });
+}
+
+void LoadedCode::loadImage(const Artifact &artifact, size_t index) {
+  Current current(*gpu);
+  const Section &section = code->images[index];
+  std::string where = concat("code '", code->target, "' image ", index);
+  const char *bytes = reinterpret_cast<const char *>(artifact.sectionBytes(section));
+  std::string image(bytes, section.size); // what is checked is what runs
+  if (format::hashBytes(image.data(), image.size()) != section.hash)
+    fail(Status::corrupt, where,
+         ": expected the hash in the manifest, but got another; the file is damaged");
+  if (code->form == format::CodeForm::ptx) {
+    CubinCache cache(gpu->facts);
+    std::optional<std::string> cubin = cache.find(image);
+    if (!cubin) {
+      cubin = Link(*gpu).compile(image, where);
+      cache.store(image, *cubin);
+    }
+    image = std::move(*cubin);
+  }
+  CUresult result =
+      gpu->driver.cuModuleLoadDataEx(&modules[index], image.data(), 0, nullptr, nullptr);
+  if (result == errorNoBinaryForGpu || result == errorInvalidPtx ||
+      result == errorUnsupportedPtxVersion)
+    fail(Status::unsupported, where, ": the driver refuses it: ", gpu->driver.describe(result));
+  gpu->check(result, concat(where, ": cuModuleLoadDataEx"));
+}
+
+/// Shared memory beyond 48 KiB and clusters of more than 8 blocks have to be asked for.
+void LoadedCode::prepare(CUfunction function, const Stage &stage) {
+  constexpr uint32_t withoutAsking = 48 << 10, portableCluster = 8;
+  if (stage.shared > uint32_t(gpu->maxShared))
+    fail(Status::unsupported, "function '", stage.symbol, "': expected at most ",
+         gpu->maxShared, " bytes of shared memory, which '", gpu->facts.name,
+         "' has, but it needs ", stage.shared);
+  if (stage.shared > withoutAsking)
+    gpu->check(gpu->driver.cuFuncSetAttribute(function, functionMaxDynamicShared,
+                                              int(stage.shared)),
+               concat("function '", stage.symbol, "': cuFuncSetAttribute"));
+  if (stage.cluster > portableCluster)
+    gpu->check(gpu->driver.cuFuncSetAttribute(function, functionNonPortableCluster, 1),
+               concat("function '", stage.symbol, "': cuFuncSetAttribute"));
+}
+
+void LoadedCode::findFunctions(const Artifact &artifact) {
+  Current current(*gpu);
+  for (size_t k = 0; k < artifact.kernels.size(); ++k)
+    for (const Stage &stage : code->kernels[k].stages) {
+      std::string symbol(stage.symbol);
+      CUfunction function = nullptr;
+      CUresult result = gpu->driver.cuModuleGetFunction(&function, modules[stage.image],
+                                                        symbol.c_str());
+      if (result == errorNotFound)
+        fail(Status::corrupt, "code '", code->target, "': expected function '", symbol,
+             "' in image ", stage.image, ", but got none of that name");
+      gpu->check(result, concat("function '", symbol, "': cuModuleGetFunction"));
+      prepare(function, stage);
+      stages[k].push_back(function);
+    }
+}
+
+} // namespace tenon::rt::cuda

@@ -1,0 +1,80 @@
+#include "runtime/cuda/TensorMaps.h"
+
+#include "runtime/support/Failure.h"
+
+#include <algorithm>
+
+namespace tenon::rt::cuda {
+
+void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes) {
+  size_t rank = map.dims.size();
+  const int64_t *strides = sizes + rank;
+  // The end of the last element; overflow cannot fit either.
+  int64_t end = elementBytes(map.type);
+  for (size_t d = 0; d < rank; ++d) {
+    int64_t step = d ? strides[d - 1] : elementBytes(map.type), extent;
+    bool fits = sizes[d] > 0 && step >= 0 && (d == 0 || step % 16 == 0) &&
+                !__builtin_mul_overflow(sizes[d] - 1, step, &extent) &&
+                !__builtin_add_overflow(end, extent, &end);
+    if (!fits)
+      fail(Status::execution, "tensor map of argument ", map.buffer, ": expected dimension ",
+           d, " of 1 at least, and a stride of a multiple of 16 bytes, but got ", sizes[d],
+           " and ", step);
+  }
+  if (end > bytes)
+    fail(Status::execution, "tensor map of argument ", map.buffer, ": expected at most its ",
+         bytes, " bytes, but got ", end);
+}
+
+/// CUtensorMapDataType; what has no sign there is moved as it is.
+static int dataType(ElementType type) {
+  switch (type) {
+  case ElementType::u16:
+  case ElementType::i16:
+    return 1;
+  case ElementType::u32:
+    return 2;
+  case ElementType::i32:
+    return 3;
+  case ElementType::u64:
+    return 4;
+  case ElementType::i64:
+    return 5;
+  case ElementType::f16:
+    return 6;
+  case ElementType::f32:
+    return 7;
+  case ElementType::f64:
+    return 8;
+  case ElementType::bf16:
+    return 9;
+  default: // of one byte
+    return 0;
+  }
+}
+
+/// CUtensorMapSwizzle
+static int swizzleMode(unsigned bytes) {
+  return bytes == 128 ? 3 : bytes == 64 ? 2 : bytes == 32 ? 1 : 0;
+}
+
+CUtensorMap encodeMap(Gpu &gpu, const TensorMap &map, const int64_t *sizes, void *memory) {
+  constexpr size_t mostDims = 5;
+  constexpr int noInterleave = 0, promoteTo256Bytes = 3, zerosOutside = 0;
+  size_t rank = map.dims.size();
+  uint64_t dims[mostDims], strides[mostDims];
+  unsigned box[mostDims], steps[mostDims];
+  std::copy(sizes, sizes + rank, dims);
+  std::copy(sizes + rank, sizes + rank + map.strides.size(), strides);
+  std::copy(map.box.begin(), map.box.end(), box);
+  std::fill(steps, steps + rank, 1);
+  CUtensorMap result;
+  gpu.check(gpu.driver.cuTensorMapEncodeTiled(&result, dataType(map.type), rank, memory, dims,
+                                              strides, box, steps, noInterleave,
+                                              swizzleMode(map.swizzle), promoteTo256Bytes,
+                                              zerosOutside),
+            concat("tensor map of argument ", map.buffer, ": cuTensorMapEncodeTiled"));
+  return result;
+}
+
+} // namespace tenon::rt::cuda

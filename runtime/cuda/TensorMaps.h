@@ -1,0 +1,19 @@
+// Tensor maps from their description in the artifact.
+#ifndef TENON_RUNTIME_CUDA_TENSORMAPS_H
+#define TENON_RUNTIME_CUDA_TENSORMAPS_H
+
+#include "runtime/core/Program.h"
+#include "runtime/cuda/Gpu.h"
+
+#include <cstdint>
+
+namespace tenon::rt::cuda {
+
+/// Fails unless the elements lie within `bytes`. `sizes`: dims, then strides.
+void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes);
+
+CUtensorMap encodeMap(Gpu &gpu, const TensorMap &map, const int64_t *sizes, void *memory);
+
+} // namespace tenon::rt::cuda
+
+#endif // TENON_RUNTIME_CUDA_TENSORMAPS_H

@@ -1,0 +1,393 @@
+// The fake libcuda.so.1. Environment: FAKE_CUDA_VERSION (default 12040), FAKE_CUDA_GPUS
+// (default 1), FAKE_CUDA_CAPABILITY (default 90), FAKE_CUDA_FREE (bytes), FAKE_CUDA_FAIL
+// (the result of each wait for a stream).
+#include "test/runtime/cuda/FakeDriver.h"
+
+#include "test/runtime/cuda/FakeKernels.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+
+using namespace tenon::test;
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+enum { ok = 0, invalid = 1, noMemory = 2, noDevice = 100, invalidPtx = 218, notFound = 500,
+       illegalAddress = 700 };
+
+struct Module {
+  std::string image;
+};
+struct Function {
+  std::string name; // without hash and number
+  FakeKernel kernel;
+};
+struct Link {
+  std::string output;
+  char *log = nullptr;
+  size_t logSize = 0;
+};
+struct LaunchAttribute {
+  int id;
+  int padding;
+  union {
+    char bytes[64];
+    unsigned cluster[3];
+  };
+};
+struct LaunchConfig {
+  unsigned grid[3], block[3], shared;
+  void *stream;
+  LaunchAttribute *attributes;
+  unsigned numAttributes;
+};
+
+std::mutex mutex; // of all below
+FakeDriver driver;
+std::deque<std::function<int()>> queue;
+std::map<uint64_t, uint64_t> blocks; // of the GPU: address -> bytes
+std::map<uint64_t, uint64_t> pinned;
+std::set<Function *> functions;
+int lost = 0; // the result of all calls after a failure
+} // namespace
+
+static int number(const char *name, int otherwise) {
+  const char *text = std::getenv(name);
+  return text ? std::atoi(text) : otherwise;
+}
+
+static bool within(const std::map<uint64_t, uint64_t> &known, uint64_t address,
+                   uint64_t bytes) {
+  auto after = known.upper_bound(address);
+  if (after == known.begin())
+    return false;
+  const auto &[begin, size] = *std::prev(after);
+  return address - begin <= size && bytes <= size - (address - begin);
+}
+
+static void enqueue(const std::string &what, std::function<int()> operation) {
+  driver.log.push_back(what);
+  queue.push_back(std::move(operation));
+  driver.pending = int(queue.size());
+}
+
+/// Does all that is pending; the first failure loses the GPU.
+static int drain() {
+  while (!queue.empty()) {
+    int result = lost ? lost : queue.front()();
+    queue.pop_front();
+    if (result && !lost)
+      lost = result;
+  }
+  driver.pending = 0;
+  return lost;
+}
+
+EXPORT FakeDriver *fakeDriver() { return &driver; }
+EXPORT void fakeRecover() {
+  std::lock_guard<std::mutex> lock(mutex);
+  lost = 0;
+}
+
+EXPORT int cuInit(unsigned) {
+  driver.freeBytes = number("FAKE_CUDA_FREE", 1 << 20);
+  return number("FAKE_CUDA_GPUS", 1) ? ok : noDevice;
+}
+EXPORT int cuDriverGetVersion(int *version) {
+  *version = number("FAKE_CUDA_VERSION", 12040);
+  return ok;
+}
+EXPORT int cuGetErrorName(int result, const char **name) {
+  *name = result == noMemory         ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : result == illegalAddress ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+          : result == invalidPtx     ? "CUDA_ERROR_INVALID_PTX"
+                                     : "CUDA_ERROR_OTHER";
+  return ok;
+}
+EXPORT int cuGetErrorString(int, const char **text) {
+  *text = "as the fake driver says";
+  return ok;
+}
+EXPORT int cuDeviceGetCount(int *count) {
+  *count = number("FAKE_CUDA_GPUS", 1);
+  return ok;
+}
+EXPORT int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return ok;
+}
+EXPORT int cuDeviceGetName(char *name, int size, int) {
+  std::strncpy(name, "Fake H200", size);
+  return ok;
+}
+EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
+  int capability = number("FAKE_CUDA_CAPABILITY", 90);
+  *value = attribute == 75   ? capability / 10
+           : attribute == 76 ? capability % 10
+           : attribute == 97 ? 232448
+                             : 0;
+  return ok;
+}
+static int contextOfThread = 0;
+EXPORT int cuDevicePrimaryCtxRetain(void **context, int) {
+  *context = &contextOfThread;
+  return ok;
+}
+EXPORT int cuDevicePrimaryCtxRelease_v2(int) { return ok; }
+EXPORT int cuDevicePrimaryCtxReset_v2(int) {
+  std::lock_guard<std::mutex> lock(mutex);
+  lost = 0;
+  queue.clear();
+  return ok;
+}
+static thread_local void *currentContext = nullptr;
+EXPORT int cuCtxGetCurrent(void **context) {
+  *context = currentContext;
+  return ok;
+}
+EXPORT int cuCtxSetCurrent(void *context) {
+  currentContext = context;
+  return ok;
+}
+EXPORT int cuCtxSynchronize() {
+  std::lock_guard<std::mutex> lock(mutex);
+  return drain();
+}
+EXPORT int cuMemGetInfo_v2(size_t *free, size_t *total) {
+  *free = driver.freeBytes - driver.allocated;
+  *total = driver.freeBytes;
+  return ok;
+}
+EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (bytes > driver.freeBytes - driver.allocated)
+    return noMemory;
+  void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(memory, 0xcd, bytes); // as a GPU's, it is not zero
+  *address = reinterpret_cast<uint64_t>(memory);
+  blocks[*address] = bytes;
+  driver.allocated += bytes;
+  return ok;
+}
+EXPORT int cuMemFree_v2(uint64_t address) {
+  std::lock_guard<std::mutex> lock(mutex);
+  drain();
+  auto found = blocks.find(address);
+  if (found == blocks.end())
+    return invalid;
+  driver.allocated -= found->second;
+  blocks.erase(found);
+  std::free(reinterpret_cast<void *>(address));
+  return ok;
+}
+EXPORT int cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
+  std::lock_guard<std::mutex> lock(mutex);
+  *memory = std::malloc(bytes);
+  pinned[reinterpret_cast<uint64_t>(*memory)] = bytes;
+  return ok;
+}
+EXPORT int cuMemFreeHost(void *memory) {
+  std::lock_guard<std::mutex> lock(mutex);
+  drain();
+  pinned.erase(reinterpret_cast<uint64_t>(memory));
+  std::free(memory);
+  return ok;
+}
+
+static int copyChecked(void *to, const void *from, size_t bytes, bool toGpu, bool fromGpu) {
+  if ((toGpu && !within(blocks, reinterpret_cast<uint64_t>(to), bytes)) ||
+      (fromGpu && !within(blocks, reinterpret_cast<uint64_t>(from), bytes)))
+    return illegalAddress;
+  std::memcpy(to, from, bytes);
+  return ok;
+}
+static void *pointer(uint64_t address) { return reinterpret_cast<void *>(address); }
+
+EXPORT int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  driver.log.push_back("sync HtoD " + std::to_string(bytes));
+  drain();
+  return lost ? lost : copyChecked(pointer(to), from, bytes, true, false);
+}
+EXPORT int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  driver.log.push_back("sync DtoH " + std::to_string(bytes));
+  drain();
+  return lost ? lost : copyChecked(to, pointer(from), bytes, false, true);
+}
+EXPORT int cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  driver.log.push_back("sync DtoD " + std::to_string(bytes));
+  drain();
+  return lost ? lost : copyChecked(pointer(to), pointer(from), bytes, true, true);
+}
+EXPORT int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
+  drain();
+  if (!within(blocks, to, bytes))
+    return illegalAddress;
+  std::memset(pointer(to), value, bytes);
+  return lost;
+}
+EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  std::string what = "HtoD " + std::to_string(bytes);
+  if (within(pinned, reinterpret_cast<uint64_t>(from), bytes)) {
+    enqueue(what, [=] { return copyChecked(pointer(to), from, bytes, true, false); });
+    return lost;
+  }
+  // Pageable memory is staged before the call returns.
+  auto staged = std::make_shared<std::string>(static_cast<const char *>(from), bytes);
+  enqueue(what, [=] { return copyChecked(pointer(to), staged->data(), bytes, true, false); });
+  return lost;
+}
+EXPORT int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  enqueue("DtoH " + std::to_string(bytes),
+          [=] { return copyChecked(to, pointer(from), bytes, false, true); });
+  return lost;
+}
+EXPORT int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (to < from + bytes && from < to + bytes)
+    return invalid; // undefined in the driver
+  enqueue("DtoD " + std::to_string(bytes),
+          [=] { return copyChecked(pointer(to), pointer(from), bytes, true, true); });
+  return lost;
+}
+EXPORT int cuStreamCreate(void **stream, unsigned) {
+  *stream = new int;
+  return ok;
+}
+EXPORT int cuStreamDestroy_v2(void *stream) {
+  delete static_cast<int *>(stream);
+  return ok;
+}
+EXPORT int cuStreamSynchronize(void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  driver.log.push_back("wait");
+  int result = drain();
+  int failing = driver.failing ? driver.failing : number("FAKE_CUDA_FAIL", 0);
+  driver.failing = 0;
+  if (failing && !lost)
+    lost = failing;
+  return result ? result : lost;
+}
+EXPORT int cuStreamWaitEvent(void *, void *, unsigned) { return ok; }
+EXPORT int cuEventCreate(void **event, unsigned) {
+  *event = new int;
+  return ok;
+}
+EXPORT int cuEventRecord(void *, void *) { return ok; }
+EXPORT int cuEventDestroy_v2(void *event) {
+  delete static_cast<int *>(event);
+  return ok;
+}
+
+EXPORT int cuLinkCreate_v2(unsigned count, int *options, void **values, void **state) {
+  Link *link = new Link;
+  for (unsigned i = 0; i < count; ++i)
+    if (options[i] == 5)
+      link->log = static_cast<char *>(values[i]);
+    else if (options[i] == 6)
+      link->logSize = reinterpret_cast<size_t>(values[i]);
+  *state = link;
+  return ok;
+}
+EXPORT int cuLinkAddData_v2(void *state, int type, void *data, size_t size, const char *,
+                            unsigned, int *, void **) {
+  Link *link = static_cast<Link *>(state);
+  const char *text = static_cast<const char *>(data);
+  if (type != 1 || text[size - 1] != '\0')
+    return invalid;
+  std::lock_guard<std::mutex> lock(mutex);
+  ++driver.linked;
+  if (std::strstr(text, "syntax error")) {
+    std::strncpy(link->log, "ptxas fatal: the text has an error", link->logSize);
+    return invalidPtx;
+  }
+  link->output = std::string("CUBIN ") + text;
+  return ok;
+}
+EXPORT int cuLinkComplete(void *state, void **cubin, size_t *size) {
+  Link *link = static_cast<Link *>(state);
+  *cubin = link->output.data();
+  *size = link->output.size();
+  return ok;
+}
+EXPORT int cuLinkDestroy(void *state) {
+  delete static_cast<Link *>(state);
+  return ok;
+}
+EXPORT int cuModuleLoadDataEx(void **module, const void *image, unsigned, int *, void **) {
+  if (std::strncmp(static_cast<const char *>(image), "CUBIN ", 6) != 0)
+    return 200;
+  *module = new Module{static_cast<const char *>(image)};
+  return ok;
+}
+EXPORT int cuModuleUnload(void *module) {
+  delete static_cast<Module *>(module);
+  return ok;
+}
+/// The image is a list of the functions that it has; NAME_HASH_STAGE is kernel NAME.
+EXPORT int cuModuleGetFunction(void **result, void *module, const char *symbol) {
+  std::string name = symbol;
+  if (static_cast<Module *>(module)->image.find(name + "\n") == std::string::npos)
+    return notFound;
+  name = name.substr(0, name.rfind('_'));
+  std::string stage = std::string(symbol).substr(name.size());
+  name = name.substr(0, name.rfind('_'));
+  FakeKernel kernel = findFakeKernel(stage == "_0" ? name : name + stage);
+  if (!kernel)
+    return notFound;
+  *result = new Function{name, kernel};
+  return ok;
+}
+EXPORT int cuFuncSetAttribute(void *function, int attribute, int value) {
+  if (attribute == 8)
+    driver.dynamicShared[static_cast<Function *>(function)->name] = value;
+  return ok;
+}
+EXPORT int cuLaunchKernelEx(const LaunchConfig *config, void *handle, void **parameters,
+                            void **) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!currentContext)
+    return 201;
+  Function *function = static_cast<Function *>(handle);
+  unsigned cluster = 1;
+  for (unsigned i = 0; i < config->numAttributes; ++i)
+    if (config->attributes[i].id == 4)
+      cluster = config->attributes[i].cluster[0];
+  driver.launches.push_back({function->name, config->grid[0], config->block[0],
+                             config->shared, cluster, config->stream});
+  // Parameters are taken now, as the driver does.
+  FakeKernel kernel = function->kernel;
+  auto values = std::make_shared<std::vector<uint64_t>>();
+  for (unsigned i = 0; i < kernel.parameters; ++i)
+    values->push_back(*static_cast<uint64_t *>(parameters[i]));
+  unsigned grid = config->grid[0];
+  enqueue("launch " + function->name, [=] {
+    kernel.run(values->data(), grid);
+    return ok;
+  });
+  return lost;
+}
+EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
+                                  const uint64_t *dims, const uint64_t *strides,
+                                  const unsigned *box, const unsigned *, int, int swizzle,
+                                  int, int) {
+  std::memset(map, 0, 128);
+  std::memcpy(map, &address, sizeof(address));
+  driver.mapDims.assign(dims, dims + rank);
+  driver.mapStrides.assign(strides, strides + rank - 1);
+  driver.mapBox.assign(box, box + rank);
+  driver.mapType = type;
+  driver.mapSwizzle = swizzle;
+  return reinterpret_cast<uint64_t>(map) % 64 ? invalid : ok;
+}

@@ -1,0 +1,37 @@
+// What a test may ask of the fake driver, which is loaded in place of libcuda.so.1. Memory
+// of its GPU is the host's; what is asynchronous happens when somebody waits for it, so
+// that who reads too early, or reuses memory too early, sees it.
+#ifndef TENON_TEST_RUNTIME_CUDA_FAKEDRIVER_H
+#define TENON_TEST_RUNTIME_CUDA_FAKEDRIVER_H
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tenon::test {
+
+/// One launch as the driver was asked for it.
+struct FakeLaunch {
+  std::string function;
+  unsigned grid, threads, shared, cluster;
+  void *stream;
+};
+
+struct FakeDriver {
+  uint64_t freeBytes = 1 << 20;
+  int failing = 0;           // the result of the next call that waits
+  int linked = 0;            // texts that were compiled
+  int pending = 0;           // operations that nobody waited for yet
+  std::vector<std::string> log; // "HtoD 12", "DtoH 8", "DtoD 4", "launch add_f32", "wait"
+  std::vector<FakeLaunch> launches;
+  std::map<std::string, int> dynamicShared; // by function
+  uint64_t allocated = 0;                   // bytes of the GPU in use now
+  std::vector<uint64_t> mapDims, mapStrides; // of the last tensor map
+  std::vector<unsigned> mapBox;
+  int mapType = -1, mapSwizzle = -1;
+};
+
+} // namespace tenon::test
+
+#endif // TENON_TEST_RUNTIME_CUDA_FAKEDRIVER_H
