@@ -18,6 +18,7 @@
 #include "tenon/Support/OutputFile.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
+#include "tenon/Target/NVPTX/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/KVCache/Passes.h"
@@ -78,7 +79,8 @@ void tenon::buildCachePipeline(OpPassManager &passes, CacheMode mode) {
   buildONNXPipeline(passes);
 }
 
-void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
+void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
+                                      DeviceClass device) {
   // What import left out has operations of no level in its place.
   if (!keepGoing)
     passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
@@ -89,7 +91,8 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing) {
   passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
-  passes.addNestedPass<func::FuncOp>(createPackWeightsPass());
+  if (device == DeviceClass::cpu)
+    passes.addNestedPass<func::FuncOp>(createPackWeightsPass());
   VerifyKernelPassOptions verification;
   verification.allowSizes = true; // slow, not wrong
   passes.addNestedPass<func::FuncOp>(createVerifyKernelPass(verification));
@@ -158,20 +161,11 @@ public:
       return print();
     if (exports)
       return exportRaised();
-    if ((isONNX || hasNodes()) && failed(lowerToKernels()))
+    FailureOr<Targets> targets =
+        selectTargets(options.target, options.withBaseline, getFileLoc());
+    if (failed(targets))
       return failure();
-    if (module->getOperation()->hasAttr("onnx.incomplete"))
-      return failure();
-    if (options.emit == Level::kernel)
-      return print();
-    if (failed(runPasses("kernel to plan", buildKernelToPlanPipeline)))
-      return failure();
-    if (options.emit == Level::plan) {
-      if (options.report)
-        options.report->addPrograms(*module);
-      return print();
-    }
-    return writeCode();
+    return lowerToDevices(*targets, isONNX || hasNodes());
   }
 
 private:
@@ -213,17 +207,74 @@ private:
         .wasInterrupted();
   }
 
-  LogicalResult lowerToKernels() {
+  /// From here on each device has a module of its own.
+  LogicalResult lowerToDevices(const Targets &targets, bool hasNodes) {
+    bool isBoth = !targets.cpu.empty() && !targets.gpu.empty();
+    if (isBoth && options.emit != Level::artifact)
+      return emitError(getFileLoc(), "expected one device to print the level "
+                                     "of, but got --target=")
+             << options.target;
+    OwningOpRef<ModuleOp> second;
+    if (isBoth)
+      second = module->clone();
+    CPUCode cpu;
+    GPUCode gpu;
+    SmallVector<DevicePart> parts;
+    if (!targets.cpu.empty()) {
+      if (failed(lowerToPlan(DeviceClass::cpu, hasNodes)))
+        return failure();
+      if (options.emit != Level::artifact)
+        return print();
+      if (failed(compile<CPUCode>(
+              [&] { return compileKernelsForCPU(*module, targets.cpu); }, cpu)))
+        return failure();
+      parts.push_back({*module, &cpu, nullptr});
+    }
+    if (isBoth)
+      std::swap(module, second);
+    if (!targets.gpu.empty()) {
+      if (failed(lowerToPlan(DeviceClass::gpu, hasNodes)))
+        return failure();
+      if (options.emit != Level::artifact)
+        return print();
+      if (failed(compile<GPUCode>(
+              [&] { return compileKernelsForGPU(*module, targets.gpu); }, gpu)))
+        return failure();
+      parts.push_back({*module, nullptr, &gpu});
+    }
+    if (options.report)
+      reportPrograms(*options.report, parts);
+    StepTimer timer(root, options.report, "write");
+    return writeArtifact(parts, output, {options.producer});
+  }
+
+  /// To the level that is asked for, the plan at most.
+  LogicalResult lowerToPlan(DeviceClass device, bool hasNodes) {
+    if (hasNodes && failed(lowerToKernels(device)))
+      return failure();
+    if (module->getOperation()->hasAttr("onnx.incomplete"))
+      return failure();
+    if (options.emit == Level::kernel)
+      return success();
+    if (failed(runPasses("kernel to plan", buildKernelToPlanPipeline)))
+      return failure();
+    if (options.emit == Level::plan && options.report)
+      options.report->addPrograms(*module);
+    return success();
+  }
+
+  LogicalResult lowerToKernels(DeviceClass device) {
     if (options.caches == CacheMode::session &&
         module->getOps<kv::StateOp>().empty())
-      return emitError(getFileLoc(),
-                       "expected caches for sessions to keep, that an attention "
-                       "reads and that go through inputs and outputs, but found "
-                       "none; --kv=io keeps the signature");
+      return emitError(
+          getFileLoc(),
+          "expected caches for sessions to keep, that an attention "
+          "reads and that go through inputs and outputs, but found "
+          "none; --kv=io keeps the signature");
     if (failed(lowerCaches(options.caches)))
       return failure();
     return runPasses("onnx to kernel", [&](OpPassManager &passes) {
-      buildONNXToKernelPipeline(passes, options.keepGoing);
+      buildONNXToKernelPipeline(passes, options.keepGoing, device);
     });
   }
 
@@ -296,31 +347,33 @@ private:
     return success();
   }
 
-  LogicalResult writeCode() {
-    FailureOr<SmallVector<CPUTarget>> targets =
-        selectCPUTargets(options.target, getFileLoc());
-    if (failed(targets))
-      return failure();
-    FailureOr<CPUCode> code = compileKernels(*targets);
-    if (failed(code))
-      return failure();
-    if (options.report)
-      reportPrograms(*options.report, *code);
-    StepTimer timer(root, options.report, "write");
-    return writeArtifact(*module, *code, output, {options.producer});
-  }
-
-  FailureOr<CPUCode> compileKernels(ArrayRef<CPUTarget> targets) {
+  template <typename Code>
+  LogicalResult compile(llvm::function_ref<FailureOr<Code>()> run, Code &code) {
     // Below the plan there is no pass that could be left out.
     context.registerActionHandler(nullptr);
     StepTimer timer(root, options.report, "code");
-    return compileKernelsForCPU(*module, targets);
+    FailureOr<Code> compiled = run();
+    if (failed(compiled))
+      return failure();
+    code = std::move(*compiled);
+    return success();
   }
 
-  void reportPrograms(Report &report, const CPUCode &code) {
-    report.addPrograms(*module);
-    for (const CodeImage &image : code.images)
-      report.addCode("cpu:" + image.target, image.elf.size());
+  void reportPrograms(Report &report, ArrayRef<DevicePart> parts) {
+    report.addPrograms(parts[0].module);
+    for (const DevicePart &part : parts) {
+      if (part.cpu)
+        for (const CodeImage &image : part.cpu->images)
+          report.addCode("cpu:" + image.target, image.elf.size());
+      if (!part.gpu)
+        continue;
+      for (const GPUImages &images : part.gpu->targets) {
+        uint64_t bytes = 0;
+        for (const std::string &image : images.images)
+          bytes += image.size();
+        report.addCode("cuda:" + images.target.name, bytes);
+      }
+    }
   }
 
   MLIRContext &context;

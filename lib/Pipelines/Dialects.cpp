@@ -19,10 +19,9 @@
 using namespace mlir;
 
 void tenon::registerAllDialects(DialectRegistry &registry) {
-  registry
-      .insert<arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
-              math::MathDialect, scf::SCFDialect, tensor::TensorDialect,
-              kernel::KernelDialect, kv::KVDialect, onnx::ONNXDialect,
-              plan::PlanDialect>();
+  registry.insert<arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
+                  math::MathDialect, scf::SCFDialect, tensor::TensorDialect,
+                  kernel::KernelDialect, kv::KVDialect, onnx::ONNXDialect,
+                  plan::PlanDialect>();
   registerOperatorLowerings(registry);
 }

@@ -17,22 +17,59 @@ static bool runsHere(const CPUTarget &target,
   });
 }
 
-FailureOr<SmallVector<CPUTarget>> tenon::selectCPUTargets(StringRef name,
-                                                          Location loc) {
+/// The targets of one name; nothing if it has none here.
+static bool addCPUTargets(StringRef name, SmallVectorImpl<CPUTarget> &targets) {
   ArrayRef<CPUTarget> all = getPortableCPUTargets();
-  if (name == "cpu")
-    return SmallVector<CPUTarget>(all);
-  StringRef isa = name;
-  if (isa.consume_front("cpu:")) {
-    llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-    for (const CPUTarget &target : llvm::reverse(all))
-      if (isa == target.name || (isa == "host" && runsHere(target, host)))
-        return SmallVector<CPUTarget>{target};
+  if (name == "cpu") {
+    targets.assign(all.begin(), all.end());
+    return true;
   }
-  std::string names = llvm::join(
-      llvm::map_range(all, [](const CPUTarget &t) { return "cpu:" + t.name; }),
-      ", ");
-  return emitError(loc) << "expected a target of cpu, cpu:host, " << names
-                        << " that this machine can serve, but got '" << name
-                        << "'";
+  if (!name.consume_front("cpu:"))
+    return false;
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  for (const CPUTarget &target : llvm::reverse(all))
+    if (name == target.name || (name == "host" && runsHere(target, host))) {
+      targets.push_back(target);
+      return true;
+    }
+  return false;
+}
+
+static bool addGPUTargets(StringRef name, bool withBaseline,
+                          SmallVectorImpl<GPUTarget> &targets) {
+  bool isAll = name == "cuda", known = isAll;
+  if (!isAll && !name.consume_front("cuda:"))
+    return false;
+  for (auto [index, target] : llvm::enumerate(getGPUTargets())) {
+    bool isNamed = !isAll && name == target.name;
+    bool isWanted = index == 0 ? withBaseline : isAll;
+    known |= isNamed;
+    if (isNamed || isWanted)
+      targets.push_back(target);
+  }
+  return known;
+}
+
+FailureOr<Targets> tenon::selectTargets(StringRef names, bool withBaseline,
+                                        Location loc) {
+  Targets targets;
+  SmallVector<StringRef> parts;
+  names.split(parts, ',');
+  for (StringRef name : parts) {
+    bool isKnown = targets.cpu.empty() && addCPUTargets(name, targets.cpu);
+    if (isKnown ||
+        (targets.gpu.empty() && addGPUTargets(name, withBaseline, targets.gpu)))
+      continue;
+    SmallVector<std::string> known = {"cpu", "cpu:host"};
+    for (const CPUTarget &target : getPortableCPUTargets())
+      known.push_back("cpu:" + target.name);
+    known.push_back("cuda");
+    for (const GPUTarget &target : getGPUTargets())
+      known.push_back("cuda:" + target.name);
+    return emitError(loc) << "expected a target of " << llvm::join(known, ", ")
+                          << ", at most one for each device, that this machine "
+                             "can serve, but got '"
+                          << name << "'";
+  }
+  return targets;
 }

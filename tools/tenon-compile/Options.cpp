@@ -26,6 +26,10 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
   -o FILE                  the file to write; it appears when it is complete
   --target=cpu[:ISA]       cpu: code for x86-64-v3 and -v4 (default); cpu:host: the
                            best of them for this machine; cpu:x86-64-v3, cpu:x86-64-v4
+  --target=cuda[:SM]       code for NVIDIA GPUs: the baseline sm_80, which later ones
+                           run too, and sm_90a; cuda:SM: the baseline and that one
+  --target=cpu,cuda        for both, in one artifact
+  --no-baseline            leaves the baseline out
   --dim NAME=N             gives a symbolic dimension a fixed size
   --dim NAME=LO..HI        promises that a dimension is within LO and HI
   --variant NAME:DIM=RANGE,...
@@ -118,8 +122,6 @@ static int setOption(StringRef name, StringRef value, Options &options) {
   if (name == "-o") {
     options.output = value.str();
   } else if (name == "--target") {
-    if (value.starts_with("cuda") || value.contains(','))
-      return usage("--target=" + value + " is not supported yet");
     options.compile.target = value.str();
   } else if (name == "--kv") {
     options.compile.caches =
@@ -183,8 +185,10 @@ static std::optional<int> setFlag(StringRef name, Options &options) {
     llvm::outs() << "tenon-compile " << rt::version() << '\n';
     return 0;
   }
-  if (name == "--no-baseline")
-    return usage(name + " is not supported yet");
+  if (name == "--no-baseline") {
+    options.compile.withBaseline = false;
+    return -1;
+  }
   if (name == "--explain") {
     options.explain = true;
     return -1;

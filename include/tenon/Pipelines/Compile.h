@@ -21,6 +21,9 @@ enum class OnnxForm { mlir, model };
 /// there, or a session keeps them.
 enum class CacheMode { io, session };
 
+/// What launches are made for.
+enum class DeviceClass { cpu, gpu };
+
 /// NAME=LOW..HIGH; no upper bound is INT64_MAX.
 struct DimRange {
   std::string name;
@@ -40,8 +43,10 @@ struct Variant {
 };
 
 struct CompileOptions {
-  /// "cpu", "cpu:host" or "cpu:ISA".
+  /// A list of "cpu", "cpu:host" or "cpu:ISA", and "cuda" or "cuda:ARCHITECTURE".
   std::string target = "cpu";
+  /// Code for GPUs includes that which later ones run, too.
+  bool withBaseline = true;
   Level emit = Level::artifact;
   OnnxForm onnxForm = OnnxForm::mlir;
   /// Of an exported model; 0: the model's own.
@@ -77,7 +82,8 @@ void buildExportPipeline(mlir::OpPassManager &passes);
 /// Appends the passes from the onnx level to fused launches. `keepGoing`: every
 /// operation that cannot be lowered is reported, not only the first.
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
-                               bool keepGoing = false);
+                               bool keepGoing = false,
+                               DeviceClass device = DeviceClass::cpu);
 
 /// Appends the passes that find larger operations in a simplified model, and last
 /// the caches of attention: to the kv level.

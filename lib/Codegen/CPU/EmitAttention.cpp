@@ -1,7 +1,8 @@
 #include "EmitAttention.h"
 #include "LaneProduct.h"
 #include "MaskTile.h"
-#include "WholeKernel.h"
+#include "tenon/Codegen/Program/AttentionOperands.h"
+#include "tenon/Codegen/Program/WholeKernel.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -16,39 +17,30 @@ static constexpr int64_t kLanes = 64, kFewLanes = 16;
 static constexpr int64_t kKeys = 64;
 
 namespace {
-/// A buffer as one row of elements, and the distance between those along each
-/// of (batch, head, token, feature).
-struct Tensor {
-  Value memory;
-  Type element;
-  SmallVector<AffineExpr> dims;
-  AffineExpr strides[4], sizes[4];
-};
-
-class AttentionEmitter {
+class AttentionEmitter : AttentionOperands {
 public:
-  AttentionEmitter(AttentionOp op, kernel::FuncOp kernel, KernelFrame &frame);
+  AttentionEmitter(AttentionOp op, kernel::FuncOp kernel, CPUFrame &frame);
   AffineExpr emit();
 
 private:
-  Tensor open(Value argument, AffineMap map, unsigned leading = 0);
-  Value openFlat(Value argument);
   Value allocate(AffineExpr rows, Type type);
-  Value size(AffineExpr expr) { return frame.size(simplify(expr, numSymbols)); }
-  AffineExpr number(int64_t value) {
-    return getAffineConstantExpr(value, op.getContext());
-  }
   Value negativeInfinity(Type type) {
     return loops.constant(type, -std::numeric_limits<double>::infinity());
   }
-  Value offset(const Tensor &tensor, ArrayRef<Value> position);
+  Value offset(const HeadsTensor &tensor, ArrayRef<Value> position) {
+    return AttentionOperands::offset(loops, tensor, position);
+  }
   /// Calls `body` for the first lane of each vector of lanes.
   void forVectors(llvm::function_ref<void(Value)> body);
 
-  Value getScale();
   void enterItem(Value item);
   void emitItem(int64_t lanes);
-  void findVisibleKeys(Value lane, Value query);
+  /// memory[lane] = bound
+  void keep(Value bound, Value memory, Value lane) {
+    loops.store(arith::IndexCastOp::create(loops.builder, loops.loc,
+                                           loops.builder.getI64Type(), bound),
+                memory, lane);
+  }
   void startLane(Value lane);
   void emitKeys(Value first, Value count);
   void capScores(Value count);
@@ -74,16 +66,9 @@ private:
                                  arith::CmpFPredicate::OEQ, a, b);
   }
 
-  AttentionOp op;
-  kernel::FuncOp kernel;
-  KernelFrame &frame;
+  CPUFrame &frame;
   LoopBuilder loops;
-  unsigned numSymbols;
-  Type type;     // of sums
   int64_t width; // of a vector
-  Tensor query, key, value, result, mask;
-  Value lengths, positions, sinks, lse;
-  AffineExpr heads, group, rows, splits, keys, maskKeys;
   Value scale;
   // Scratch: one row of `lanes` elements for each feature, key or quantity.
   Value queries, scores, masks, outputs, maxima, sums, shifts, factors, firsts,
@@ -95,31 +80,10 @@ private:
 } // namespace
 
 AttentionEmitter::AttentionEmitter(AttentionOp op, kernel::FuncOp kernel,
-                                   KernelFrame &frame)
-    : op(op), kernel(kernel), frame(frame), loops(frame.builder(), frame.loc()),
-      numSymbols(kernel.getNumKernelSymbols()) {
-  query = open(op.getQuery(), op.getMap(AttentionOp::OfQuery));
-  key = open(op.getKey(), op.getMap(AttentionOp::OfKey));
-  value = open(op.getValue(), op.getMap(AttentionOp::OfValue));
-  result = open(op.getDestinations()[0], op.getMap(AttentionOp::OfResult),
-                op.isSplit());
-  if (op.getMask())
-    mask = open(op.getMask(), op.getMap(AttentionOp::OfMask));
-  lengths = openFlat(op.getLengths());
-  positions = openFlat(op.getPositions());
-  sinks = openFlat(op.getSinks());
-  if (op.getDestinations().size() > 1)
-    lse = openFlat(op.getDestinations()[1]);
-  Builder builder(op.getContext());
-  type = query.element.isF64() ? query.element : builder.getF32Type();
-  width = frame.getTarget().vectorBits / type.getIntOrFloatBitWidth();
-  heads = key.sizes[1];
-  group = query.sizes[1].floorDiv(heads);
-  rows = query.sizes[2] * group;
-  keys = op.getKeys() ? op.getKeys()->getResult(0) : key.sizes[2];
-  splits = op.isSplit() ? result.dims[0] : number(1);
-  if (op.getMask() && !mask.dims.empty())
-    maskKeys = mask.dims.back();
+                                   CPUFrame &frame)
+    : AttentionOperands(op, kernel, frame), frame(frame),
+      loops(frame.builder(), frame.loc()),
+      width(frame.getTarget().vectorBits / type.getIntOrFloatBitWidth()) {
   queries = allocate(query.sizes[3], type);
   outputs = allocate(value.sizes[3], type);
   scores = allocate(number(kKeys), type);
@@ -127,61 +91,13 @@ AttentionEmitter::AttentionEmitter(AttentionOp op, kernel::FuncOp kernel,
     masks = allocate(number(kKeys), type);
   for (Value *row : {&maxima, &sums, &shifts, &factors})
     *row = allocate(number(1), type);
+  Type i64 = IntegerType::get(op.getContext(), 64);
   for (Value *row : {&firsts, &limits, &maskStarts})
-    *row = allocate(number(1), builder.getIntegerType(64));
-}
-
-Tensor AttentionEmitter::open(Value argument, AffineMap map, unsigned leading) {
-  unsigned number = cast<BlockArgument>(argument).getArgNumber();
-  Tensor tensor;
-  tensor.element = cast<RankedTensorType>(argument.getType()).getElementType();
-  tensor.dims.assign(kernel.getArgumentDims(number).getResults().begin(),
-                     kernel.getArgumentDims(number).getResults().end());
-  for (unsigned i = 0; i < 4; ++i)
-    tensor.strides[i] = tensor.sizes[i] = this->number(0);
-  AffineExpr stride = this->number(1);
-  for (int position = map.getNumResults() - 1; position >= 0; --position) {
-    AffineExpr dim = tensor.dims[position + leading];
-    if (auto axis = dyn_cast<AffineDimExpr>(map.getResult(position))) {
-      tensor.strides[axis.getPosition()] = stride;
-      tensor.sizes[axis.getPosition()] = dim;
-    }
-    stride = simplify(stride * dim, numSymbols);
-  }
-  Type stored = tensor.element.isInteger(1)
-                    ? IntegerType::get(op.getContext(), 8)
-                    : tensor.element;
-  for (unsigned i = 0; i < leading; ++i)
-    stride = stride * tensor.dims[i];
-  tensor.memory = frame.bufferAs(number, simplify(stride, numSymbols), stored);
-  return tensor;
-}
-
-Value AttentionEmitter::openFlat(Value argument) {
-  if (!argument)
-    return nullptr;
-  unsigned number = cast<BlockArgument>(argument).getArgNumber();
-  AffineExpr product = this->number(1);
-  for (AffineExpr dim : kernel.getArgumentDims(number).getResults())
-    product = product * dim;
-  return frame.bufferAs(
-      number, simplify(product, numSymbols),
-      cast<RankedTensorType>(argument.getType()).getElementType());
+    *row = allocate(number(1), i64);
 }
 
 Value AttentionEmitter::allocate(AffineExpr rows, Type type) {
-  return frame.allocate(simplify(rows * kLanes, numSymbols), type);
-}
-
-Value AttentionEmitter::offset(const Tensor &tensor, ArrayRef<Value> position) {
-  Value sum;
-  for (auto [stride, index] : llvm::zip(tensor.strides, position)) {
-    if (!index)
-      continue;
-    Value distance = loops.mul(index, size(stride));
-    sum = sum ? loops.add(sum, distance) : distance;
-  }
-  return sum;
+  return frame.allocate(simplified(rows * kLanes), type);
 }
 
 void AttentionEmitter::forVectors(llvm::function_ref<void(Value)> body) {
@@ -205,43 +121,12 @@ std::pair<Value, Value> AttentionEmitter::splitLane(Value lane) {
   return {loops.div(row, size(group)), head};
 }
 
-/// firsts, limits: the half-open range of keys that the lane's query sees.
-void AttentionEmitter::findVisibleKeys(Value lane, Value position) {
-  Type index = loops.builder.getIndexType();
-  auto read = [&](Value memory) -> Value {
-    auto dims = cast<MemRefType>(memory.getType());
-    bool isOne = dims.hasStaticShape() && dims.getNumElements() == 1;
-    Value at = isOne ? loops.index(0) : batch;
-    return arith::IndexCastOp::create(loops.builder, loops.loc, index,
-                                      loops.load(memory, at));
-  };
-  if (positions)
-    position = loops.add(position, read(positions));
-  Value limit = size(keys), zero = loops.index(0);
-  // Whatever the launch says, no key behind the tensor's end is read.
-  if (op.getKeys())
-    limit = loops.min(limit, size(key.sizes[2]));
-  if (lengths)
-    limit = loops.max(zero, loops.min(limit, read(lengths)));
-  Value first = zero;
-  int64_t right = op.getCausal() ? 0 : int64_t(op.getRightWindow());
-  if (right >= 0)
-    limit = loops.min(limit, loops.add(position, loops.index(right + 1)));
-  if (int64_t left = op.getLeftWindow(); left >= 0)
-    first = loops.max(first, loops.sub(position, loops.index(left)));
-  auto keep = [&](Value bound, Value memory) {
-    loops.store(arith::IndexCastOp::create(loops.builder, loops.loc,
-                                           loops.builder.getI64Type(), bound),
-                memory, lane);
-  };
-  keep(first, firsts);
-  keep(limit, limits);
-}
-
 /// The lane's query, scaled, as a column; its sums, still without keys.
 void AttentionEmitter::startLane(Value lane) {
   auto [token, head] = splitLane(lane);
-  findVisibleKeys(lane, token);
+  auto [first, limit] = visibleKeys(loops, batch, token);
+  keep(first, firsts, lane);
+  keep(limit, limits, lane);
   Value zero = loops.constant(type, 0), maximum = negativeInfinity(type);
   Value sum = zero;
   if (sinks) {
@@ -255,10 +140,7 @@ void AttentionEmitter::startLane(Value lane) {
   loops.store(maximum, maxima, lane);
   loops.store(sum, sums, lane);
   if (op.getMask()) {
-    Value start = offset(mask, {batch, head, token});
-    loops.store(arith::IndexCastOp::create(loops.builder, loops.loc,
-                                           loops.builder.getI64Type(), start),
-                maskStarts, lane);
+    keep(offset(mask, {batch, head, token}), maskStarts, lane);
   }
   Value start = offset(query, {batch, head, token});
   loops.forEach(loops.index(0), size(query.sizes[3]), 1, [&](Value feature) {
@@ -497,12 +379,8 @@ void AttentionEmitter::finishLane(Value lane) {
   if (op.getZeroEmpty() || op.isSplit())
     inverse = select(isEqual(sum, zero), zero, inverse);
   Value start = offset(result, {batch, head, token});
-  if (op.isSplit()) {
-    AffineExpr part = number(1);
-    for (AffineExpr dim : ArrayRef(result.dims).drop_front())
-      part = part * dim;
-    start = loops.add(start, loops.mul(split, size(part)));
-  }
+  if (op.isSplit())
+    start = loops.add(start, partOffset(loops, split));
   loops.forEach(loops.index(0), size(value.sizes[3]), 1, [&](Value feature) {
     Value column = loops.add(loops.mul(feature, loops.index(lanes)), lane);
     Value scaled = multiply(loops.load(outputs, column), inverse);
@@ -511,9 +389,7 @@ void AttentionEmitter::finishLane(Value lane) {
   });
   if (!lse)
     return;
-  Value at = loops.add(loops.mul(split, size(query.sizes[0])), batch);
-  at = loops.add(loops.mul(at, size(query.sizes[1])), head);
-  at = loops.add(loops.mul(at, size(query.sizes[2])), token);
+  Value at = lseOffset(loops, split, batch, head, token);
   Value log = math::LogOp::create(loops.builder, loops.loc, sum);
   Value logSum = plus(loops.load(maxima, lane), log);
   loops.store(
@@ -521,25 +397,11 @@ void AttentionEmitter::finishLane(Value lane) {
       lse, at);
 }
 
-/// Given, or 1 / sqrt(features).
-Value AttentionEmitter::getScale() {
-  if (std::optional<APFloat> given = op.getScale())
-    return loops.constant(type, given->convertToDouble());
-  Value features = arith::IndexCastOp::create(loops.builder, loops.loc,
-                                              loops.builder.getI64Type(),
-                                              size(query.sizes[3]));
-  Value root = math::SqrtOp::create(
-      loops.builder, loops.loc,
-      arith::SIToFPOp::create(loops.builder, loops.loc, type, features));
-  return arith::DivFOp::create(loops.builder, loops.loc,
-                               loops.constant(type, 1), root);
-}
-
 AffineExpr AttentionEmitter::emit() {
-  scale = getScale();
+  scale = AttentionOperands::scale(loops);
   loops.forEach(frame.begin(), frame.end(), 1, [&](Value item) {
     enterItem(item);
-    auto known = dyn_cast<AffineConstantExpr>(simplify(rows, numSymbols));
+    auto known = dyn_cast<AffineConstantExpr>(simplified(rows));
     if (known)
       return emitItem(known.getValue() <= kFewLanes ? kFewLanes : kLanes);
     Value few = loops.isLess(size(rows), loops.index(kFewLanes + 1));
@@ -548,9 +410,8 @@ AffineExpr AttentionEmitter::emit() {
   return query.sizes[0] * heads * rows.ceilDiv(kLanes) * splits;
 }
 
-FailureOr<AffineExpr> tenon::emitAttention(AttentionOp op,
-                                           kernel::FuncOp kernel,
-                                           KernelFrame &frame) {
+FailureOr<AffineExpr>
+tenon::emitAttention(AttentionOp op, kernel::FuncOp kernel, CPUFrame &frame) {
   if (failed(checkAlone(op, kernel)))
     return failure();
   return AttentionEmitter(op, kernel, frame).emit();

@@ -1,7 +1,7 @@
 #include "EmitBlockProduct.h"
 #include "LaneProduct.h"
 #include "Transpose.h"
-#include "WholeKernel.h"
+#include "tenon/Codegen/Program/WholeKernel.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -20,7 +20,7 @@ namespace {
 class BlockProductEmitter {
 public:
   BlockProductEmitter(BlockProductOp op, kernel::FuncOp kernel,
-                      KernelFrame &frame);
+                      CPUFrame &frame);
   AffineExpr emit();
 
 private:
@@ -57,7 +57,7 @@ private:
 
   BlockProductOp op;
   kernel::FuncOp kernel;
-  KernelFrame &frame;
+  CPUFrame &frame;
   LoopBuilder loops;
   Type f32;
   int64_t width; // of a vector
@@ -72,8 +72,7 @@ private:
 } // namespace
 
 BlockProductEmitter::BlockProductEmitter(BlockProductOp op,
-                                         kernel::FuncOp kernel,
-                                         KernelFrame &frame)
+                                         kernel::FuncOp kernel, CPUFrame &frame)
     : op(op), kernel(kernel), frame(frame), loops(frame.builder(), frame.loc()),
       f32(Float32Type::get(op.getContext())),
       width(frame.getTarget().vectorBits / 32) {
@@ -414,7 +413,7 @@ AffineExpr BlockProductEmitter::emit() {
 
 FailureOr<AffineExpr> tenon::emitBlockProduct(BlockProductOp op,
                                               kernel::FuncOp kernel,
-                                              KernelFrame &frame) {
+                                              CPUFrame &frame) {
   if (failed(checkAlone(op, kernel)))
     return failure();
   for (Value operand : {op.getBytes(), op.getScales()})

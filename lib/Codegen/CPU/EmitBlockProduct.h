@@ -3,7 +3,7 @@
 #ifndef TENON_LIB_CODEGEN_CPU_EMITBLOCKPRODUCT_H
 #define TENON_LIB_CODEGEN_CPU_EMITBLOCKPRODUCT_H
 
-#include "KernelFrame.h"
+#include "CPUFrame.h"
 
 namespace tenon {
 
@@ -12,7 +12,7 @@ namespace tenon {
 /// weights.
 mlir::FailureOr<mlir::AffineExpr> emitBlockProduct(kernel::BlockProductOp op,
                                                    kernel::FuncOp kernel,
-                                                   KernelFrame &frame);
+                                                   CPUFrame &frame);
 
 } // namespace tenon
 

@@ -128,7 +128,7 @@ static SmallVector<int64_t> splitRows(ArrayRef<int64_t> heights, int64_t rows) {
 }
 
 void ContractionEmitter::emitTiles() {
-  const CPUTarget &target = frame.getTarget();
+  const CPUTarget &target = rows.target;
   format.sum = getElement(step.writes[0]);
   format.a = getElement(step.reads[contraction.a]);
   format.b =

@@ -12,19 +12,13 @@
 using namespace mlir;
 using namespace tenon;
 
-/// Booleans are bytes in memory.
-static Type getStored(Type element) {
-  return element.isInteger(1) ? IntegerType::get(element.getContext(), 8)
-                              : element;
-}
-
-RowEmitter::RowEmitter(const RowSchedule &schedule, KernelFrame &frame)
-    : schedule(schedule), program(schedule.program), frame(frame),
-      loc(frame.loc()), memory(program.storages.size()) {}
+RowEmitter::RowEmitter(const RowSchedule &schedule, CPUFrame &frame)
+    : StepEmitter(schedule.program, frame), schedule(schedule),
+      target(frame.getTarget()) {}
 
 void RowEmitter::placeStorages() {
   for (auto [index, storage] : llvm::enumerate(program.storages)) {
-    Type stored = getStored(storage.element);
+    Type stored = getStoredType(storage.element);
     if (storage.buffer >= 0) {
       memory[index] = frame.bufferAs(storage.buffer, storage.dims, stored);
       continue;
@@ -40,29 +34,6 @@ void RowEmitter::placeStorages() {
         dims.push_back(dim);
     }
     memory[index] = frame.allocate(dims, stored);
-  }
-}
-
-Value RowEmitter::getIndex(OpBuilder &builder, AffineExpr expr,
-                           ArrayRef<Value> loops) {
-  if (expr.isSymbolicOrConstant())
-    return frame.size(expr);
-  if (auto dim = dyn_cast<AffineDimExpr>(expr))
-    return loops[dim.getPosition()];
-  auto binary = cast<AffineBinaryOpExpr>(expr);
-  Value a = getIndex(builder, binary.getLHS(), loops);
-  Value b = getIndex(builder, binary.getRHS(), loops);
-  switch (expr.getKind()) {
-  case AffineExprKind::Add:
-    return arith::AddIOp::create(builder, loc, a, b);
-  case AffineExprKind::Mul:
-    return arith::MulIOp::create(builder, loc, a, b);
-  case AffineExprKind::Mod:
-    return arith::RemUIOp::create(builder, loc, a, b);
-  case AffineExprKind::FloorDiv:
-    return arith::DivUIOp::create(builder, loc, a, b);
-  default:
-    return arith::CeilDivUIOp::create(builder, loc, a, b);
   }
 }
 
@@ -84,47 +55,6 @@ SmallVector<Value> RowEmitter::getIndices(OpBuilder &builder,
   return indices;
 }
 
-SmallVector<Value> RowEmitter::getLoops(const Step &step) const {
-  return llvm::map_to_vector(step.classes, [&](int shared) {
-    return position.lookup(shared);
-  });
-}
-
-Value RowEmitter::load(OpBuilder &builder, const Access &access,
-                       ArrayRef<Value> loops) {
-  if (Value known = computed.lookup(access.storage))
-    return known;
-  Value value = memref::LoadOp::create(builder, loc, memory[access.storage],
-                                       getIndices(builder, access, loops));
-  if (!program.storages[access.storage].element.isInteger(1))
-    return value;
-  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, value,
-                               getZero(builder, value.getType()));
-}
-
-void RowEmitter::store(OpBuilder &builder, Value value, const Access &access,
-                       ArrayRef<Value> loops) {
-  if (value.getType().isInteger(1))
-    value = arith::ExtUIOp::create(builder, loc, builder.getI8Type(), value);
-  memref::StoreOp::create(builder, loc, value, memory[access.storage],
-                          getIndices(builder, access, loops));
-}
-
-Value RowEmitter::getZero(OpBuilder &builder, Type type) {
-  return arith::ConstantOp::create(builder, loc, builder.getZeroAttr(type));
-}
-
-Value RowEmitter::getInitial(OpBuilder &builder, const Step &step,
-                             unsigned index) {
-  const Initial &initial = step.initials[index];
-  if (initial.scalar)
-    return initial.scalar;
-  if (initial.access.storage >= 0)
-    return load(builder, initial.access, getLoops(step));
-  int storage = step.writes[index].storage;
-  return getZero(builder, program.storages[storage].element);
-}
-
 /// Row indices from the number of an item, the last fastest.
 void RowEmitter::enterItem(OpBuilder &builder, Value item) {
   auto take = [&](Value count) {
@@ -138,8 +68,7 @@ void RowEmitter::enterItem(OpBuilder &builder, Value item) {
     Value size = frame.constant(block.size);
     Value low = arith::MulIOp::create(builder, loc, number, size);
     Value end = arith::AddIOp::create(builder, loc, low, size);
-    Value high =
-        arith::MinUIOp::create(builder, loc, end, frame.size(extent));
+    Value high = arith::MinUIOp::create(builder, loc, end, frame.size(extent));
     bounds[block.shared] = {low, high};
   }
   for (auto [number, shared] : llvm::enumerate(llvm::reverse(schedule.rows))) {
@@ -164,8 +93,7 @@ void RowEmitter::storeInitials(OpBuilder &builder, const Step &step) {
   OpBuilder nested = builder;
   for (int shared : order) {
     auto [low, high] = getBounds(shared);
-    auto loop =
-        scf::ForOp::create(nested, loc, low, high, frame.constant(1));
+    auto loop = scf::ForOp::create(nested, loc, low, high, frame.constant(1));
     position[shared] = loop.getInductionVar();
     nested = OpBuilder::atBlockTerminator(loop.getBody());
   }
@@ -185,8 +113,8 @@ void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
 }
 
 /// The loops from `depth` inwards. `sums` are those begun outside.
-SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder,
-                                         const Group &group, unsigned depth,
+SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder, const Group &group,
+                                         unsigned depth,
                                          SmallVector<Value> sums) {
   unsigned outer = sums.size();
   SmallVector<std::pair<const Step *, unsigned>> begun;
@@ -220,15 +148,14 @@ SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder,
       return sums;
     }
     auto [low, high] = getBounds(shared);
-    auto loop = scf::ForOp::create(builder, loc, low, high, frame.constant(1),
-                                   sums);
+    auto loop =
+        scf::ForOp::create(builder, loc, low, high, frame.constant(1), sums);
     position[shared] = loop.getInductionVar();
     OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
     if (sums.empty())
       nested.setInsertionPoint(loop.getBody()->getTerminator());
-    SmallVector<Value> results =
-        emitLevel(nested, group, depth + 1,
-                  SmallVector<Value>(loop.getRegionIterArgs()));
+    SmallVector<Value> results = emitLevel(
+        nested, group, depth + 1, SmallVector<Value>(loop.getRegionIterArgs()));
     if (!sums.empty())
       scf::YieldOp::create(nested, loc, results);
     sums.assign(loop.getResults().begin(), loop.getResults().end());
@@ -247,8 +174,7 @@ static void allowReordering(Value sum) {
 }
 
 /// One iteration. Returns the sums after it.
-SmallVector<Value> RowEmitter::emitSteps(OpBuilder &builder,
-                                         const Group &group,
+SmallVector<Value> RowEmitter::emitSteps(OpBuilder &builder, const Group &group,
                                          SmallVector<Value> sums) {
   computed.clear();
   // Sums were begun by depth; find each step's place among them.
@@ -295,66 +221,9 @@ SmallVector<Value> RowEmitter::emitSteps(OpBuilder &builder,
   return sums;
 }
 
-/// Replaces what only stands within linalg: indices, reads of tensors.
-void RowEmitter::resolve(Operation *op, const Step &step) {
-  OpBuilder builder(op);
-  if (auto index = dyn_cast<linalg::IndexOp>(op)) {
-    index.replaceAllUsesWith(position.lookup(step.classes[index.getDim()]));
-    index.erase();
-    return;
-  }
-  auto extract = dyn_cast<tensor::ExtractOp>(op);
-  if (!extract)
-    return;
-  const Access &view = program.views.find(extract.getTensor())->second;
-  SmallVector<Value> at(extract.getIndices());
-  extract.replaceAllUsesWith(load(builder, view, at));
-  extract.erase();
-}
-
-SmallVector<Value> RowEmitter::emitBody(OpBuilder &builder, const Step &step,
-                                        ArrayRef<Value> elements) {
-  if (step.constant)
-    return {step.constant};
-  if (!step.block)
-    return {elements[0]};
-  IRMapping mapping = program.scalars;
-  for (auto [argument, element] :
-       llvm::zip(step.block->getArguments(), elements))
-    mapping.map(argument, element);
-  for (Operation &op : step.block->without_terminator()) {
-    if (isa<tensor::DimOp>(op))
-      continue;
-    if (auto index = dyn_cast<linalg::IndexOp>(op)) {
-      mapping.map(index.getResult(),
-                  position.lookup(step.classes[index.getDim()]));
-      continue;
-    }
-    if (auto extract = dyn_cast<tensor::ExtractOp>(op)) {
-      SmallVector<Value> at;
-      for (Value index : extract.getIndices())
-        at.push_back(mapping.lookupOrDefault(index));
-      const Access &view = program.views.find(extract.getTensor())->second;
-      mapping.map(extract.getResult(), load(builder, view, at));
-      continue;
-    }
-    Operation *copy = builder.clone(op, mapping);
-    SmallVector<Operation *> inner;
-    for (Region &region : copy->getRegions())
-      region.walk([&](Operation *nested) { inner.push_back(nested); });
-    for (Operation *nested : inner)
-      resolve(nested, step);
-  }
-  SmallVector<Value> results;
-  for (Value value : step.block->getTerminator()->getOperands())
-    results.push_back(mapping.lookupOrDefault(value));
-  return results;
-}
-
 AffineExpr RowEmitter::emit() {
   placeStorages();
-  AffineExpr grid =
-      getAffineConstantExpr(1, frame.getFunction().getContext());
+  AffineExpr grid = getAffineConstantExpr(1, frame.getFunction().getContext());
   for (int shared : schedule.rows)
     grid = grid * program.extents[shared];
   for (const ItemBlock &block : schedule.blocks)
@@ -369,6 +238,6 @@ AffineExpr RowEmitter::emit() {
   return grid;
 }
 
-AffineExpr tenon::emitRows(const RowSchedule &schedule, KernelFrame &frame) {
+AffineExpr tenon::emitRows(const RowSchedule &schedule, CPUFrame &frame) {
   return RowEmitter(schedule, frame).emit();
 }

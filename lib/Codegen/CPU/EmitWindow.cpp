@@ -2,9 +2,9 @@
 // for all of them is loaded once. The last vectors of a row are masked.
 
 #include "EmitTile.h"
-#include "LoopBuilder.h"
 #include "RowEmitter.h"
 #include "Window.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -23,7 +23,7 @@ public:
         window(*Window::find(program, step)), builder(builder),
         b(this->builder, rows.loc) {
     Type element = program.storages[step.writes[0].storage].element;
-    lanes = rows.frame.getTarget().vectorBits / element.getIntOrFloatBitWidth();
+    lanes = rows.target.vectorBits / element.getIntOrFloatBitWidth();
     type = VectorType::get({lanes}, element);
   }
 

@@ -4,7 +4,7 @@
 #ifndef TENON_LIB_CODEGEN_CPU_LANEPRODUCT_H
 #define TENON_LIB_CODEGEN_CPU_LANEPRODUCT_H
 
-#include "LoopBuilder.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 namespace tenon {
 

@@ -3,7 +3,7 @@
 #ifndef TENON_LIB_CODEGEN_CPU_MASKTILE_H
 #define TENON_LIB_CODEGEN_CPU_MASKTILE_H
 
-#include "LoopBuilder.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 namespace tenon {
 

@@ -1,6 +1,6 @@
 #include "PackPanel.h"
 
-#include "LoopBuilder.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"

@@ -3,7 +3,8 @@
 #ifndef TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
 #define TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
 
-#include "Contraction.h"
+#include "CPUFrame.h"
+#include "tenon/Codegen/Program/Contraction.h"
 
 namespace tenon {
 
@@ -65,7 +66,7 @@ private:
 };
 
 /// Adds loops over items [begin, end) to the frame; returns the grid.
-mlir::AffineExpr emitRows(const RowSchedule &schedule, KernelFrame &frame);
+mlir::AffineExpr emitRows(const RowSchedule &schedule, CPUFrame &frame);
 
 } // namespace tenon
 

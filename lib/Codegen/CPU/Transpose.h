@@ -1,7 +1,7 @@
 #ifndef TENON_LIB_CODEGEN_CPU_TRANSPOSE_H
 #define TENON_LIB_CODEGEN_CPU_TRANSPOSE_H
 
-#include "LoopBuilder.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 namespace tenon {
 

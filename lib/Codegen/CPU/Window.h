@@ -4,7 +4,7 @@
 #ifndef TENON_LIB_CODEGEN_CPU_WINDOW_H
 #define TENON_LIB_CODEGEN_CPU_WINDOW_H
 
-#include "KernelProgram.h"
+#include "tenon/Codegen/Program/KernelProgram.h"
 
 namespace tenon {
 

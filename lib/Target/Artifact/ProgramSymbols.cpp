@@ -1,5 +1,5 @@
-// Symbols of a program: inputs' dimensions bind them, read_symbol sets them, and a
-// definition over others (min, max) is written out as nodes.
+// Symbols of a program: inputs' dimensions bind them, read_symbol sets them,
+// and a definition over others (min, max) is written out as nodes.
 
 #include "ProgramSymbols.h"
 
@@ -32,8 +32,7 @@ uint32_t ProgramSymbols::getNode(ExprPool &exprs, unsigned symbol) {
                              : AffineMapAttr();
   if (!op || !operands || operands.getValue().getNumResults() == 0)
     return exprs.addSymbol(getIndex(symbol));
-  std::vector<uint32_t> nodes =
-      exprs.addAll(operands.getValue().getResults());
+  std::vector<uint32_t> nodes = exprs.addAll(operands.getValue().getResults());
   auto combine = [&](format::ExprOp kind) {
     uint32_t node = nodes.front();
     for (uint32_t next : llvm::drop_begin(nodes))
@@ -45,9 +44,8 @@ uint32_t ProgramSymbols::getNode(ExprPool &exprs, unsigned symbol) {
   uint32_t largest = combine(format::ExprOp::max);
   if (op.getValue() == "max")
     return largest;
-  uint32_t some = exprs.addNode(format::ExprOp::min,
-                                combine(format::ExprOp::min),
-                                exprs.addConstant(1));
+  uint32_t some = exprs.addNode(
+      format::ExprOp::min, combine(format::ExprOp::min), exprs.addConstant(1));
   return exprs.addNode(format::ExprOp::mul, largest, some);
 }
 
@@ -89,7 +87,8 @@ LogicalResult ProgramSymbols::checkBound() {
     if (!symbol.isData && !bound.contains(symbol.symbol))
       return function.emitOpError("expected symbol '")
              << plan::getSymbolName(function, symbol.symbol)
-             << "' to be the size of an input's dimension or read from a value, "
+             << "' to be the size of an input's dimension or read from a "
+                "value, "
                 "but got neither";
   return success();
 }

@@ -1,17 +1,16 @@
 #ifndef TENON_LIB_TARGET_ARTIFACT_PROGRAMSYMBOLS_H
 #define TENON_LIB_TARGET_ARTIFACT_PROGRAMSYMBOLS_H
 
-
-#include "tenon/Target/Format/ExprPool.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "tenon/Target/Format/ExprPool.h"
 
 #include <optional>
 #include <vector>
 
 namespace tenon {
 
-/// The symbols of a function, as the program has them: only those that it uses, in
-/// the order of use; one that is defined by others becomes nodes.
+/// The symbols of a function, as the program has them: only those that it uses,
+/// in the order of use; one that is defined by others becomes nodes.
 class ProgramSymbols {
 public:
   explicit ProgramSymbols(mlir::func::FuncOp function) : function(function) {}
@@ -26,7 +25,8 @@ public:
   std::vector<flatbuffers::Offset<format::Symbol>>
   write(flatbuffers::FlatBufferBuilder &builder);
 
-  /// Fails, with a diagnostic, if a symbol is used that no input's dimension gives.
+  /// Fails, with a diagnostic, if a symbol is used that no input's dimension
+  /// gives.
   mlir::LogicalResult checkBound();
 
 private:

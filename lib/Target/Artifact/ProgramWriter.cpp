@@ -30,12 +30,11 @@ static std::string getNodeName(Location loc) {
   return llvm::join(names, "+");
 }
 
-ProgramWriter::ProgramWriter(func::FuncOp function, const CPUCode &code,
-                             WeightTable &weights, KernelTable &kernels,
+ProgramWriter::ProgramWriter(func::FuncOp function, WeightTable &weights,
+                             KernelTable &kernels,
                              flatbuffers::FlatBufferBuilder &builder)
-    : function(function), code(code), weights(weights), kernels(kernels),
-      builder(builder), symbols(function),
-      exprs([this](ExprPool &pool, unsigned symbol) {
+    : function(function), weights(weights), kernels(kernels), builder(builder),
+      symbols(function), exprs([this](ExprPool &pool, unsigned symbol) {
         return symbols.getNode(pool, symbol);
       }) {}
 
@@ -164,7 +163,7 @@ static int64_t getElementBytes(Value value) {
 }
 
 LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
-  if (!code.kernels.contains(launch.getCallee()))
+  if (!kernels.hasCode(launch.getCalleeAttr().getAttr()))
     return launch.emitOpError("expected code of kernel '")
            << launch.getCallee() << "', but got none";
   if (failed(addResults(launch)))
@@ -178,8 +177,9 @@ LogicalResult ProgramWriter::addLaunch(plan::LaunchOp launch) {
   std::vector<uint32_t> arguments = exprs.addAll(own.getResults());
   auto &use =
       kernels.uses
-          .try_emplace(launch.getCalleeAttr().getAttr(),
-                       KernelTable::Use{uint32_t(kernels.uses.size()), 0})
+          .try_emplace(
+              launch.getCalleeAttr().getAttr(),
+              KernelTable::Use{kernels.base + uint32_t(kernels.uses.size()), 0})
           .first->second;
   ++use.count;
   addAction(format::Action::Launch,
@@ -351,5 +351,5 @@ FailureOr<flatbuffers::Offset<format::Program>> ProgramWriter::write() {
   return format::CreateProgramDirect(
       builder, variant ? variant.str().c_str() : "", &symbolTable,
       &exprs.getNodes(), &inputs, &outputs, &values, arenaSize, &steps,
-      &stateTable, &cacheTable);
+      &stateTable, &cacheTable, kernels.device);
 }

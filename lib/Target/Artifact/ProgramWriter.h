@@ -4,16 +4,18 @@
 #include "ProgramSymbols.h"
 #include "WeightTable.h"
 
-#include "tenon/Target/Format/ExprPool.h"
 #include "dialects/Plan/PlanDialect.h"
-#include "tenon/Target/CPU/CompileKernels.h"
+#include "tenon/Target/Format/ExprPool.h"
 
 #include "llvm/ADT/MapVector.h"
 
 namespace tenon {
 
-/// The kernels of an artifact, in the order of their first launch.
+/// The kernels of a device's programs, in the order of their first launch.
 struct KernelTable {
+  format::Device device;
+  uint32_t base; // the index of the first in the artifact
+  std::function<bool(mlir::StringAttr)> hasCode;
   struct Use {
     uint32_t index;
     uint32_t count;
@@ -24,9 +26,8 @@ struct KernelTable {
 /// Writes one plan-level function as a program.
 class ProgramWriter {
 public:
-  ProgramWriter(mlir::func::FuncOp function, const CPUCode &code,
-                WeightTable &weights, KernelTable &kernels,
-                flatbuffers::FlatBufferBuilder &builder);
+  ProgramWriter(mlir::func::FuncOp function, WeightTable &weights,
+                KernelTable &kernels, flatbuffers::FlatBufferBuilder &builder);
 
   mlir::FailureOr<flatbuffers::Offset<format::Program>> write();
 
@@ -67,7 +68,6 @@ private:
   }
 
   mlir::func::FuncOp function;
-  const CPUCode &code;
   WeightTable &weights;
   KernelTable &kernels;
   flatbuffers::FlatBufferBuilder &builder;

@@ -17,8 +17,8 @@ struct WrittenSection {
   uint64_t offset, size, hash;
 };
 
-/// A .tenon file while it is written: bytes go out as they come, under another name
-/// in the same folder, which `finish` changes to the file's own.
+/// A .tenon file while it is written: bytes go out as they come, under another
+/// name in the same folder, which `finish` changes to the file's own.
 class SectionFile {
 public:
   static llvm::Expected<SectionFile> create(llvm::StringRef path);

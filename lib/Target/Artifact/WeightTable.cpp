@@ -1,14 +1,13 @@
-// Weights: found by content, so that what layers or entries share is stored once,
-// and named, so that they stay addressable in the artifact.
+// Weights: found by content, so that what layers or entries share is stored
+// once, and named, so that they stay addressable in the artifact.
 
 #include "WeightTable.h"
 
-
-#include "tenon/Target/Format/ElementTypes.h"
 #include "dialects/ONNX/StoredAttr.h"
+#include "runtime/format/Encoding.h"
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
-#include "runtime/format/Encoding.h"
+#include "tenon/Target/Format/ElementTypes.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -45,9 +44,10 @@ const WrittenSection &WeightTable::store(ArrayRef<char> bytes,
         (encoding.empty() || known->second.type == type))
       return known->second.section;
   WrittenSection section =
-      encoding.empty() ? file.append(bytes, format::sectionAlignment)
-                       : file.append(encode(bytes, *parse(encoding, type), type),
-                                     format::sectionAlignment);
+      encoding.empty()
+          ? file.append(bytes, format::sectionAlignment)
+          : file.append(encode(bytes, *parse(encoding, type), type),
+                        format::sectionAlignment);
   return contents.emplace(hash, Stored{bytes, encoding, type, section})
       ->second.section;
 }
@@ -63,12 +63,14 @@ std::string WeightTable::getFreeName(StringRef name) {
 }
 
 FailureOr<uint32_t> WeightTable::add(plan::WeightOp weight) {
-  // The plan's types have no sign and may be encoded; the value's are the model's.
+  // The plan's types have no sign and may be encoded; the value's are the
+  // model's.
   auto type = cast<RankedTensorType>(weight.getValue().getType());
   format::ElementType element = getElementType(type);
   if (element == format::ElementType::undefined)
-    return weight.emitOpError("expected a weight of a type that artifacts hold, "
-                              "but got '")
+    return weight.emitOpError(
+               "expected a weight of a type that artifacts hold, "
+               "but got '")
            << weight.getWeight() << "' of type " << type;
   FailureOr<ArrayRef<char>> bytes = onnx::getBytes(weight.getValue());
   if (failed(bytes))
@@ -93,10 +95,9 @@ FailureOr<uint32_t> WeightTable::add(plan::WeightOp weight) {
     return known->second;
   std::string name = getFreeName(weight.getWeight());
   std::vector<int64_t> dims(type.getShape().begin(), type.getShape().end());
-  auto section = format::CreateSection(builder, stored.offset, stored.size,
-                                       stored.hash);
-  entries.push_back(format::CreateWeightDirect(builder, name.c_str(), element,
-                                               &dims, section,
-                                               encoding.str().c_str()));
+  auto section =
+      format::CreateSection(builder, stored.offset, stored.size, stored.hash);
+  entries.push_back(format::CreateWeightDirect(
+      builder, name.c_str(), element, &dims, section, encoding.str().c_str()));
   return known->second;
 }

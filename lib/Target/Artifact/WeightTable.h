@@ -13,14 +13,15 @@
 
 namespace tenon {
 
-/// The weights of an artifact. Bytes go to the file as weights come, straight from
-/// where they are mapped; equal bytes are written once.
+/// The weights of an artifact. Bytes go to the file as weights come, straight
+/// from where they are mapped; equal bytes are written once.
 class WeightTable {
 public:
   WeightTable(SectionFile &file, flatbuffers::FlatBufferBuilder &builder)
       : file(file), builder(builder) {}
 
-  /// The index of a weight, which is written if it is new. A failure is emitted.
+  /// The index of a weight, which is written if it is new. A failure is
+  /// emitted.
   mlir::FailureOr<uint32_t> add(plan::WeightOp weight);
 
   const std::vector<flatbuffers::Offset<format::Weight>> &getEntries() const {

@@ -1,7 +1,8 @@
-// The .tenon file: code, then weights, then the manifest that says where they are.
+// The .tenon file: code, then weights, then the manifest that says where they
+// are.
 
-#include "tenon/Target/Format/KernelTable.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
+#include "tenon/Target/Format/KernelTable.h"
 
 #include "ProgramWriter.h"
 #include "SectionFile.h"
@@ -18,14 +19,20 @@ namespace {
 
 class ArtifactWriter {
 public:
-  ArtifactWriter(ModuleOp module, const CPUCode &code, SectionFile &file)
-      : module(module), code(code), file(file), weights(file, builder) {}
+  ArtifactWriter(ArrayRef<DevicePart> parts, SectionFile &file)
+      : parts(parts), file(file), weights(file, builder) {}
 
   LogicalResult write(const ArtifactOptions &options) {
-    writeCodes();
-    if (failed(writeEntries()))
-      return failure();
-    writeKernels();
+    for (const DevicePart &part : parts)
+      if (part.cpu)
+        writeObjects(*part.cpu);
+    for (const DevicePart &part : parts)
+      if (failed(writePart(part)))
+        return failure();
+    writeEntries();
+    if (entries.empty())
+      return ModuleOp(parts[0].module)
+          .emitError("expected a function to make an entry of, but got none");
     auto manifest = format::CreateManifestDirect(
         builder, format::fileVersion, options.producer.c_str(), &codes,
         &kernelEntries, &weights.getEntries(), &entries);
@@ -33,16 +40,21 @@ public:
     ArrayRef<char> bytes(reinterpret_cast<char *>(builder.GetBufferPointer()),
                          builder.GetSize());
     if (llvm::Error error = file.finish(bytes))
-      return module.emitError(llvm::toString(std::move(error)));
+      return ModuleOp(parts[0].module)
+          .emitError(llvm::toString(std::move(error)));
     return success();
   }
 
 private:
-  void writeCodes() {
+  Offset<format::Section> append(ArrayRef<char> bytes) {
+    WrittenSection written = file.append(bytes, format::sectionAlignment);
+    return format::CreateSection(builder, written.offset, written.size,
+                                 written.hash);
+  }
+
+  void writeObjects(const CPUCode &code) {
     for (const CodeImage &image : code.images) {
-      WrittenSection written = file.append(image.elf, format::sectionAlignment);
-      auto section = format::CreateSection(builder, written.offset,
-                                           written.size, written.hash);
+      auto section = append(image.elf);
       std::vector<Offset<flatbuffers::String>> features;
       for (const std::string &feature : image.features)
         features.push_back(builder.CreateString(feature));
@@ -52,52 +64,83 @@ private:
     }
   }
 
-  LogicalResult writeEntries() {
-    llvm::MapVector<StringRef, std::vector<Offset<format::Program>>> programs;
-    for (auto function : module.getOps<func::FuncOp>()) {
+  LogicalResult writePart(const DevicePart &part) {
+    KernelTable kernels;
+    kernels.base = kernelEntries.size();
+    kernels.device = part.gpu ? format::Device::cuda : format::Device::cpu;
+    kernels.hasCode = [&](StringAttr name) {
+      return part.gpu ? part.gpu->kernels.contains(name)
+                      : part.cpu->kernels.contains(name.getValue());
+    };
+    for (auto function : ModuleOp(part.module).getOps<func::FuncOp>()) {
       if (function.isExternal())
         continue;
-      auto program =
-          ProgramWriter(function, code, weights, kernels, builder).write();
+      auto program = ProgramWriter(function, weights, kernels, builder).write();
       if (failed(program))
         return failure();
       auto entry = function->getAttrOfType<StringAttr>(plan::kEntryAttr);
-      programs[entry ? entry.getValue() : function.getSymName()].push_back(
-          *program);
+      programs[entry ? entry : function.getSymNameAttr()].push_back(*program);
     }
-    for (auto &[name, variants] : programs)
-      entries.push_back(format::CreateEntryDirect(builder, name.str().c_str(),
-                                                  &variants));
-    if (entries.empty())
-      return module.emitError("expected a function to make an entry of, but got "
-                              "none");
+    writeKernels(part, kernels);
+    if (part.gpu)
+      for (unsigned i = 0; i < part.gpu->targets.size(); ++i)
+        writeImages(*part.gpu, i, kernels);
     return success();
   }
 
-  void writeKernels() {
-    SymbolTable symbols(module);
-    for (auto &[name, use] : kernels.uses)
-      kernelEntries.push_back(
-          writeKernel(symbols.lookup<kernel::FuncOp>(name), use.count));
+  void writeEntries() {
+    for (auto &[name, variants] : programs)
+      entries.push_back(
+          format::CreateEntryDirect(builder, name.str().c_str(), &variants));
   }
 
-  Offset<format::Kernel> writeKernel(kernel::FuncOp kernel, uint32_t uses) {
-    std::string name = kernel.getSymName().str();
-    const CompiledKernel &compiled = code.kernels.find(name)->second;
+  void writeKernels(const DevicePart &part, const KernelTable &kernels) {
+    SymbolTable symbols(part.module);
+    for (auto &[name, use] : kernels.uses) {
+      format::KernelT table =
+          part.gpu ? format::KernelT(part.gpu->kernels.find(name)->second.table)
+                   : describe(symbols.lookup<kernel::FuncOp>(name), *part.cpu);
+      table.name = name.str();
+      table.uses = use.count;
+      kernelEntries.push_back(format::CreateKernel(builder, &table));
+    }
+  }
+
+  format::KernelT describe(kernel::FuncOp kernel, const CPUCode &code) {
+    const CompiledKernel &compiled =
+        code.kernels.find(kernel.getSymName())->second;
     format::KernelT table =
         describeKernel(kernel, compiled.grid, compiled.workspace);
-    table.name = name;
     table.symbol = compiled.symbol;
-    table.uses = uses;
-    return format::CreateKernel(builder, &table);
+    return table;
   }
 
-  ModuleOp module;
-  const CPUCode &code;
+  /// Target number `index` of the GPU's code.
+  void writeImages(const GPUCode &code, unsigned index,
+                   const KernelTable &kernels) {
+    const GPUImages &images = code.targets[index];
+    std::vector<Offset<format::Section>> sections;
+    for (const std::string &image : images.images)
+      sections.push_back(append(image));
+    std::vector<Offset<format::StagedKernel>> staged;
+    for (auto &[name, use] : kernels.uses) {
+      format::StagedKernelT table =
+          code.kernels.find(name)->second.codes[index];
+      table.kernel = use.index;
+      staged.push_back(format::CreateStagedKernel(builder, &table));
+    }
+    std::string target = "cuda:" + images.target.name;
+    codes.push_back(format::CreateCodeDirect(
+        builder, target.c_str(), nullptr, 0, images.form, &sections, &staged,
+        images.target.capability, images.target.isExact, images.target.driver,
+        images.assembler.c_str()));
+  }
+
+  ArrayRef<DevicePart> parts;
   SectionFile &file;
   flatbuffers::FlatBufferBuilder builder;
   WeightTable weights;
-  KernelTable kernels;
+  llvm::MapVector<StringAttr, std::vector<Offset<format::Program>>> programs;
   std::vector<Offset<format::Code>> codes;
   std::vector<Offset<format::Kernel>> kernelEntries;
   std::vector<Offset<format::Entry>> entries;
@@ -105,11 +148,11 @@ private:
 
 } // namespace
 
-LogicalResult tenon::writeArtifact(ModuleOp module, const CPUCode &code,
-                                   StringRef path,
+LogicalResult tenon::writeArtifact(ArrayRef<DevicePart> parts, StringRef path,
                                    const ArtifactOptions &options) {
   llvm::Expected<SectionFile> file = SectionFile::create(path);
   if (!file)
-    return module.emitError(llvm::toString(file.takeError()));
-  return ArtifactWriter(module, code, *file).write(options);
+    return ModuleOp(parts[0].module)
+        .emitError(llvm::toString(file.takeError()));
+  return ArtifactWriter(parts, *file).write(options);
 }

@@ -90,7 +90,7 @@ static LogicalResult addEmptyObject(ModuleOp module, const CPUTarget &target,
 FailureOr<CPUCode>
 tenon::compileKernelsForCPU(ModuleOp module, ArrayRef<CPUTarget> targets) {
   DialectRegistry registry;
-  registerCPUCodegenDialects(registry);
+  registerCodegenDialects(registry);
   module.getContext()->appendDialectRegistry(registry);
   module.getContext()->loadAllAvailableDialects();
   CPUCode code;

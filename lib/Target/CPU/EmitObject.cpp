@@ -46,7 +46,7 @@ createTargetMachine(const CPUTarget &target) {
 
 /// Takes in the functions of the library that the module calls.
 static bool linkLibrary(llvm::Module &module) {
-  llvm::MemoryBufferRef bytes(getCPULibraryBitcode(), "library");
+  llvm::MemoryBufferRef bytes(getLibraryBitcode(), "library");
   auto library = llvm::getLazyBitcodeModule(bytes, module.getContext());
   if (!library) {
     llvm::consumeError(library.takeError());

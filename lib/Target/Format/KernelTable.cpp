@@ -7,11 +7,8 @@
 using namespace mlir;
 using namespace tenon;
 
-format::KernelT tenon::describeKernel(kernel::FuncOp kernel, AffineMap grid,
-                                      AffineMap workspace) {
-  ExprPool exprs([](ExprPool &pool, unsigned symbol) {
-    return pool.addSymbol(symbol);
-  });
+format::KernelT tenon::describeSignature(kernel::FuncOp kernel,
+                                         ExprPool &exprs) {
   format::KernelT table;
   table.num_symbols = kernel.getNumKernelSymbols();
   for (BlockArgument argument : kernel.getBody().getArguments()) {
@@ -22,6 +19,14 @@ format::KernelT tenon::describeKernel(kernel::FuncOp kernel, AffineMap grid,
     table.arguments.push_back(std::move(described));
   }
   table.results = table.arguments.size() - kernel.getNumInputs();
+  return table;
+}
+
+format::KernelT tenon::describeKernel(kernel::FuncOp kernel, AffineMap grid,
+                                      AffineMap workspace) {
+  ExprPool exprs(
+      [](ExprPool &pool, unsigned symbol) { return pool.addSymbol(symbol); });
+  format::KernelT table = describeSignature(kernel, exprs);
   table.grid = exprs.add(grid.getResult(0));
   table.workspace = exprs.add(workspace.getResult(0));
   table.exprs = exprs.getNodes();
@@ -34,7 +39,8 @@ std::string tenon::getKernelSymbol(StringRef name,
   builder.Finish(format::CreateKernel(builder, &kernel));
   auto *table =
       flatbuffers::GetRoot<format::Kernel>(builder.GetBufferPointer());
-  return (name + "." + llvm::utohexstr(format::hashKernel(*table),
-                                       /*LowerCase=*/true, /*Width=*/16))
+  return (name + "." +
+          llvm::utohexstr(format::hashKernel(*table),
+                          /*LowerCase=*/true, /*Width=*/16))
       .str();
 }

@@ -2,7 +2,7 @@
 // with each kernel's grid and workspace. Tests call them from Python.
 
 #include "dialects/Kernel/KernelDialect.h"
-#include "tenon/Codegen/CPU/LowerKernel.h"
+#include "tenon/Codegen/Program/Lowering.h"
 #include "tenon/Target/CPU/CompileKernels.h"
 
 #include "mlir/Parser/Parser.h"
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   DialectRegistry registry;
-  tenon::registerCPUCodegenDialects(registry);
+  tenon::registerCodegenDialects(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
   OwningOpRef<ModuleOp> module =
       parseSourceFile<ModuleOp>(argv[1], ParserConfig(&context));

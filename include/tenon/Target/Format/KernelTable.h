@@ -10,6 +10,9 @@
 
 namespace tenon {
 
+/// The arguments and symbols of `kernel`, their dimensions in `exprs`.
+format::KernelT describeSignature(kernel::FuncOp kernel, ExprPool &exprs);
+
 /// The signature of `kernel`: its arguments, and its grid and workspace, maps over
 /// its own symbols. Names and uses are the caller's.
 format::KernelT describeKernel(kernel::FuncOp kernel, mlir::AffineMap grid,

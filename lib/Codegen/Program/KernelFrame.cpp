@@ -1,4 +1,4 @@
-#include "KernelFrame.h"
+#include "tenon/Codegen/Program/KernelFrame.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -16,7 +16,8 @@ AffineExpr tenon::simplify(AffineExpr expr, unsigned numSymbols) {
 
 /// func @NAME.body(buffers, symbols, begin, end, workspace)
 static func::FuncOp createFunction(kernel::FuncOp kernel, ModuleOp module,
-                                   unsigned numBuffers, unsigned numSymbols) {
+                                   const llvm::Twine &name, unsigned numBuffers,
+                                   unsigned numSymbols) {
   MLIRContext *context = kernel.getContext();
   auto bytes = MemRefType::get({1}, IntegerType::get(context, 8));
   Type index = IndexType::get(context);
@@ -24,26 +25,25 @@ static func::FuncOp createFunction(kernel::FuncOp kernel, ModuleOp module,
   types.append(numSymbols + 2, index);
   types.push_back(bytes);
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-  auto function = func::FuncOp::create(
-      builder, kernel.getLoc(), (kernel.getSymName() + ".body").str(),
-      FunctionType::get(context, types, {}));
+  auto function = func::FuncOp::create(builder, kernel.getLoc(), name.str(),
+                                       FunctionType::get(context, types, {}));
   function.setPrivate();
   // Results and scratch overlap nothing; operands may overlap each other.
   auto noalias = UnitAttr::get(context);
-  StringRef name = LLVM::LLVMDialect::getNoAliasAttrName();
+  StringRef attribute = LLVM::LLVMDialect::getNoAliasAttrName();
   for (unsigned i = kernel.getNumInputs(); i < numBuffers; ++i)
-    function.setArgAttr(i, name, noalias);
-  function.setArgAttr(types.size() - 1, name, noalias);
+    function.setArgAttr(i, attribute, noalias);
+  function.setArgAttr(types.size() - 1, attribute, noalias);
   function.addEntryBlock();
   return function;
 }
 
 KernelFrame::KernelFrame(kernel::FuncOp kernel, ModuleOp module,
-                         const CPUTarget &target)
-    : kernel(kernel), target(target), entry(kernel.getContext()), body(kernel.getContext()),
+                         const llvm::Twine &name)
+    : kernel(kernel), entry(kernel.getContext()), body(kernel.getContext()),
       numBuffers(kernel.getBody().getNumArguments()),
       numSymbols(kernel.getNumKernelSymbols()), buffers(numBuffers) {
-  function = createFunction(kernel, module, numBuffers, numSymbols);
+  function = createFunction(kernel, module, name, numBuffers, numSymbols);
   Block &block = function.getBody().front();
   body.setInsertionPointToEnd(&block);
   auto end = func::ReturnOp::create(body, loc());
@@ -64,8 +64,7 @@ Value KernelFrame::size(AffineExpr expr) {
     return known;
   Value value;
   if (auto constant = dyn_cast<AffineConstantExpr>(expr)) {
-    value =
-        arith::ConstantIndexOp::create(entry, loc(), constant.getValue());
+    value = arith::ConstantIndexOp::create(entry, loc(), constant.getValue());
   } else if (auto symbol = dyn_cast<AffineSymbolExpr>(expr)) {
     value = function.getArgument(numBuffers + symbol.getPosition());
   } else {
@@ -109,9 +108,9 @@ Value KernelFrame::buffer(unsigned index) {
   if (!buffers[index]) {
     auto type =
         cast<RankedTensorType>(kernel.getBody().getArgument(index).getType());
-    buffers[index] = view(function.getArgument(index), constant(0),
-                          kernel.getArgumentDims(index).getResults(),
-                          type.getElementType());
+    buffers[index] =
+        view(function.getArgument(index), constant(0),
+             kernel.getArgumentDims(index).getResults(), type.getElementType());
   }
   return buffers[index];
 }

@@ -1,7 +1,7 @@
 // Kernels that are one operation with an emitter of its own.
 
-#ifndef TENON_LIB_CODEGEN_CPU_WHOLEKERNEL_H
-#define TENON_LIB_CODEGEN_CPU_WHOLEKERNEL_H
+#ifndef TENON_CODEGEN_PROGRAM_WHOLEKERNEL_H
+#define TENON_CODEGEN_PROGRAM_WHOLEKERNEL_H
 
 #include "dialects/Kernel/KernelDialect.h"
 
@@ -32,4 +32,4 @@ inline mlir::LogicalResult checkAlone(mlir::Operation *op,
 
 } // namespace tenon
 
-#endif // TENON_LIB_CODEGEN_CPU_WHOLEKERNEL_H
+#endif // TENON_CODEGEN_PROGRAM_WHOLEKERNEL_H

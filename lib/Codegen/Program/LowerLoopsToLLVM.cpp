@@ -2,7 +2,7 @@
 // f32; elementary functions become calls into the library; integer division
 // by zero gives zero's quotient instead of a trap.
 
-#include "tenon/Codegen/CPU/LowerKernel.h"
+#include "tenon/Codegen/Program/Lowering.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -26,9 +26,9 @@ static StringRef getLibraryName(Operation *op) {
   if (name == "math.powf")
     return "pow";
   static const char *const names[] = {
-      "exp",  "exp2",  "expm1", "log",  "log2", "log10", "log1p", "tanh",
-      "sinh", "cosh",  "erf",   "erfc", "sin",  "cos",   "tan",   "asin",
-      "acos", "atan",  "asinh", "acosh", "atanh", "cbrt", "atan2"};
+      "exp",  "exp2", "expm1", "log",   "log2",  "log10", "log1p", "tanh",
+      "sinh", "cosh", "erf",   "erfc",  "sin",   "cos",   "tan",   "asin",
+      "acos", "atan", "asinh", "acosh", "atanh", "cbrt",  "atan2"};
   if (name.consume_front("math."))
     for (StringRef known : names)
       if (name == known)
@@ -46,9 +46,9 @@ static void callLibrary(ModuleOp module) {
   });
   for (Operation *op : ops) {
     Type type = op->getResult(0).getType();
-    std::string name = ("tenon_" + getLibraryName(op) +
-                        (type.isF64() ? "_f64" : "_f32"))
-                           .str();
+    std::string name =
+        ("tenon_" + getLibraryName(op) + (type.isF64() ? "_f64" : "_f32"))
+            .str();
     auto callee = symbols.lookup<func::FuncOp>(name);
     if (!callee) {
       OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
@@ -92,8 +92,8 @@ static void guardDivision(Operation *op) {
     isMinusOne = equals(b, constant(-1));
     special = arith::OrIOp::create(builder, loc, isZero, isMinusOne);
   }
-  op->setOperand(1, arith::SelectOp::create(builder, loc, special, constant(1),
-                                            b));
+  op->setOperand(
+      1, arith::SelectOp::create(builder, loc, special, constant(1), b));
   builder.setInsertionPointAfter(op);
   Value result = op->getResult(0), safe = result;
   if (isSigned && isDivision) {
@@ -139,8 +139,8 @@ static void splitTruncations(ModuleOp module) {
   });
 }
 
-/// arith.maximumf -> llvm.intr.maximum, in which LLVM knows a reduction. Which of
-/// two zeros is the larger is left open.
+/// arith.maximumf -> llvm.intr.maximum, in which LLVM knows a reduction. Which
+/// of two zeros is the larger is left open.
 static void keepExtremes(ModuleOp module) {
   auto flags = LLVM::FastmathFlagsAttr::get(module.getContext(),
                                             LLVM::FastmathFlags::nsz);
@@ -163,8 +163,8 @@ static void keepExtremes(ModuleOp module) {
   });
 }
 
-/// Lets sums of products round once. A difference does not: in x * x - y * y both
-/// products are rounded, so that equal ones give 0, as a variance needs.
+/// Lets sums of products round once. A difference does not: in x * x - y * y
+/// both products are rounded, so that equal ones give 0, as a variance needs.
 static void contractSums(ModuleOp module) {
   auto contract = [](auto op) {
     op.setFastmath(op.getFastmath() | arith::FastMathFlags::contract);

@@ -1,7 +1,7 @@
 // Short names for what hand-made loop nests consist of.
 
-#ifndef TENON_LIB_CODEGEN_CPU_LOOPBUILDER_H
-#define TENON_LIB_CODEGEN_CPU_LOOPBUILDER_H
+#ifndef TENON_CODEGEN_PROGRAM_LOOPBUILDER_H
+#define TENON_CODEGEN_PROGRAM_LOOPBUILDER_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
@@ -53,4 +53,4 @@ public:
 
 } // namespace tenon
 
-#endif // TENON_LIB_CODEGEN_CPU_LOOPBUILDER_H
+#endif // TENON_CODEGEN_PROGRAM_LOOPBUILDER_H

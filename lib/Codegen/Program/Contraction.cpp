@@ -1,12 +1,9 @@
-#include "Contraction.h"
+#include "tenon/Codegen/Program/Contraction.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
 using namespace tenon;
-
-/// Fewer columns are better summed along k.
-static constexpr int64_t kFewestColumns = 4;
 
 int64_t Contraction::getPanel(const KernelProgram &program) const {
   const Access &c = program.steps[step].writes[0];
@@ -341,23 +338,6 @@ static std::optional<Contraction> assign(const KernelProgram &program,
   return found;
 }
 
-static bool isAtMost(AffineExpr expr, int64_t limit) {
-  auto constant = dyn_cast<AffineConstantExpr>(expr);
-  return constant && constant.getValue() <= limit;
-}
-
-/// Rows of a block: equal parts of those that are known, where each item packs
-/// b for itself; so that few columns are work for several threads.
-static int64_t chooseBlockRows(const Contraction &found, const Step &step) {
-  constexpr int64_t most = 128;
-  auto rows = found.m < 0 ? AffineConstantExpr()
-                          : dyn_cast<AffineConstantExpr>(step.extents[found.m]);
-  if (found.isPacked || !rows || rows.getValue() <= most)
-    return Contraction::kMostBlockRows;
-  int64_t parts = llvm::divideCeil(rows.getValue(), most);
-  return llvm::divideCeil(rows.getValue(), parts);
-}
-
 std::optional<Contraction> Contraction::find(KernelProgram &program) {
   std::optional<unsigned> number;
   for (auto [index, step] : llvm::enumerate(program.steps)) {
@@ -371,14 +351,5 @@ std::optional<Contraction> Contraction::find(KernelProgram &program) {
     return std::nullopt;
   LoopMerger(program, program.steps[*number]).run();
   std::optional<Contraction> found = assign(program, *number);
-  if (!found)
-    return std::nullopt;
-  const Step &step = program.steps[*number];
-  bool isWorthIt = found->isPacked ||
-                   (found->m >= 0 && !isAtMost(step.extents[found->m], 1) &&
-                    !isAtMost(step.extents[found->n], kFewestColumns - 1));
-  if (!isWorthIt)
-    return std::nullopt;
-  found->blockRows = chooseBlockRows(*found, step);
   return found;
 }

@@ -1,10 +1,10 @@
 // A kernel as a list of steps over storages, with the loops that different
 // steps share. What the schedules decide on; it holds no code.
 
-#ifndef TENON_LIB_CODEGEN_CPU_KERNELPROGRAM_H
-#define TENON_LIB_CODEGEN_CPU_KERNELPROGRAM_H
+#ifndef TENON_CODEGEN_PROGRAM_KERNELPROGRAM_H
+#define TENON_CODEGEN_PROGRAM_KERNELPROGRAM_H
 
-#include "KernelFrame.h"
+#include "tenon/Codegen/Program/KernelFrame.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "llvm/ADT/MapVector.h"
@@ -50,6 +50,10 @@ struct Step {
   bool isReduction() const { return llvm::is_contained(isParallel, false); }
 };
 
+/// A copy of the kernel in `into`, with generic operations in place of named
+/// ones.
+kernel::FuncOp generalizeKernel(kernel::FuncOp kernel, mlir::ModuleOp into);
+
 /// The steps of a kernel in order. Loops that run over the same elements are of
 /// one class.
 class KernelProgram {
@@ -79,4 +83,4 @@ private:
 
 } // namespace tenon
 
-#endif // TENON_LIB_CODEGEN_CPU_KERNELPROGRAM_H
+#endif // TENON_CODEGEN_PROGRAM_KERNELPROGRAM_H

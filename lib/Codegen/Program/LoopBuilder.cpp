@@ -1,4 +1,4 @@
-#include "LoopBuilder.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"

@@ -1,10 +1,11 @@
 // The function that a kernel becomes: its buffers as memrefs, its sizes as
 // values, its scratch memory. What every schedule starts from.
 
-#ifndef TENON_LIB_CODEGEN_CPU_KERNELFRAME_H
-#define TENON_LIB_CODEGEN_CPU_KERNELFRAME_H
+#ifndef TENON_CODEGEN_PROGRAM_KERNELFRAME_H
+#define TENON_CODEGEN_PROGRAM_KERNELFRAME_H
 
-#include "tenon/Codegen/CPU/LowerKernel.h"
+#include "dialects/Kernel/KernelDialect.h"
+#include "tenon/Codegen/Program/Lowering.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/DenseMap.h"
@@ -13,11 +14,14 @@ namespace tenon {
 
 class KernelFrame {
 public:
+  /// Adds the function `name` to `module`.
   KernelFrame(kernel::FuncOp kernel, mlir::ModuleOp module,
-              const CPUTarget &target);
+              const llvm::Twine &name);
+  /// The function is NAME.body.
+  KernelFrame(kernel::FuncOp kernel, mlir::ModuleOp module)
+      : KernelFrame(kernel, module, kernel.getSymName() + ".body") {}
 
   mlir::func::FuncOp getFunction() { return function; }
-  const CPUTarget &getTarget() const { return target; }
   /// Inserts before the function's end; schedules use it for their code.
   mlir::OpBuilder &builder() { return body; }
   mlir::Location loc() { return function.getLoc(); }
@@ -51,7 +55,6 @@ private:
   mlir::AffineExpr getBinaryExpr(mlir::Operation *op);
 
   kernel::FuncOp kernel;
-  const CPUTarget &target;
   mlir::func::FuncOp function;
   mlir::OpBuilder entry, body;
   unsigned numBuffers, numSymbols;
@@ -66,4 +69,4 @@ mlir::AffineExpr simplify(mlir::AffineExpr expr, unsigned numSymbols);
 
 } // namespace tenon
 
-#endif // TENON_LIB_CODEGEN_CPU_KERNELFRAME_H
+#endif // TENON_CODEGEN_PROGRAM_KERNELFRAME_H

@@ -1,8 +1,8 @@
 // The form that takes every kernel: upstream bufferization, scratch memory in
 // place of allocations, linalg to loops.
 
-#include "LowerByBufferization.h"
-#include "KernelFrame.h"
+#include "tenon/Codegen/Program/LowerByBufferization.h"
+#include "tenon/Codegen/Program/KernelFrame.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -118,8 +118,8 @@ static LogicalResult placeAllocations(kernel::FuncOp kernel,
     Value scratch = frame.allocate(dims, op.getType().getElementType());
     if (scratch.getType() != op.getType()) {
       OpBuilder builder(op);
-      scratch = memref::CastOp::create(builder, op.getLoc(), op.getType(),
-                                       scratch);
+      scratch =
+          memref::CastOp::create(builder, op.getLoc(), op.getType(), scratch);
     }
     op.replaceAllUsesWith(scratch);
     op.erase();
@@ -145,9 +145,8 @@ static LogicalResult lowerToLoops(func::FuncOp function) {
 }
 
 FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
-                                                     ModuleOp module,
-                                                     const CPUTarget &target) {
-  KernelFrame frame(kernel, module, target);
+                                                     ModuleOp module) {
+  KernelFrame frame(kernel, module);
   copyBody(kernel, frame);
   func::FuncOp function = frame.getFunction();
   auto fail = [&](StringRef what) -> LogicalResult {

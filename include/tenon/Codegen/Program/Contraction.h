@@ -1,10 +1,10 @@
 // A sum of products within a kernel, found by its index maps: matrix products
 // of any batch and broadcast form, convolutions.
 
-#ifndef TENON_LIB_CODEGEN_CPU_CONTRACTION_H
-#define TENON_LIB_CODEGEN_CPU_CONTRACTION_H
+#ifndef TENON_CODEGEN_PROGRAM_CONTRACTION_H
+#define TENON_CODEGEN_PROGRAM_CONTRACTION_H
 
-#include "KernelProgram.h"
+#include "tenon/Codegen/Program/KernelProgram.h"
 
 namespace tenon {
 
@@ -52,4 +52,4 @@ public:
 
 } // namespace tenon
 
-#endif // TENON_LIB_CODEGEN_CPU_CONTRACTION_H
+#endif // TENON_CODEGEN_PROGRAM_CONTRACTION_H

@@ -1,6 +1,7 @@
-#include "KernelProgram.h"
+#include "tenon/Codegen/Program/KernelProgram.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
@@ -247,9 +248,9 @@ bool ProgramReader::readGeneric(linalg::GenericOp op) {
     step.initials.push_back(*initial);
     OpResult result = op.getTiedOpResult(&operand);
     dims[result] = dims[operand.get()];
-    int storage = addStorage(
-        cast<RankedTensorType>(result.getType()).getElementType(),
-        dims[result]);
+    int storage =
+        addStorage(cast<RankedTensorType>(result.getType()).getElementType(),
+                   dims[result]);
     program.views[result] = identity(storage);
     step.writes.push_back({storage, SmallVector<AffineExpr>(map.getResults())});
   }
@@ -296,8 +297,8 @@ bool ProgramReader::readInsertSlice(tensor::InsertSliceOp op) {
   if (!sourceDims)
     return false;
   Value dest = op.getDest();
-  bool inPlace = (isChain.lookup(dest) || fills.lookup(dest)) &&
-                 dest.hasOneUse();
+  bool inPlace =
+      (isChain.lookup(dest) || fills.lookup(dest)) && dest.hasOneUse();
   int storage;
   if (inPlace) {
     Access *view = getView(dest);
@@ -318,8 +319,9 @@ bool ProgramReader::readInsertSlice(tensor::InsertSliceOp op) {
     }
   }
   Step step = parallelStep(*sourceDims, op);
-  auto access = getAccess(op.getSource(), AffineMap::getMultiDimIdentityMap(
-                                              sourceDims->size(), context));
+  auto access =
+      getAccess(op.getSource(),
+                AffineMap::getMultiDimIdentityMap(sourceDims->size(), context));
   if (!access)
     return false;
   step.reads.push_back(*access);
@@ -347,19 +349,21 @@ bool ProgramReader::readPad(tensor::PadOp op) {
   if (!padding || !inner || !getExprs(op.getMixedLowPad(), low) ||
       !getExprs(op.getMixedHighPad(), high))
     return false;
-  if (!program.scalars.contains(padding) && !readScalar(padding.getDefiningOp()))
+  if (!program.scalars.contains(padding) &&
+      !readScalar(padding.getDefiningOp()))
     return false;
   for (auto [before, size, after] : llvm::zip(low, *inner, high))
-    whole.push_back(simplify(before + size + after,
-                             kernel.getNumKernelSymbols()));
+    whole.push_back(
+        simplify(before + size + after, kernel.getNumKernelSymbols()));
   int storage = addStorage(op.getResultType().getElementType(), whole);
   Step fill = parallelStep(whole, op);
   fill.constant = program.scalars.lookup(padding);
   fill.writes.push_back(identity(storage));
   program.steps.push_back(fill);
   Step copy = parallelStep(*inner, op);
-  auto access = getAccess(op.getSource(), AffineMap::getMultiDimIdentityMap(
-                                              inner->size(), context));
+  auto access =
+      getAccess(op.getSource(),
+                AffineMap::getMultiDimIdentityMap(inner->size(), context));
   if (!access)
     return false;
   copy.reads.push_back(*access);
@@ -446,10 +450,9 @@ bool ProgramReader::readOperation(Operation *op) {
     return readPad(pad);
   if (isa<kernel::YieldOp>(op))
     return readYield(op);
-  bool isScalar = llvm::none_of(op->getOperandTypes(),
-                                llvm::IsaPred<ShapedType>) &&
-                  llvm::none_of(op->getResultTypes(),
-                                llvm::IsaPred<ShapedType>);
+  bool isScalar =
+      llvm::none_of(op->getOperandTypes(), llvm::IsaPred<ShapedType>) &&
+      llvm::none_of(op->getResultTypes(), llvm::IsaPred<ShapedType>);
   return isScalar && readScalar(op);
 }
 
@@ -459,6 +462,25 @@ bool ProgramReader::read() {
     if (!readOperation(&op))
       return false;
   return program.classify();
+}
+
+/// The kernel with generic operations in place of named ones.
+kernel::FuncOp tenon::generalizeKernel(kernel::FuncOp kernel, ModuleOp into) {
+  OpBuilder builder = OpBuilder::atBlockEnd(into.getBody());
+  auto copy = cast<kernel::FuncOp>(builder.clone(*kernel));
+  IRRewriter rewriter(kernel.getContext());
+  SmallVector<linalg::LinalgOp> named;
+  copy.walk([&](linalg::LinalgOp op) {
+    if (!isa<linalg::GenericOp, linalg::FillOp>(op))
+      named.push_back(op);
+  });
+  for (linalg::LinalgOp op : named) {
+    rewriter.setInsertionPoint(op);
+    // What stays named is not taken by rows.
+    if (failed(linalg::generalizeNamedOp(rewriter, op)))
+      continue;
+  }
+  return copy;
 }
 
 std::optional<KernelProgram> KernelProgram::read(kernel::FuncOp kernel,
@@ -541,9 +563,10 @@ bool KernelProgram::classify() {
     storageClasses.emplace_back();
     for (unsigned i = 0; i < storage.dims.size(); ++i) {
       std::pair<int, int> node = {int(index), int(i)};
-      bool known = !storage.isInput && same.findLeader(node) != same.member_end();
-      storageClasses.back().push_back(
-          known ? number(node, storage.dims[i]) : -1);
+      bool known =
+          !storage.isInput && same.findLeader(node) != same.member_end();
+      storageClasses.back().push_back(known ? number(node, storage.dims[i])
+                                            : -1);
     }
   }
   for (std::pair<int, int> node : whole)

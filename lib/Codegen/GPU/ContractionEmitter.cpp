@@ -1,0 +1,269 @@
+#include "ContractionEmitter.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// Bytes that a thread reads at once.
+static constexpr int64_t kRunBytes = 16;
+/// A known size below which tiles are small, so that there are many.
+static constexpr int64_t kFewTiles = 128;
+
+ContractionEmitter::ContractionEmitter(KernelProgram &program,
+                                       const Contraction &contraction,
+                                       KernelFrame &frame)
+    : ThreadEmitter(program, frame), contraction(contraction),
+      step(program.steps[contraction.step]) {
+  chooseEngine();
+  a = getFactor(contraction.a, contraction.m, engine->shape.rows);
+  c = getFactor(contraction.b, contraction.n, engine->shape.columns);
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop)
+    if (step.isParallel[loop] && int(loop) != contraction.m &&
+        loop != contraction.n)
+      batches.push_back(step.classes[loop]);
+}
+
+AffineExpr ContractionEmitter::getExtent(int loop) const {
+  return loop < 0 ? getAffineConstantExpr(1, program.extents[0].getContext())
+                  : program.extents[step.classes[loop]];
+}
+
+/// Tensor cores where both factors are of one type of 16 bits.
+void ContractionEmitter::chooseEngine() {
+  auto getElement = [&](unsigned read) {
+    return program.storages[step.reads[read].storage].element;
+  };
+  Type left = getElement(contraction.a), right = getElement(contraction.b);
+  Type sum = program.storages[step.writes[0].storage].element;
+  auto isSmall = [&](int loop) {
+    auto extent = dyn_cast<AffineConstantExpr>(getExtent(loop));
+    return extent && extent.getValue() <= kFewTiles;
+  };
+  bool isSmallTile =
+      isSmall(contraction.m) || isSmall(contraction.n) || !batches.empty();
+  if (left == right && sum.isF32() && left.getIntOrFloatBitWidth() == 16) {
+    TileShape shape =
+        isSmallTile ? TileShape{64, 64, 32, 128} : TileShape{128, 128, 32, 256};
+    engine = createMatrixEngine(shape, left);
+  } else if (sum.isF64()) {
+    engine = createArithmeticEngine({64, 64, 8, 256}, sum);
+  } else {
+    TileShape shape =
+        isSmallTile ? TileShape{64, 64, 16, 256} : TileShape{128, 128, 8, 256};
+    engine = createArithmeticEngine(shape, sum);
+  }
+}
+
+ContractionEmitter::Factor
+ContractionEmitter::getFactor(unsigned read, int outer, int64_t size) {
+  Factor factor{read, outer, size, true, 1, 0};
+  const TileShape &shape = engine->shape;
+  factor.count = size * shape.depth / int64_t(shape.threads);
+  const Access &access = step.reads[read];
+  std::optional<LinearAccess> linear = LinearAccess::get(program, access);
+  auto isUnit = [&](int loop) {
+    if (!linear || loop < 0)
+      return false;
+    AffineExpr stride = linear->getStride(loop);
+    return stride && stride == 1;
+  };
+  bool isUnitK = isUnit(contraction.k);
+  // Without a hint, neighbours along the outer loop: positions of an image are.
+  factor.isAlongK =
+      isUnitK || (outer < 0) || (!isUnit(outer) && read == contraction.a);
+  int unit = factor.isAlongK ? int(contraction.k) : outer;
+  auto extent = dyn_cast<AffineConstantExpr>(getExtent(unit));
+  int64_t width =
+      program.storages[access.storage].element.getIntOrFloatBitWidth() / 8;
+  int64_t run = std::min(kRunBytes / width, factor.count);
+  bool isWhole = isUnit(unit) && extent && extent.getValue() % run == 0 &&
+                 factor.count % run == 0;
+  factor.run = isWhole ? run : 1;
+  return factor;
+}
+
+/// Tiles of one row of blocks lie side by side, so that they share a's tile.
+void ContractionEmitter::enterBlock(ThreadBuilder &b) {
+  const TileShape &shape = engine->shape;
+  Value item = frame.begin();
+  AffineExpr columns = getExtent(contraction.n).ceilDiv(shape.columns);
+  AffineExpr rows = getExtent(contraction.m).ceilDiv(shape.rows);
+  firstColumn =
+      b.mul(b.take(item, frame.size(columns)), b.index(shape.columns));
+  firstRow = b.mul(b.take(item, frame.size(rows)), b.index(shape.rows));
+  enterElement(b, item, batches);
+}
+
+std::pair<Value, Value> ContractionEmitter::placeRun(ThreadBuilder &b,
+                                                     const Factor &factor,
+                                                     int64_t number) {
+  const TileShape &shape = engine->shape;
+  int64_t across = factor.isAlongK ? shape.depth : factor.size;
+  Value run = b.add(b.thread(), b.index(number * int64_t(shape.threads)));
+  Value fast =
+      b.mul(b.rem(run, b.index(across / factor.run)), b.index(factor.run));
+  Value slow = b.div(run, b.index(across / factor.run));
+  return factor.isAlongK ? std::pair(slow, fast) : std::pair(fast, slow);
+}
+
+/// The thread's elements of the tile at `first` and `k`; zeros behind the ends.
+SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
+                                                const Factor &factor,
+                                                Value first, Value k) {
+  Values elements;
+  Value depth = frame.size(getExtent(contraction.k));
+  Value extent = frame.size(getExtent(factor.outer));
+  Value zero = getZero(b.builder, engine->stored);
+  for (int64_t i = 0; i < factor.count / factor.run; ++i) {
+    auto [outer, along] = placeRun(b, factor, i);
+    outer = b.add(first, outer);
+    along = b.add(k, along);
+    Value known = arith::AndIOp::create(b.builder, loc, b.isLess(outer, extent),
+                                        b.isLess(along, depth));
+    // An element that is there is read in place of one that is not.
+    int64_t runK = factor.isAlongK ? factor.run : 1;
+    int64_t runOuter = factor.isAlongK ? 1 : factor.run;
+    along = b.min(along, b.sub(depth, b.index(runK)));
+    outer = b.min(outer, b.sub(extent, b.index(runOuter)));
+    for (int64_t e = 0; e < factor.run; ++e) {
+      Value next = b.index(e);
+      position[step.classes[contraction.k]] =
+          factor.isAlongK ? b.add(along, next) : along;
+      if (factor.outer >= 0)
+        position[step.classes[factor.outer]] =
+            factor.isAlongK ? outer : b.add(outer, next);
+      Value element = load(b.builder, step.reads[factor.read], getLoops(step));
+      element = b.convert(element, engine->stored);
+      elements.push_back(
+          arith::SelectOp::create(b.builder, loc, known, element, zero));
+    }
+  }
+  return elements;
+}
+
+void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
+                                   Value tile, ValueRange elements) {
+  for (int64_t i = 0; i < factor.count / factor.run; ++i) {
+    auto [outer, along] = placeRun(b, factor, i);
+    for (int64_t e = 0; e < factor.run; ++e) {
+      Value k = factor.isAlongK ? b.add(along, b.index(e)) : along;
+      Value beside = factor.isAlongK ? outer : b.add(outer, b.index(e));
+      Value at = &factor == &a ? engine->placeA(b, beside, k)
+                               : engine->placeB(b, k, beside);
+      b.store(elements[i * factor.run + e], tile, at);
+    }
+  }
+}
+
+/// The first tiles, if there is any k: without, there may be nothing to read.
+SmallVector<Value> ContractionEmitter::loadFirst(ThreadBuilder &b, Value depth,
+                                                 LoadBoth loadBoth) {
+  SmallVector<Type> types(a.count + c.count, engine->stored);
+  auto some = scf::IfOp::create(b.builder, loc, types,
+                                b.isLess(b.index(0), depth), true);
+  OpBuilder then = OpBuilder::atBlockEnd(some.thenBlock());
+  ThreadBuilder inside(then, loc);
+  scf::YieldOp::create(then, loc, loadBoth(inside, inside.index(0)));
+  OpBuilder otherwise = OpBuilder::atBlockEnd(some.elseBlock());
+  Values zeros(types.size(), getZero(otherwise, engine->stored));
+  scf::YieldOp::create(otherwise, loc, zeros);
+  return Values(some.getResults());
+}
+
+/// The loop over k: while a tile is multiplied, the next is on its way.
+SmallVector<Value> ContractionEmitter::sumTiles(ThreadBuilder &b) {
+  Value tileA = b.allocateShared(engine->getSizeA(), engine->stored);
+  Value tileC = b.allocateShared(engine->getSizeB(), engine->stored);
+  Value depth = frame.size(getExtent(contraction.k));
+  Values start = engine->start(b);
+  unsigned numSums = start.size();
+  auto loadBoth = [&](ThreadBuilder &inside, Value k) {
+    Values elements = loadTile(inside, a, firstRow, k);
+    elements.append(loadTile(inside, c, firstColumn, k));
+    return elements;
+  };
+  start.append(loadFirst(b, depth, loadBoth));
+  SmallVector<Value> results = b.fold(
+      b.index(0), depth, engine->shape.depth, start,
+      [&](Value k, ValueRange running) {
+        ValueRange elements = running.drop_front(numSums);
+        b.barrier();
+        storeTile(b, a, tileA, elements.take_front(a.count));
+        storeTile(b, c, tileC, elements.drop_front(a.count));
+        b.barrier();
+        Values next = loadBoth(b, b.add(k, b.index(engine->shape.depth)));
+        Values sums = engine->multiply(b, tileA, tileC,
+                                       Values(running.take_front(numSums)));
+        sums.append(next);
+        return sums;
+      });
+  results.truncate(numSums);
+  return results;
+}
+
+/// The sums go through shared memory, so that neighbouring threads write
+/// neighbours.
+void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
+  const TileShape &shape = engine->shape;
+  // Part by part: a tile of sums may be larger than what a block has.
+  constexpr int64_t most = 16 * 1024;
+  int64_t width = engine->sum.getIntOrFloatBitWidth() / 8;
+  int64_t part = std::min(shape.rows, most / (shape.columns * width));
+  Value tile = b.allocateShared(part * shape.columns, engine->sum);
+  Value rows = frame.size(getExtent(contraction.m));
+  Value columns = frame.size(getExtent(contraction.n));
+  for (int64_t first = 0; first < shape.rows; first += part) {
+    b.barrier();
+    engine->forSums(b, sums, [&](Value row, Value column, Value sum) {
+      Value inPart = b.sub(row, b.index(first));
+      Value isHere = arith::CmpIOp::create(
+          b.builder, loc, arith::CmpIPredicate::ult, inPart, b.index(part));
+      b.ifElse(isHere, [&] {
+        Value at = b.add(b.mul(inPart, b.index(shape.columns)), column);
+        b.store(sum, tile, at);
+      });
+    });
+    b.barrier();
+    b.forEach(b.thread(), b.index(part * shape.columns), shape.threads,
+              [&](Value element) {
+                Value sum = b.load(tile, element);
+                Value column = b.take(element, b.index(shape.columns));
+                Value row = b.add(element, b.index(first));
+                row = b.add(firstRow, row);
+                column = b.add(firstColumn, column);
+                if (contraction.m >= 0)
+                  position[step.classes[contraction.m]] = row;
+                position[step.classes[contraction.n]] = column;
+                Value known =
+                    arith::AndIOp::create(b.builder, loc, b.isLess(row, rows),
+                                          b.isLess(column, columns));
+                b.ifElse(known, [&] { finishElement(b, sum); });
+              });
+  }
+}
+
+/// All steps at one element, the contraction's sum being known.
+void ContractionEmitter::finishElement(ThreadBuilder &b, Value sum) {
+  computed.clear();
+  for (const Step &other : program.steps) {
+    if (&other != &step) {
+      emitStep(b.builder, other);
+      continue;
+    }
+    Value initial = getInitial(b.builder, step, 0);
+    keep(b.builder, step,
+         {arith::AddFOp::create(b.builder, loc, initial, sum)});
+  }
+  computed.clear();
+}
+
+AffineExpr ContractionEmitter::emit() {
+  placeStorages();
+  ThreadBuilder b(frame.builder(), loc);
+  enterBlock(b);
+  finishTile(b, sumTiles(b));
+  const TileShape &shape = engine->shape;
+  return getCountExpr(batches) * getExtent(contraction.m).ceilDiv(shape.rows) *
+         getExtent(contraction.n).ceilDiv(shape.columns);
+}

@@ -1,0 +1,67 @@
+// A contraction by tiles: elements go from wherever they lie to shared memory,
+// an engine multiplies the tiles, the kernel's other steps run on the sums.
+
+#ifndef TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H
+#define TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H
+
+#include "ThreadEmitter.h"
+#include "TileEngine.h"
+
+#include "tenon/Codegen/Program/Contraction.h"
+
+namespace tenon {
+
+/// A block computes a tile of one batch. Any index maps will do, those of
+/// convolutions too.
+class ContractionEmitter : public ThreadEmitter {
+public:
+  ContractionEmitter(KernelProgram &program, const Contraction &contraction,
+                     KernelFrame &frame);
+
+  /// Adds the code of block number `begin` to the frame; returns the grid.
+  mlir::AffineExpr emit();
+  unsigned getThreads() const { return engine->shape.threads; }
+
+private:
+  /// One of the two factors: how a tile of it is read.
+  struct Factor {
+    unsigned read; // of the step
+    int outer;     // the loop beside k: m or n, or -1
+    int64_t size;  // of the tile along it
+    bool isAlongK; // neighbours in memory are neighbours along k
+    int64_t run;   // so many neighbours are read at once
+    int64_t count; // elements a thread reads
+  };
+
+  bool isForwarded(int storage) const override {
+    return program.storages[storage].buffer < 0;
+  }
+  void chooseEngine();
+  Factor getFactor(unsigned read, int outer, int64_t size);
+  mlir::AffineExpr getExtent(int loop) const;
+  void enterBlock(ThreadBuilder &b);
+  /// Where run `number` of the thread lies in the tile: along the outer loop
+  /// and k.
+  std::pair<mlir::Value, mlir::Value>
+  placeRun(ThreadBuilder &b, const Factor &factor, int64_t number);
+  Values loadTile(ThreadBuilder &b, const Factor &factor, mlir::Value first,
+                  mlir::Value k);
+  void storeTile(ThreadBuilder &b, const Factor &factor, mlir::Value tile,
+                 mlir::ValueRange elements);
+  using LoadBoth = llvm::function_ref<Values(ThreadBuilder &, mlir::Value)>;
+  Values loadFirst(ThreadBuilder &b, mlir::Value depth, LoadBoth loadBoth);
+  Values sumTiles(ThreadBuilder &b);
+  void finishTile(ThreadBuilder &b, mlir::ValueRange sums);
+  void finishElement(ThreadBuilder &b, mlir::Value sum);
+
+  const Contraction &contraction;
+  const Step &step;
+  std::unique_ptr<TileEngine> engine;
+  Factor a, c;                    // the left and the right one
+  llvm::SmallVector<int> batches; // classes
+  mlir::Value firstRow, firstColumn;
+};
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H

@@ -1,0 +1,227 @@
+// Attention for any operands: a block takes one query of one head and a part of
+// the keys. A thread scores one key of a tile, then sums one feature of the
+// values.
+
+#include "ThreadBuilder.h"
+#include "WholeKernels.h"
+#include "tenon/Codegen/Program/AttentionOperands.h"
+#include "tenon/Codegen/Program/WholeKernel.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace tenon;
+using kernel::AttentionOp;
+
+static constexpr unsigned kThreads = 128;
+
+namespace {
+class AttentionEmitter : AttentionOperands {
+public:
+  AttentionEmitter(AttentionOp op, kernel::FuncOp kernel, KernelFrame &frame)
+      : AttentionOperands(op, kernel, frame), frame(frame),
+        b(frame.builder(), frame.loc()) {}
+
+  AffineExpr emit();
+
+private:
+  /// Highest score, sum of weights, this thread's weighted feature.
+  struct Sums {
+    Value highest, total, feature;
+  };
+
+  void enterBlock();
+  void emitFeatures(Value feature);
+  Value getScore(Value key);
+  Value addMask(Value score, Value key);
+  SmallVector<Value> emitTile(Value first, Value feature, ValueRange running);
+  void finish(Value feature, const Sums &sums);
+
+  Value constant(double number) { return b.constant(type, number); }
+  Value lowest() { return constant(-std::numeric_limits<double>::infinity()); }
+  Value multiply(Value x, Value y) {
+    return arith::MulFOp::create(b.builder, b.loc, x, y);
+  }
+  Value plus(Value x, Value y) {
+    return arith::AddFOp::create(b.builder, b.loc, x, y);
+  }
+  Value minus(Value x, Value y) {
+    return arith::SubFOp::create(b.builder, b.loc, x, y);
+  }
+  Value exp(Value x) { return math::ExpOp::create(b.builder, b.loc, x); }
+  Value select(Value condition, Value x, Value y) {
+    return arith::SelectOp::create(b.builder, b.loc, condition, x, y);
+  }
+  Value higher(Value x, Value y) {
+    Value isHigher = arith::CmpFOp::create(b.builder, b.loc,
+                                           arith::CmpFPredicate::OGT, x, y);
+    return select(isHigher, x, y);
+  }
+  Value isEqual(Value x, Value y) {
+    return arith::CmpFOp::create(b.builder, b.loc, arith::CmpFPredicate::OEQ, x,
+                                 y);
+  }
+  Value isZero(Value index) {
+    return arith::CmpIOp::create(b.builder, b.loc, arith::CmpIPredicate::eq,
+                                 index, b.index(0));
+  }
+
+  KernelFrame &frame;
+  ThreadBuilder b;
+  Value thread, factor, weights;
+  // Of the block.
+  Value batch, head, keyHead, token, split, begin, end;
+};
+} // namespace
+
+void AttentionEmitter::enterBlock() {
+  Value item = frame.begin();
+  split = b.take(item, size(splits));
+  token = b.take(item, size(query.sizes[2]));
+  head = b.take(item, size(query.sizes[1]));
+  batch = item;
+  keyHead = b.div(head, size(group));
+  auto [first, limit] = visibleKeys(b, batch, token);
+  Value part = size(keys.ceilDiv(splits));
+  Value low = b.mul(split, part);
+  begin = b.max(first, low);
+  end = b.min(limit, b.add(low, part));
+}
+
+/// The scaled product of the query and a key, capped and masked.
+Value AttentionEmitter::getScore(Value at) {
+  Value q = offset(b, query, {batch, head, token});
+  Value k = offset(b, key, {batch, keyHead, at});
+  Value score = b.fold(
+      b.index(0), size(query.sizes[3]), 1, constant(0),
+      [&](Value feature, ValueRange sum) {
+        Value x = b.load(query.memory,
+                         b.add(q, b.mul(feature, size(query.strides[3]))));
+        Value y =
+            b.load(key.memory, b.add(k, b.mul(feature, size(key.strides[3]))));
+        Value scaled = multiply(b.convert(x, type), factor);
+        return SmallVector<Value>{
+            plus(sum[0], multiply(scaled, b.convert(y, type)))};
+      })[0];
+  if (double softcap = op.getSoftcap().convertToDouble(); softcap != 0) {
+    Value cap = constant(softcap);
+    Value part = arith::DivFOp::create(b.builder, b.loc, score, cap);
+    score = multiply(math::TanhOp::create(b.builder, b.loc, part), cap);
+  }
+  return op.getMask() ? addMask(score, at) : score;
+}
+
+/// Keys behind the mask's end are hidden.
+Value AttentionEmitter::addMask(Value score, Value at) {
+  bool mayEnd = maskKeys && maskKeys != keys;
+  Value place = at, known;
+  if (mayEnd) {
+    Value last = b.sub(size(maskKeys), b.index(1));
+    known = b.isLess(at, size(maskKeys));
+    place = b.max(b.index(0), b.min(at, last));
+  }
+  Value element =
+      b.load(mask.memory, offset(b, mask, {batch, head, token, place}));
+  if (mask.element.isInteger(1)) {
+    Value zero = arith::ConstantOp::create(b.builder, b.loc,
+                                           b.builder.getI8IntegerAttr(0));
+    Value seen = arith::CmpIOp::create(b.builder, b.loc,
+                                       arith::CmpIPredicate::ne, element, zero);
+    score = select(seen, score, lowest());
+  } else {
+    score = plus(score, b.convert(element, type));
+  }
+  return mayEnd ? select(known, score, lowest()) : score;
+}
+
+/// Keys `first` and those that follow, one for each thread.
+SmallVector<Value> AttentionEmitter::emitTile(Value first, Value feature,
+                                              ValueRange running) {
+  Value at = b.add(first, thread), last = b.sub(end, b.index(1));
+  Value score = select(b.isLess(at, end), getScore(b.min(at, last)), lowest());
+  auto larger = [&](OpBuilder &, Value x, Value y) { return higher(x, y); };
+  auto sum = [&](OpBuilder &, Value x, Value y) { return plus(x, y); };
+  Value highest =
+      higher(b.reduceBlock(score, lowest(), kThreads, larger), running[0]);
+  // Without any key so far, -inf - -inf would be NaN.
+  Value shift = select(isEqual(highest, lowest()), constant(0), highest);
+  Value weight = exp(minus(score, shift));
+  Value rescale = exp(minus(running[0], shift));
+  b.store(weight, weights, thread);
+  // Waits for all weights to be stored, too.
+  Value total = plus(multiply(running[1], rescale),
+                     b.reduceBlock(weight, constant(0), kThreads, sum));
+  Value count = b.min(b.sub(end, first), b.index(kThreads));
+  Value place = offset(b, value, {batch, keyHead, first, feature});
+  Value weighted =
+      b.fold(b.index(0), count, 1, multiply(running[2], rescale),
+             [&](Value i, ValueRange so) {
+               Value v = b.load(value.memory,
+                                b.add(place, b.mul(i, size(value.strides[2]))));
+               return SmallVector<Value>{plus(
+                   so[0], multiply(b.load(weights, i), b.convert(v, type)))};
+             })[0];
+  b.barrier();
+  return {highest, total, weighted};
+}
+
+void AttentionEmitter::finish(Value feature, const Sums &sums) {
+  Value zero = constant(0);
+  Value inverse =
+      arith::DivFOp::create(b.builder, b.loc, constant(1), sums.total);
+  if (op.getZeroEmpty() || op.isSplit())
+    inverse = select(isEqual(sums.total, zero), zero, inverse);
+  b.ifElse(b.isLess(feature, size(value.sizes[3])), [&] {
+    Value at = offset(b, result, {batch, head, token, feature});
+    if (op.isSplit())
+      at = b.add(at, partOffset(b, split));
+    b.store(b.convert(multiply(sums.feature, inverse), result.element),
+            result.memory, at);
+  });
+  if (!lse)
+    return;
+  b.ifElse(isZero(feature), [&] {
+    Value log = math::LogOp::create(b.builder, b.loc, sums.total);
+    Type element = cast<MemRefType>(lse.getType()).getElementType();
+    b.store(b.convert(plus(sums.highest, log), element), lse,
+            lseOffset(b, split, batch, head, token));
+  });
+}
+
+/// As many features as there are threads, this one's `feature`.
+void AttentionEmitter::emitFeatures(Value feature) {
+  Value highest = lowest(), total = constant(0);
+  if (sinks) {
+    Value sink = b.convert(b.load(sinks, head), type);
+    highest = select(isZero(split), sink, highest);
+    total = select(isZero(split), constant(1), total);
+  }
+  Value last = b.max(b.index(0), b.sub(size(value.sizes[3]), b.index(1)));
+  Value known = b.min(feature, last);
+  SmallVector<Value> sums =
+      b.fold(begin, end, kThreads, {highest, total, constant(0)},
+             [&](Value first, ValueRange running) {
+               return emitTile(first, known, running);
+             });
+  finish(feature, {sums[0], sums[1], sums[2]});
+}
+
+AffineExpr AttentionEmitter::emit() {
+  thread = b.thread();
+  factor = scale(b);
+  weights = b.allocateShared(kThreads, type);
+  enterBlock();
+  // At least one round, for `lse`.
+  Value features = b.max(b.index(1), size(value.sizes[3]));
+  b.forEach(b.index(0), features, kThreads,
+            [&](Value first) { emitFeatures(b.add(first, thread)); });
+  return query.sizes[0] * query.sizes[1] * query.sizes[2] * splits;
+}
+
+FailureOr<BlockGrid> tenon::emitAttention(AttentionOp op, kernel::FuncOp kernel,
+                                          KernelFrame &frame) {
+  if (failed(checkAlone(op, kernel)))
+    return failure();
+  return BlockGrid{AttentionEmitter(op, kernel, frame).emit(), kThreads};
+}

@@ -1,0 +1,139 @@
+// Chooses the form that a kernel is lowered by.
+
+#include "tenon/Codegen/GPU/LowerKernel.h"
+#include "ContractionEmitter.h"
+#include "StageEmitter.h"
+#include "WholeKernels.h"
+#include "tenon/Codegen/Program/LowerByBufferization.h"
+#include "tenon/Codegen/Program/WholeKernel.h"
+
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+
+using namespace mlir;
+using namespace tenon;
+
+void tenon::registerGPUCodegenDialects(DialectRegistry &registry) {
+  registry.insert<NVVM::NVVMDialect>();
+  registerNVVMDialectTranslation(registry);
+}
+
+static std::string getStageName(kernel::FuncOp kernel, unsigned stage) {
+  return (kernel.getSymName() + ".stage" + Twine(stage)).str();
+}
+
+/// One thread does all: for what is no list of steps.
+static FailureOr<StagedKernel> lowerToOneThread(kernel::FuncOp kernel,
+                                                ModuleOp module) {
+  FailureOr<LoweredKernel> lowered = lowerByBufferization(kernel, module);
+  if (failed(lowered))
+    return failure();
+  StagedKernel staged;
+  staged.stages.push_back({lowered->body, lowered->grid, /*threads=*/1});
+  staged.workspace = lowered->workspace;
+  return staged;
+}
+
+/// The stages of a list of steps, or nothing if the kernel is none. Each stage
+/// reads the kernel anew: its function has values of its own.
+static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
+                                              ModuleOp module) {
+  StagedKernel staged;
+  for (unsigned number = 0;; ++number) {
+    KernelFrame frame(kernel, module, getStageName(kernel, number));
+    std::optional<KernelProgram> program = KernelProgram::read(kernel, frame);
+    if (!program) {
+      frame.getFunction().erase();
+      return std::nullopt;
+    }
+    StageSchedule schedule(*program);
+    if (schedule.stages.empty()) {
+      LoweredKernel none =
+          frame.finish(getAffineConstantExpr(0, kernel.getContext()));
+      staged.stages.push_back({none.body, none.grid, 1});
+      staged.workspace = none.workspace;
+      return staged;
+    }
+    const StagePlan &stage = schedule.stages[number];
+    StageEmitter emitter(*program, schedule, stage, frame);
+    AffineExpr grid = emitter.emit();
+    LoweredKernel lowered = frame.finish(grid);
+    staged.stages.push_back({lowered.body, lowered.grid, stage.threads});
+    staged.workspace = lowered.workspace;
+    if (number + 1 == schedule.stages.size())
+      return staged;
+  }
+}
+
+/// Fewer rows or columns would leave most of a tile empty.
+static bool isWorthTiles(const Contraction &found,
+                         const KernelProgram &program) {
+  constexpr int64_t fewest = 9;
+  auto isFew = [&](int loop) {
+    if (loop < 0)
+      return true;
+    AffineExpr extent =
+        program.extents[program.steps[found.step].classes[loop]];
+    auto known = dyn_cast<AffineConstantExpr>(extent);
+    return known && known.getValue() < fewest;
+  };
+  return !isFew(found.m) && !isFew(found.n);
+}
+
+/// The one stage of a kernel around a contraction, or nothing if it is none.
+static std::optional<StagedKernel> lowerContraction(kernel::FuncOp kernel,
+                                                    ModuleOp module) {
+  KernelFrame frame(kernel, module, getStageName(kernel, 0));
+  std::optional<KernelProgram> program = KernelProgram::read(kernel, frame);
+  std::optional<Contraction> found;
+  if (program)
+    found = Contraction::find(*program);
+  if (!found || !isWorthTiles(*found, *program)) {
+    frame.getFunction().erase();
+    return std::nullopt;
+  }
+  ContractionEmitter emitter(*program, *found, frame);
+  LoweredKernel lowered = frame.finish(emitter.emit());
+  StagedKernel staged;
+  staged.stages.push_back({lowered.body, lowered.grid, emitter.getThreads()});
+  staged.workspace = lowered.workspace;
+  return staged;
+}
+
+/// The one stage of a kernel that is one operation with an emitter of its own,
+/// or none.
+static FailureOr<std::optional<StagedKernel>> lowerWhole(kernel::FuncOp kernel,
+                                                         ModuleOp module) {
+  auto attention = findInBody<kernel::AttentionOp>(kernel);
+  auto product = findInBody<kernel::BlockProductOp>(kernel);
+  if (!attention && !product)
+    return std::optional<StagedKernel>();
+  KernelFrame frame(kernel, module, getStageName(kernel, 0));
+  FailureOr<BlockGrid> grid = attention
+                                  ? emitAttention(attention, kernel, frame)
+                                  : emitBlockProduct(product, kernel, frame);
+  if (failed(grid))
+    return failure();
+  LoweredKernel lowered = frame.finish(grid->blocks);
+  StagedKernel staged;
+  staged.stages.push_back({lowered.body, lowered.grid, grid->threads});
+  staged.workspace = lowered.workspace;
+  return std::optional<StagedKernel>(staged);
+}
+
+FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
+                                                 ModuleOp module,
+                                                 const GPUTarget &target) {
+  OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
+  kernel::FuncOp general = generalizeKernel(kernel, *scratch);
+  FailureOr<std::optional<StagedKernel>> whole = lowerWhole(general, module);
+  if (failed(whole))
+    return failure();
+  if (*whole)
+    return **whole;
+  if (std::optional<StagedKernel> staged = lowerContraction(general, module))
+    return *staged;
+  if (std::optional<StagedKernel> staged = lowerSteps(general, module))
+    return *staged;
+  return lowerToOneThread(kernel, module);
+}

@@ -1,0 +1,149 @@
+#include "StageEmitter.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace mlir;
+using namespace tenon;
+
+StageEmitter::StageEmitter(KernelProgram &program,
+                           const StageSchedule &schedule,
+                           const StagePlan &stage, KernelFrame &frame)
+    : ThreadEmitter(program, frame), schedule(schedule), stage(stage) {}
+
+void StageEmitter::enterRow(ThreadBuilder &b) {
+  enterElement(b, frame.begin(), stage.rows);
+}
+
+void StageEmitter::emitFlat(ThreadBuilder &b, const ThreadGroup &group) {
+  Value number =
+      b.add(b.mul(frame.begin(), b.index(stage.threads)), b.thread());
+  b.ifElse(b.isLess(number, getCount(group.spread)), [&] {
+    enterElement(b, number, group.spread);
+    for (unsigned index : group.steps)
+      emitStep(b.builder, program.steps[index]);
+  });
+}
+
+/// Each thread takes every so many elements.
+void StageEmitter::emitThreads(ThreadBuilder &b, const ThreadGroup &group) {
+  if (group.spread.empty()) {
+    // One element: all threads know it, one of them stores it.
+    for (unsigned index : group.steps) {
+      const Step &step = program.steps[index];
+      storeRowValue(b, step, emitOwnSum(b.builder, step));
+    }
+    return;
+  }
+  auto loop =
+      scf::ForOp::create(b.builder, loc, b.thread(), getCount(group.spread),
+                         b.index(stage.threads));
+  OpBuilder nested = OpBuilder::atBlockTerminator(loop.getBody());
+  ThreadBuilder inside(nested, loc);
+  enterElement(inside, loop.getInductionVar(), group.spread);
+  for (unsigned index : group.steps)
+    emitStep(nested, program.steps[index]);
+}
+
+/// A value of the whole row.
+void StageEmitter::storeRowValue(ThreadBuilder &b, const Step &step,
+                                 Values values) {
+  Value isFirst = arith::CmpIOp::create(
+      b.builder, loc, arith::CmpIPredicate::eq, b.thread(), b.index(0));
+  for (auto [write, value] : llvm::zip(step.writes, values)) {
+    const Access &to = write;
+    Value kept = value;
+    if (!isForwarded(to.storage))
+      b.ifElse(isFirst, [&] { store(b.builder, kept, to, getLoops(step)); });
+    computed[to.storage] = rowValues[to.storage] = kept;
+  }
+}
+
+Value StageEmitter::getNeutral(OpBuilder &builder, const Step &step,
+                               unsigned index) {
+  Operation *op = getCombiner(step, index);
+  std::optional<TypedAttr> neutral = arith::getNeutralElement(op);
+  return arith::ConstantOp::create(builder, loc, *neutral);
+}
+
+/// The sums of all threads, then what the step starts from.
+Value StageEmitter::combineBlock(ThreadBuilder &b, const Step &step,
+                                 unsigned index, Value sum) {
+  Operation *op = getCombiner(step, index);
+  BlockArgument old = step.block->getArgument(step.reads.size() + index);
+  unsigned place = op->getOperand(0) == old ? 0 : 1;
+  auto combine = [&](OpBuilder &builder, Value x, Value y) -> Value {
+    IRMapping mapping;
+    mapping.map(op->getOperand(place), x);
+    mapping.map(op->getOperand(1 - place), y);
+    return builder.clone(*op, mapping)->getResult(0);
+  };
+  sum = b.reduceBlock(sum, getNeutral(b.builder, step, index), stage.threads,
+                      combine);
+  return combine(b.builder, getInitial(b.builder, step, index), sum);
+}
+
+void StageEmitter::emitTogether(ThreadBuilder &b, const ThreadGroup &group) {
+  Values neutrals;
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    for (unsigned i = 0; step.isReduction() && i < step.writes.size(); ++i)
+      neutrals.push_back(getNeutral(b.builder, step, i));
+  }
+  auto loop =
+      scf::ForOp::create(b.builder, loc, b.thread(), getCount(group.spread),
+                         b.index(stage.threads), neutrals);
+  OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
+  ThreadBuilder inside(nested, loc);
+  enterElement(inside, loop.getInductionVar(), group.spread);
+  Values sums(loop.getRegionIterArgs()), results;
+  unsigned next = 0;
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    if (!step.isReduction()) {
+      emitStep(nested, step);
+      continue;
+    }
+    ArrayRef<Value> own = ArrayRef(sums).slice(next, step.writes.size());
+    results.append(emitOnce(nested, step, Values(own)));
+    next += step.writes.size();
+  }
+  scf::YieldOp::create(nested, loc, results);
+  computed = rowValues;
+  next = 0;
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    if (!step.isReduction())
+      continue;
+    Values values;
+    for (unsigned i = 0; i < step.writes.size(); ++i)
+      values.push_back(combineBlock(b, step, i, loop.getResult(next++)));
+    storeRowValue(b, step, values);
+  }
+}
+
+void StageEmitter::emitGroup(ThreadBuilder &b, const ThreadGroup &group) {
+  computed = rowValues;
+  if (group.reducesTogether)
+    emitTogether(b, group);
+  else
+    emitThreads(b, group);
+  computed = rowValues;
+}
+
+AffineExpr StageEmitter::emit() {
+  placeStorages();
+  ThreadBuilder b(frame.builder(), loc);
+  if (stage.isFlat) {
+    const ThreadGroup &group = stage.groups.front();
+    emitFlat(b, group);
+    return getCountExpr(group.spread).ceilDiv(stage.threads);
+  }
+  enterRow(b);
+  for (auto [index, group] : llvm::enumerate(stage.groups)) {
+    if (index > 0)
+      b.barrier();
+    emitGroup(b, group);
+  }
+  return getCountExpr(stage.rows);
+}

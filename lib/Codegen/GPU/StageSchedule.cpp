@@ -1,0 +1,286 @@
+#include "StageSchedule.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// Sums of fewer elements are a thread's own.
+static constexpr int64_t kFewestTogether = 32;
+static constexpr unsigned kMostThreads = 512, kFewestThreads = 32;
+
+Operation *tenon::getCombiner(const Step &step, unsigned index) {
+  if (!step.block)
+    return nullptr;
+  BlockArgument sum = step.block->getArgument(step.reads.size() + index);
+  Value yielded = step.block->getTerminator()->getOperand(index);
+  Operation *op = yielded.getDefiningOp();
+  if (!op || op->getBlock() != step.block || !sum.hasOneUse() ||
+      *sum.user_begin() != op)
+    return nullptr;
+  // The sum is in no other result.
+  bool isAlone = yielded.hasOneUse() && op->getNumOperands() == 2;
+  return isAlone && arith::getNeutralElement(op) ? op : nullptr;
+}
+
+/// Calls `visit` with each access of a step.
+template <typename Visit>
+static void forAccesses(const Step &step, Visit visit) {
+  llvm::for_each(step.reads, visit);
+  llvm::for_each(step.writes, visit);
+  for (const Initial &initial : step.initials)
+    if (initial.access.storage >= 0)
+      visit(initial.access);
+}
+
+static bool sameClasses(ArrayRef<int> a, ArrayRef<int> b) {
+  SmallVector<int> x(a), y(b);
+  llvm::sort(x);
+  llvm::sort(y);
+  return x == y;
+}
+
+StageSchedule::StageSchedule(const KernelProgram &program) : program(program) {
+  makeStages();
+  findForwarded();
+}
+
+/// Parallel loops that every step has and no scratch must be whole along.
+SmallVector<int> StageSchedule::getRows() const {
+  SmallVector<int> rows;
+  for (int shared = 0; shared < int(program.extents.size()); ++shared) {
+    bool isShared = !program.isWhole[shared] &&
+                    llvm::all_of(program.steps, [&](const Step &step) {
+                      auto *found = llvm::find(step.classes, shared);
+                      return found != step.classes.end() &&
+                             step.isParallel[found - step.classes.begin()];
+                    });
+    if (isShared)
+      rows.push_back(shared);
+  }
+  return rows;
+}
+
+SmallVector<int> StageSchedule::getParallel(const Step &step,
+                                            ArrayRef<int> rows) const {
+  SmallVector<int> classes;
+  for (auto [loop, shared] : llvm::enumerate(step.classes))
+    if (step.isParallel[loop] && !llvm::is_contained(rows, shared))
+      classes.push_back(shared);
+  return classes;
+}
+
+SmallVector<int> StageSchedule::getReduced(const Step &step) const {
+  SmallVector<int> classes;
+  for (auto [loop, shared] : llvm::enumerate(step.classes))
+    if (!step.isParallel[loop])
+      classes.push_back(shared);
+  return classes;
+}
+
+/// The class along which most accesses are contiguous, or -1.
+int StageSchedule::getUnitClass(const Step &step) const {
+  SmallVector<int> votes(step.classes.size(), 0);
+  forAccesses(step, [&](const Access &access) {
+    if (access.index.empty())
+      return;
+    for (unsigned loop = 0; loop < votes.size(); ++loop) {
+      AffineExpr dim = getAffineDimExpr(loop, access.index[0].getContext());
+      AffineExpr rest = simplify(access.index.back() - dim, 16);
+      votes[loop] += !rest.isFunctionOfDim(loop);
+    }
+  });
+  int best = -1, most = 0;
+  for (auto [loop, count] : llvm::enumerate(votes)) {
+    if (count < most)
+      continue;
+    best = step.classes[loop];
+    most = count;
+  }
+  return best;
+}
+
+/// Whether the step has one sum a row, which the threads of a block make
+/// together: there are many elements, or it is they that lie side by side.
+bool StageSchedule::canReduceTogether(const Step &step,
+                                      ArrayRef<int> rows) const {
+  if (!step.isReduction() || !getParallel(step, rows).empty())
+    return false;
+  int64_t size = 1;
+  for (int shared : getReduced(step)) {
+    auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
+    size = extent ? size * extent.getValue() : kFewestTogether;
+    if (size >= kFewestTogether)
+      break;
+  }
+  for (unsigned i = 0; i < step.writes.size(); ++i)
+    if (!getCombiner(step, i))
+      return false;
+  return size >= kFewestTogether;
+}
+
+/// Whether the step may run where the group's steps have just run: it reads
+/// what they write only at the place where they do.
+bool StageSchedule::joins(const Step &step, const ThreadGroup &group) const {
+  auto place = [&](const Step &of, const Access &access) {
+    SmallVector<int> classes;
+    for (AffineExpr index : access.index) {
+      auto dim = dyn_cast<AffineDimExpr>(index);
+      classes.push_back(dim ? of.classes[dim.getPosition()] : -1);
+    }
+    return classes;
+  };
+  bool ok = true;
+  for (unsigned index : group.steps) {
+    const Step &before = program.steps[index];
+    for (const Access &write : before.writes) {
+      SmallVector<int> where = place(before, write);
+      bool isPlain = !(group.reducesTogether && before.isReduction()) &&
+                     !llvm::is_contained(where, -1);
+      forAccesses(step, [&](const Access &access) {
+        if (access.storage == write.storage)
+          ok &= isPlain && place(step, access) == where;
+      });
+      if (!step.block)
+        continue;
+      step.block->walk([&](Operation *op) {
+        for (Value operand : op->getOperands()) {
+          auto view = program.views.find(operand);
+          ok &= view == program.views.end() ||
+                view->second.storage != write.storage;
+        }
+      });
+    }
+    // Parts of one tensor that different steps write.
+    for (const Access &write : step.writes)
+      ok &= llvm::none_of(before.writes, [&](const Access &other) {
+        return other.storage == write.storage;
+      });
+  }
+  return ok;
+}
+
+ThreadGroup StageSchedule::startGroup(unsigned index,
+                                      ArrayRef<int> rows) const {
+  const Step &step = program.steps[index];
+  ThreadGroup group;
+  group.steps.push_back(index);
+  group.reducesTogether = canReduceTogether(step, rows);
+  group.spread =
+      group.reducesTogether ? getReduced(step) : getParallel(step, rows);
+  return group;
+}
+
+SmallVector<ThreadGroup> StageSchedule::makeGroups(ArrayRef<int> rows) const {
+  SmallVector<ThreadGroup> groups;
+  for (unsigned index = 0; index < program.steps.size(); ++index) {
+    const Step &step = program.steps[index];
+    ThreadGroup fresh = startGroup(index, rows);
+    if (groups.empty() || !sameClasses(fresh.spread, groups.back().spread) ||
+        !joins(step, groups.back())) {
+      groups.push_back(fresh);
+      continue;
+    }
+    ThreadGroup &last = groups.back();
+    bool isPlain = llvm::none_of(last.steps, [&](unsigned other) {
+      return program.steps[other].isReduction();
+    });
+    // A thread's own sums do not mix with those of all threads.
+    if (fresh.reducesTogether != last.reducesTogether &&
+        (step.isReduction() ? !isPlain : false)) {
+      groups.push_back(fresh);
+      continue;
+    }
+    last.steps.push_back(index);
+    last.reducesTogether |= fresh.reducesTogether;
+  }
+  return groups;
+}
+
+/// Neighbouring threads take neighbouring elements.
+void StageSchedule::orderSpread(ThreadGroup &group) const {
+  for (unsigned index : llvm::reverse(group.steps)) {
+    int unit = getUnitClass(program.steps[index]);
+    auto *found = llvm::find(group.spread, unit);
+    if (found == group.spread.end())
+      continue;
+    group.spread.erase(found);
+    group.spread.push_back(unit);
+    return;
+  }
+}
+
+void StageSchedule::chooseThreads(StagePlan &stage) const {
+  if (stage.isFlat)
+    return;
+  unsigned most = kFewestThreads;
+  for (const ThreadGroup &group : stage.groups) {
+    int64_t size = 1;
+    for (int shared : group.spread) {
+      auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
+      size *= extent ? extent.getValue() : 256;
+      if (size >= kMostThreads)
+        break;
+    }
+    while (most < kMostThreads && int64_t(most) < size)
+      most *= 2;
+  }
+  stage.threads = most;
+}
+
+/// One stage whose blocks are rows where some sum is made together; else a
+/// stage for each group, so that there are threads for all elements.
+void StageSchedule::makeStages() {
+  SmallVector<int> rows = getRows();
+  SmallVector<ThreadGroup> groups = makeGroups(rows);
+  bool reduces = llvm::any_of(
+      groups, [](const ThreadGroup &group) { return group.reducesTogether; });
+  if (reduces) {
+    StagePlan stage;
+    stage.rows = rows;
+    stage.groups = groups;
+    stages.push_back(stage);
+  } else {
+    for (ThreadGroup &group : makeGroups({})) {
+      StagePlan stage;
+      stage.isFlat = true;
+      stage.groups.push_back(group);
+      stages.push_back(stage);
+    }
+  }
+  for (StagePlan &stage : stages) {
+    for (ThreadGroup &group : stage.groups)
+      orderSpread(group);
+    chooseThreads(stage);
+  }
+}
+
+void StageSchedule::findForwarded() {
+  SmallVector<int> writer(program.storages.size(), -1);
+  forwarded.assign(program.storages.size(), true);
+  int number = 0;
+  for (const StagePlan &stage : stages)
+    for (const ThreadGroup &group : stage.groups) {
+      for (unsigned index : group.steps) {
+        const Step &step = program.steps[index];
+        for (const Access &write : step.writes) {
+          writer[write.storage] = number;
+          forwarded[write.storage] &=
+              program.storages[write.storage].buffer < 0;
+        }
+        auto check = [&](const Access &read) {
+          if (read.storage >= 0 && writer[read.storage] != number)
+            forwarded[read.storage] = false;
+        };
+        llvm::for_each(step.reads, check);
+        for (const Initial &initial : step.initials)
+          check(initial.access);
+      }
+      ++number;
+    }
+  for (auto &view : program.views)
+    if (llvm::any_of(view.first.getUsers(), [](Operation *user) {
+          return user->getName().getStringRef() == "tensor.extract";
+        }))
+      forwarded[view.second.storage] = false;
+}

@@ -1,0 +1,63 @@
+// How the steps of a kernel go over blocks and threads. It holds no code.
+
+#ifndef TENON_LIB_CODEGEN_GPU_STAGESCHEDULE_H
+#define TENON_LIB_CODEGEN_GPU_STAGESCHEDULE_H
+
+#include "tenon/Codegen/Program/KernelProgram.h"
+
+namespace tenon {
+
+/// Steps that run in one loop over `spread`, whose iterations go over the
+/// threads. A step has `spread` as its parallel loops, and its own reductions
+/// within; or, where threads reduce together, as its parallel or its reduced
+/// ones. Loops over rows are around all of it.
+struct ThreadGroup {
+  llvm::SmallVector<unsigned> steps;
+  llvm::SmallVector<int> spread; // classes, the contiguous one last
+  bool reducesTogether = false;
+};
+
+/// Groups that run one after the other in each block of one launch.
+struct StagePlan {
+  llvm::SmallVector<int> rows; // classes whose elements are blocks
+  llvm::SmallVector<ThreadGroup> groups;
+  unsigned threads = 256;
+  /// The only group's iterations go over the threads of all blocks.
+  bool isFlat = false;
+};
+
+class StageSchedule {
+public:
+  explicit StageSchedule(const KernelProgram &program);
+
+  const KernelProgram &program;
+  llvm::SmallVector<StagePlan> stages;
+
+  /// Whether nothing outside of its group reads the storage.
+  bool isForwarded(int storage) const { return forwarded[storage]; }
+
+private:
+  llvm::SmallVector<int> getRows() const;
+  llvm::SmallVector<int> getParallel(const Step &step,
+                                     llvm::ArrayRef<int> rows) const;
+  llvm::SmallVector<int> getReduced(const Step &step) const;
+  bool canReduceTogether(const Step &step, llvm::ArrayRef<int> rows) const;
+  int getUnitClass(const Step &step) const;
+  void orderSpread(ThreadGroup &group) const;
+  bool joins(const Step &step, const ThreadGroup &group) const;
+  llvm::SmallVector<ThreadGroup> makeGroups(llvm::ArrayRef<int> rows) const;
+  ThreadGroup startGroup(unsigned index, llvm::ArrayRef<int> rows) const;
+  void chooseThreads(StagePlan &stage) const;
+  void makeStages();
+  void findForwarded();
+
+  llvm::SmallVector<bool> forwarded;
+};
+
+/// The operation that joins result `index` of a reduction's element with the
+/// sum so far, if it is one that allows any order; else null.
+mlir::Operation *getCombiner(const Step &step, unsigned index);
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_STAGESCHEDULE_H

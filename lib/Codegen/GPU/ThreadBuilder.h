@@ -1,0 +1,45 @@
+// Short names for what the threads of a block do together.
+
+#ifndef TENON_LIB_CODEGEN_GPU_THREADBUILDER_H
+#define TENON_LIB_CODEGEN_GPU_THREADBUILDER_H
+
+#include "tenon/Codegen/Program/LoopBuilder.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace tenon {
+
+/// Combines two values of one type.
+using Combine = llvm::function_ref<mlir::Value(mlir::OpBuilder &, mlir::Value,
+                                               mlir::Value)>;
+
+class ThreadBuilder : public LoopBuilder {
+public:
+  static constexpr unsigned kWarp = 32;
+
+  using LoopBuilder::LoopBuilder;
+
+  /// The number of the thread in its block.
+  mlir::Value thread();
+  /// All threads of the block wait here for each other; what they wrote is
+  /// seen.
+  void barrier();
+  /// The value of the thread whose lane differs in the bits of `lanes`.
+  mlir::Value shuffle(mlir::Value value, unsigned lanes);
+  /// Every thread of a warp gets the values of all of them, combined.
+  mlir::Value reduceWarp(mlir::Value value, Combine combine);
+  /// Every thread of a block of `threads` gets all values, combined in a fixed
+  /// order.
+  mlir::Value reduceBlock(mlir::Value value, mlir::Value neutral,
+                          unsigned threads, Combine combine);
+  /// memref<SIZExTYPE> in the block's shared memory, for all that follows.
+  mlir::Value allocateShared(int64_t size, mlir::Type type);
+
+private:
+  mlir::Value constant32(int64_t value);
+  mlir::Value shuffle32(mlir::Value value, unsigned lanes);
+};
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_THREADBUILDER_H

@@ -1,0 +1,26 @@
+// The steps from the LLVM dialect to a PTX text.
+
+#ifndef TENON_LIB_TARGET_NVPTX_EMITPTX_H
+#define TENON_LIB_TARGET_NVPTX_EMITPTX_H
+
+#include "tenon/Codegen/GPU/LowerKernel.h"
+
+namespace tenon {
+
+/// A function of the module, the symbol that the kernel calling it gets, and
+/// what it takes.
+struct StageSignature {
+  std::string body, symbol;
+  unsigned numInputs, numBuffers, numSymbols, numMaps;
+  unsigned threads;
+};
+
+/// The PTX of a module whose loops are in the LLVM dialect, with a kernel of
+/// the runtime's ABI for each stage.
+mlir::FailureOr<std::string> emitPTX(mlir::ModuleOp module,
+                                     llvm::ArrayRef<StageSignature> stages,
+                                     const GPUTarget &target);
+
+} // namespace tenon
+
+#endif // TENON_LIB_TARGET_NVPTX_EMITPTX_H
