@@ -3,6 +3,7 @@
 
 #include "tools/tenon-compile/Options.h"
 #include "tools/tenon-compile/Report.h"
+#include "tools/tenon/Mains.h"
 
 #include "tenon/Pipelines/Dialects.h"
 #include "tenon/Pipelines/Passes.h"
@@ -55,7 +56,7 @@ static int compileWithReport(MLIRContext &context, Options &options) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+int tenon::compileMain(int argc, char **argv) {
   tenon::registerAllPasses();
   Options options;
   int code = parseOptions(argc, argv, options);

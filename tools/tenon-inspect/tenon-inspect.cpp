@@ -1,6 +1,7 @@
 // Says what is inside an artifact and whether it will run here, without linking
 // its code.
 #include "tools/tenon-inspect/Report.h"
+#include "tools/tenon/Mains.h"
 
 #include "runtime/core/Version.h"
 
@@ -25,7 +26,7 @@ static int usage(const char *problem, const char *what) {
   return 2;
 }
 
-int main(int argc, char **argv) {
+int tenon::inspectMain(int argc, char **argv) {
   const char *path = nullptr, *device = "";
   bool json = false, verify = false;
   for (int i = 1; i < argc; ++i) {

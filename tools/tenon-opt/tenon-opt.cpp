@@ -1,6 +1,8 @@
 // mlir-opt for this project: parses IR, runs the passes named on the command
 // line, prints IR. For tests and for bisecting a pipeline.
 
+#include "tools/tenon/Mains.h"
+
 #include "tenon/Pipelines/Dialects.h"
 #include "tenon/Pipelines/Passes.h"
 
@@ -9,7 +11,7 @@
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
 
-int main(int argc, char **argv) {
+int tenon::optMain(int argc, char **argv) {
   mlir::DialectRegistry registry;
   tenon::registerAllDialects(registry);
   tenon::registerAllPasses();

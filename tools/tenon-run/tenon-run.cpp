@@ -1,10 +1,11 @@
 // Runs one artifact from the command line, on .npy files.
 #include "tools/tenon-run/Runner.h"
+#include "tools/tenon/Mains.h"
 
 #include <cstdio>
 #include <exception>
 
-int main(int argc, char **argv) {
+int tenon::runMain(int argc, char **argv) {
   tenon::run::Options options;
   if (int code = tenon::run::parseOptions(argc, argv, options); code >= 0)
     return code;

@@ -1,0 +1,3 @@
+#include "tools/tenon/Mains.h"
+
+int main(int argc, char **argv) { return tenon::optMain(argc, argv); }
