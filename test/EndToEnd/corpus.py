@@ -5,6 +5,7 @@ The corpus (manifest, skeletons, inputs, oracle, tolerance rule) is the folder
 $TENON_CORPUS, by default ../shared/corpus beside this tree.
 """
 import argparse
+import concurrent.futures
 import csv
 import json
 import os
@@ -15,7 +16,8 @@ import sys
 
 import numpy as np
 
-from tenon_tools import ROOT, CompileError, Tally, compile_model, ort_session, tenon_session
+from tenon_tools import (ROOT, CompileError, Tally, add_device_options, chosen_target,
+                         compile_model, ort_session, tenon_session)
 
 CORPUS = pathlib.Path(os.environ.get("TENON_CORPUS", ROOT.parent / "shared/corpus"))
 WORK = pathlib.Path(os.environ.get("TENON_CORPUS_WORK", ROOT / ".deps/corpus"))
@@ -41,7 +43,7 @@ def artifact_of(name, target):
     return WORK / f"{name}.{target.replace(':', '-')}.tenon"
 
 
-def judge(row, path, artifact):
+def judge(row, path, artifact, device):
     """Why a size's outputs are not ONNX Runtime's, or None."""
     from model_inputs import inputs
     from run_ort import distance, tolerance
@@ -50,7 +52,7 @@ def judge(row, path, artifact):
     noise = [max(oracle["A"]["noise"][i], oracle["B"]["noise"][i])
              for i in range(len(oracle["A"]["noise"]))]
     names = [o.name for o in ort_session(path).get_outputs()]
-    session = tenon_session(artifact)
+    session = tenon_session(artifact, device=device)
     for size in "AB":
         answers = np.load(WORK / f"ort/{row['id']}.{size}.npz")
         results = session.run(inputs(str(path), row["id"], table, size))
@@ -67,7 +69,7 @@ def judge(row, path, artifact):
     return None
 
 
-def attempt(row, target, limit_s):
+def attempt(row, target, device, limit_s):
     """(result, reason): pass, refused, wrong, error or crash."""
     artifact = artifact_of(row["id"], target)
     path = prepare(row)
@@ -77,7 +79,8 @@ def attempt(row, target, limit_s):
         first = (str(error).splitlines() or ["no message"])[0]
         return ("refused" if error.refused else "crash"), first
     # A child runs the artifact, so that a fault is a result and not the end.
-    command = [sys.executable, __file__, "--judge", row["id"], "--target", target]
+    command = [sys.executable, __file__, "--judge", row["id"], "--target", target,
+               "--device", device]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -99,11 +102,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--filter", default="", help="part of a model's name")
     parser.add_argument("--all", action="store_true", help="the whole corpus")
+    parser.add_argument("--except", dest="without", default="", metavar="ID,...",
+                        help="models to leave out")
+    parser.add_argument("--jobs", type=int, default=1, help="models at a time")
     parser.add_argument("--update", action="store_true", help="write what must pass")
     parser.add_argument("--limit", type=int, default=120, help="seconds a model")
-    parser.add_argument("--target", default="cpu:host", help="of tenon-compile")
+    add_device_options(parser)
     parser.add_argument("--judge", metavar="ID", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.target = chosen_target(args)
     if not (CORPUS / "manifest.tsv").exists():
         print(f"skipped: no corpus in {CORPUS} (set TENON_CORPUS)")
         print("0 passed, 0 failed")
@@ -112,15 +119,16 @@ def main():
     table = rows()
     if args.judge:
         print(judge(table[args.judge], WORK / f"{args.judge}.onnx",
-                    artifact_of(args.judge, args.target)) or "")
+                    artifact_of(args.judge, args.target), args.device) or "")
         return
     expected = set(EXPECTED.read_text().split()) if EXPECTED.exists() else set()
     WORK.mkdir(parents=True, exist_ok=True)
     tally, passing = Tally(), set()
-    chosen = [n for n in table if args.filter in n and
+    chosen = [n for n in table if args.filter in n and n not in args.without.split(",") and
               (args.all or args.filter or (n in REQUIRED and n in expected))]
-    for name in chosen:
-        result, reason = attempt(table[name], args.target, args.limit)
+    pool = concurrent.futures.ThreadPoolExecutor(args.jobs)  # its work is other processes
+    found = pool.map(lambda n: attempt(table[n], args.target, args.device, args.limit), chosen)
+    for name, (result, reason) in zip(chosen, found):
         passing |= {name} if result == "pass" else set()
         if result == "pass" or name in expected:
             tally.check(name, result == "pass", f"{result} {reason}")

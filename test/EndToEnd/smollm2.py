@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 
-from tenon_tools import ROOT, CompileError, Tally, compile_model, ort_session, tenon_session
+from tenon_tools import (ROOT, CompileError, Tally, add_device_options, chosen_target,
+                         compile_model, ort_session, tenon_session)
 
 MODELS = ROOT / "models/smollm2"
 CAPITAL = [504, 3575, 282, 4649, 314]
@@ -68,14 +69,14 @@ class KeptModel(Model):
         self.session.reset()
 
 
-def models(path, artifact, keeps):
+def models(path, artifact, keeps, device):
     peer = ort_session(path)
     names = [i.name for i in peer.get_inputs()]
     kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
     past = {i.name: (i.shape[1], i.shape[3], kinds[i.type]) for i in peer.get_inputs()
             if i.name.startswith("past_key_values.")}
     outputs = [o.name for o in peer.get_outputs()]
-    ours = tenon_session(artifact)
+    ours = tenon_session(artifact, device=device)
     return (KeptModel(ours, names) if keeps else Model(ours.run, names, past),
             Model(lambda feeds: dict(zip(outputs, peer.run(None, feeds))), names, past))
 
@@ -149,7 +150,7 @@ def check_form(tally, form, kept, args):
         compile_model(path, artifact, f"--kv={kept}", target=args.target)
     except CompileError as error:
         return tally.check(f"{form}, kv={kept} compiles", False, str(error))
-    ours, peer = models(path, artifact, kept == "session")
+    ours, peer = models(path, artifact, kept == "session", args.device)
     tally.prefix = f"kv={kept} "
     for name in GREEDY:
         if args.filter in name:
@@ -163,10 +164,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--forms", default="plain")
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--target", default="cpu:host")
+    add_device_options(parser)
     parser.add_argument("--kv", default="io,session")
     parser.add_argument("--filter", default="", help="only claims of this prompt or 'batch'")
     args = parser.parse_args()
+    args.target = chosen_target(args)
     forms, tally = args.forms.split(","), Tally()
     subprocess.run([sys.executable, ROOT / "tools/dev/models/smollm2", "--forms", args.forms],
                    check=True)

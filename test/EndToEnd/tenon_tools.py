@@ -1,11 +1,16 @@
 """What the end-to-end tests share: the built tools, the package, ONNX Runtime."""
+import argparse
+import inspect
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build"))
+# What runs the artifacts, of tests that have no option for it too: cpu or cuda[:N].
+DEVICE = os.environ.get("TENON_DEVICE", "cpu")
 # The package as the build puts it together, its library beside it.
 sys.path.append(str(BUILD / "python"))
 
@@ -18,7 +23,11 @@ class CompileError(Exception):
         self.refused = status == 1
 
 
-def compile_model(model, artifact, *options, target="cpu:host", limit_s=300):
+def default_target(device=DEVICE):
+    return "cpu:host" if device == "cpu" else "cuda:sm_90a"
+
+
+def compile_model(model, artifact, *options, target=default_target(), limit_s=300):
     """Compiles model if artifact is older than it or than the compiler."""
     tool = BUILD / "bin/tenon-compile"
     newest = max(p.stat().st_mtime for p in (pathlib.Path(model), tool))
@@ -35,9 +44,33 @@ def compile_model(model, artifact, *options, target="cpu:host", limit_s=300):
     return artifact
 
 
-def tenon_session(artifact, threads=2):
+def add_device_options(parser):
+    """--device and --target; `chosen_target` says which target they mean."""
+    parser.add_argument("--device", default=DEVICE, type=_device, metavar="cpu|cuda[:N]",
+                        help=f"what runs the artifacts ($TENON_DEVICE; now {DEVICE})")
+    parser.add_argument("--target", help="of tenon-compile (default: cpu:host, and "
+                                         "cuda:sm_90a where the device is cuda)")
+
+
+def _device(text):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected cpu or cuda[:N], but got {text!r}")
+    return text
+
+
+def chosen_target(args):
+    return args.target or default_target(args.device)
+
+
+def tenon_session(artifact, threads=2, device=DEVICE, **options):
     import tenon
-    return tenon.load(str(artifact)).session(threads=threads)
+    loaded = tenon.load(str(artifact))
+    if device != "cpu":
+        if "device" not in inspect.signature(loaded.session).parameters:
+            raise RuntimeError(f"expected a runtime that runs on {device}, but tenon "
+                               f"{tenon.version()} takes no device")
+        options["device"] = device
+    return loaded.session(threads=threads, **options)
 
 
 def ort_session(model, threads=2):

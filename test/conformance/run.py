@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Compiles and runs the onnx package's node tests, one forked child per case.
+"""Compiles and runs the onnx package's node tests in forked children.
 
-A case that expected.txt promises and that does not pass is a failure. --update
-writes expected.txt and docs/coverage.md from what was found.
+A case that expected.txt promises and that does not pass is a failure, on any device.
+--update writes expected.txt and docs/coverage.md from what was found on the CPU.
 """
 import argparse
 import json
@@ -24,12 +24,15 @@ import onnx  # noqa: E402
 from cases import FORMS, difference, in_form, load_cases  # noqa: E402
 from coverage_table import write_table  # noqa: E402
 from other_sizes import other_sizes  # noqa: E402
-from tenon_tools import BUILD, ROOT, tenon_session  # noqa: E402
+from tenon_tools import (BUILD, ROOT, add_device_options, chosen_target,  # noqa: E402
+                         tenon_session)
 
 EXPECTED = HERE / "expected.txt"
+# A CUDA context takes a good part of a second to make, more than a case takes.
+CASES_PER_CHILD = {"cpu": 1, "cuda": 40}
 
 
-def run_case(case, form, target):
+def run_case(case, form, args):
     """(result, reason): pass, refused, wrong, error or crash; none: no such form."""
     made = in_form(case, form)
     if made is None:
@@ -39,7 +42,7 @@ def run_case(case, form, target):
         path, artifact = f"{folder}/model.onnx", f"{folder}/model.tenon"
         onnx.save(model, path)
         compiled = subprocess.run(
-            [BUILD / "bin/tenon-compile", path, "-o", artifact, f"--target={target}"],
+            [BUILD / "bin/tenon-compile", path, "-o", artifact, f"--target={args.target}"],
             capture_output=True, text=True, errors="replace")
         message = first_error(compiled.stderr).replace(f"{folder}/", "")
         if compiled.returncode == 1:
@@ -50,7 +53,7 @@ def run_case(case, form, target):
         if any(v is None for v in (*feeds.values(), *expected.values())):
             return "error", "compiled a value that is no tensor"
         try:
-            session = tenon_session(artifact, threads=1)
+            session = tenon_session(artifact, threads=1, device=args.device)
             reason = judge(case, session.run(feeds), expected)
             if form == "dynamic" and not reason:
                 reason = judge_other_sizes(case, session, model, feeds)
@@ -89,59 +92,77 @@ def first_error(text):
 
 
 class Child:
-    """One case in a forked process group, with a deadline."""
+    """Cases, one after the other, in a forked process group; each has a deadline."""
 
-    def __init__(self, key, case, target, limit_s):
-        self.key, self.deadline = key, time.monotonic() + limit_s
+    def __init__(self, keys, cases, args):
+        self.keys, self.limit_s, self.text = keys, args.limit, b""
+        self.answers, self.deadline = [], time.monotonic() + args.limit
         self.read, write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.setpgid(0, 0)
             os.close(self.read)
-            try:
-                answer = run_case(case, key[1], target)
-            except BaseException as error:
-                answer = "error", f"{type(error).__name__}: {error}"
-            os.write(write, json.dumps(answer).encode()[:60000])
+            for name, form in keys:
+                try:
+                    answer = run_case(cases[name], form, args)
+                except BaseException as error:
+                    answer = "error", f"{type(error).__name__}: {error}"
+                line = json.dumps([answer[0], answer[1][:4000]]) + "\n"
+                os.write(write, line.encode())
+                if answer[0] == "error":
+                    break  # what it left behind, on a device above all, is not known
             os._exit(0)
         os.close(write)
 
+    def take(self):
+        """Reads what has arrived; whether the child has ended."""
+        chunk = os.read(self.read, 65536)
+        lines = (self.text + chunk).split(b"\n")
+        self.text = lines.pop()
+        if lines:
+            self.answers += [tuple(json.loads(line)) for line in lines]
+            self.deadline = time.monotonic() + self.limit_s
+        return not chunk
+
     def finish(self, timed_out=False):
-        """(result, reason) once the pipe is readable or the time is over."""
-        text = b""
+        """({key: (result, reason)}, keys that are still to run)."""
         if timed_out:
             for kill, target in ((os.killpg, self.pid), (os.kill, self.pid)):
                 try:
                     kill(target, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-        else:
-            while chunk := os.read(self.read, 65536):
-                text += chunk
         os.close(self.read)
         _, status = os.waitpid(self.pid, 0)
         if timed_out:
-            return "crash", "no end within the time limit"
-        if os.WIFSIGNALED(status):
-            return "crash", f"signal {os.WTERMSIG(status)} while running"
-        return tuple(json.loads(text)) if text else ("error", "no answer")
+            self.answers.append(("crash", "no end within the time limit"))
+        elif os.WIFSIGNALED(status):
+            self.answers.append(("crash", f"signal {os.WTERMSIG(status)} while running"))
+        elif not self.answers:
+            self.answers.append(("error", "no answer"))
+        done = len(self.answers)
+        return dict(zip(self.keys, self.answers)), self.keys[done:]
 
 
-def run_all(cases, keys, target, jobs, limit_s):
+def run_all(cases, keys, args):
     """(name, form) -> (result, reason)."""
-    results, running, waiting = {}, selectors.DefaultSelector(), list(reversed(keys))
+    results, running = {}, selectors.DefaultSelector()
+    each = min(CASES_PER_CHILD[args.device.partition(":")[0]], -(-len(keys) // args.jobs))
+    waiting = [keys[i:i + each] for i in range(0, len(keys), each)][::-1] if keys else []
     while waiting or running.get_map():
-        while waiting and len(running.get_map()) < jobs:
-            key = waiting.pop()
-            child = Child(key, cases[key[0]], target, limit_s)
+        while waiting and len(running.get_map()) < args.jobs:
+            child = Child(waiting.pop(), cases, args)
             running.register(child.read, selectors.EVENT_READ, child)
         ready = {k.fd for k, _ in running.select(timeout=0.5)}
         for entry in list(running.get_map().values()):
             child = entry.data
+            ended = entry.fd in ready and child.take()
             late = time.monotonic() > child.deadline
-            if entry.fd in ready or late:
+            if ended or late:
                 running.unregister(entry.fd)
-                results[child.key] = child.finish(late and entry.fd not in ready)
+                found, rest = child.finish(late and not ended)
+                results |= found
+                waiting += [rest] if rest else []
     return results
 
 
@@ -178,6 +199,25 @@ def choose(cases, args):
     return [key for key in keys if args.filter in key[0]]
 
 
+def print_versions(args):
+    """Which tests, by which compiler, where; pinned: what expected.txt was written with."""
+    wanted = [line.partition("==")[2].strip() for line in
+              (ROOT / "tools/dev/requirements.txt").read_text().splitlines()
+              if line.startswith("onnx==")]
+    compiler = subprocess.run([BUILD / "bin/tenon-compile", "--version"],
+                              capture_output=True, text=True).stdout.strip()
+    print(f"onnx {onnx.__version__} (pinned: {', '.join(wanted)}), {compiler}, "
+          f"target {args.target}, device {args.device}", flush=True)
+
+
+def write_log(path, results):
+    """One line a case and form, as JSON."""
+    with open(path, "w") as file:
+        for (name, form), (result, reason) in sorted(results.items()):
+            file.write(json.dumps({"case": name, "form": form, "result": result,
+                                   "reason": reason}) + "\n")
+
+
 def report(results, verbose):
     counts = {}
     for (name, form), (result, reason) in sorted(results.items()):
@@ -198,14 +238,21 @@ def main():
     parser.add_argument("--static", action="store_true", help="no rotating third")
     parser.add_argument("--full", action="store_true", help="all three forms")
     parser.add_argument("--update", action="store_true")
-    parser.add_argument("--target", default="cpu:host", help="of tenon-compile")
+    add_device_options(parser)
+    parser.add_argument("--log", metavar="FILE", help="write every result as JSON lines")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=float, default=30, help="seconds a case")
     parser.add_argument("--verbose", action="store_true", help="refusals too")
     args = parser.parse_args()
+    args.target = chosen_target(args)
+    if args.update and args.device != "cpu":
+        parser.error(f"--update: expected --device=cpu, but got {args.device}")
+    print_versions(args)
     cases = load_cases()
-    results = run_all(cases, choose(cases, args), args.target, args.jobs, args.limit)
+    results = run_all(cases, choose(cases, args), args)
     report(results, args.verbose)
+    if args.log:
+        write_log(args.log, results)
     if args.update:
         write_expected(results)
         write_table(ROOT / "docs/coverage.md", cases, results)
