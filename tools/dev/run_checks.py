@@ -164,6 +164,8 @@ PARTS = {
     "conformance": script("test/conformance/run.py", 2400, "--full"),
     "model": script("test/EndToEnd/smollm2.py", 900, "--forms",
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
+    "llama": script("test/EndToEnd/llama.py", 300),
+    "exports": script("test/EndToEnd/torch_exports.py", 900),
     "install": script("test/EndToEnd/install.py", 600),
     "artifact": script("test/EndToEnd/artifact.py", 600),
     "dump": script("test/EndToEnd/dump.py", 300),
@@ -174,11 +176,12 @@ PARTS = {
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),
+    "bundle": script("test/EndToEnd/bundle.py", 1800),
     "v3": other_isa,
     "sanitize": sanitize,
 }
 # Run where they are named, or with --full.
-ONLY_FULL = ("v3", "sanitize")
+ONLY_FULL = ("bundle", "v3", "sanitize")
 
 
 def main():

@@ -17,13 +17,14 @@ INLINE_BYTES = 64
 class OnnxWriter:
     """A graph under construction; `save` makes both files appear at once."""
 
-    def __init__(self, path, opsets, ir_version, producer_version):
+    def __init__(self, path, opsets, ir_version, producer_version,
+                 producer="tenon-smollm2"):
         self.path = pathlib.Path(path)
         self.data_name = self.path.name + ".data"
         self.data_part = self.path.with_name(self.data_name + ".part")
         self.data = open(self.data_part, "wb")
         self.opsets, self.ir_version = opsets, ir_version
-        self.producer_version = producer_version
+        self.producer, self.producer_version = producer, producer_version
         self.nodes, self.weights, self.inputs, self.outputs = [], {}, [], []
         self.constants = {}
 
@@ -55,7 +56,7 @@ class OnnxWriter:
             return name
         offset = -(-self.data.tell() // PAGE) * PAGE
         self.data.seek(offset)
-        self.data.write(array.tobytes())
+        self.data.write(array.reshape(-1).view(np.uint8).data)  # a copy would be a GB
         tensor = TensorProto(name=name, dims=array.shape,
                              data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
                              data_location=TensorProto.EXTERNAL)
@@ -81,7 +82,7 @@ class OnnxWriter:
                                   self.outputs, list(self.weights.values()))
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid(d, v) for d, v in self.opsets],
-            ir_version=self.ir_version, producer_name="tenon-smollm2",
+            ir_version=self.ir_version, producer_name=self.producer,
             producer_version=self.producer_version)
         end = -(-self.data.tell() // PAGE) * PAGE
         self.data.truncate(end)

@@ -14,6 +14,7 @@ def rotary_caches(config):
 
 class Opset24Form:
     opsets, ir_version = [("", 24)], 12
+    onnx_type, dtype = TensorProto.FLOAT, np.float32
 
     def __init__(self, writer, source):
         self.w, self.source, self.c = writer, source, source.config
@@ -21,32 +22,38 @@ class Opset24Form:
     def build(self):
         w, c = self.w, self.c
         ids = w.input("input_ids", TensorProto.INT64, ["batch", "sequence"])
-        w.input("attention_mask", TensorProto.INT64, ["batch", "total"])
+        self.mask = self._mask()
         w.input("position_ids", TensorProto.INT64, ["batch", "sequence"])
         for n in range(c.layers):
             for what in ("key", "value"):
-                w.input(f"past_key_values.{n}.{what}", TensorProto.FLOAT,
+                w.input(f"past_key_values.{n}.{what}", self.onnx_type,
                         ["batch", c.kv_heads, "past", c.head_dim])
-        self.caches = [w.weight("cos_cache", lambda: rotary_caches(c)[0]),
-                       w.weight("sin_cache", lambda: rotary_caches(c)[1])]
-        embedding = w.weight("model.embed_tokens.weight",
-                             lambda: self.source.get("embed_tokens"))
+        self.caches = [self._array("cos_cache", lambda: rotary_caches(c)[0]),
+                       self._array("sin_cache", lambda: rotary_caches(c)[1])]
+        embedding = self._array("model.embed_tokens.weight",
+                                lambda: self.source.get("embed_tokens"))
         hidden = w.node("Gather", [embedding, ids], "/model/embed_tokens/Gather")
-        self.mask = self._mask()
         for n in range(c.layers):
             hidden = self._layer(n, hidden)
         hidden = self._norm(hidden, "norm", "/model/norm/RMSNormalization")
-        head = w.node("Transpose", [embedding], "/lm_head/Transpose", perm=[1, 0])
-        w.node("MatMul", [hidden, head], "/lm_head/MatMul", ["logits"])
-        w.output("logits", TensorProto.FLOAT, ["batch", "sequence", c.vocabulary])
+        self._results(hidden, w.node("Transpose", [embedding], "/lm_head/Transpose",
+                                     perm=[1, 0]))
         for n in range(c.layers):
             for what in ("key", "value"):
-                w.output(f"present.{n}.{what}", TensorProto.FLOAT,
+                w.output(f"present.{n}.{what}", self.onnx_type,
                          ["batch", c.kv_heads, "total", c.head_dim])
+
+    def _results(self, hidden, head):
+        self.w.node("MatMul", [hidden, head], "/lm_head/MatMul", ["logits"])
+        self.w.output("logits", self.onnx_type, ["batch", "sequence", self.c.vocabulary])
+
+    def _array(self, name, make):
+        return self.w.weight(name, lambda: make().astype(self.dtype, copy=False))
 
     def _mask(self):
         """attention_mask as bool [batch, 1, sequence, total]."""
         w, at = self.w, "/model/mask"
+        w.input("attention_mask", TensorProto.INT64, ["batch", "total"])
         mask = w.node("Cast", ["attention_mask"], f"{at}/Cast", to=TensorProto.BOOL)
         axes = w.weight("mask_axes", lambda: np.array([1, 2], np.int64))
         mask = w.node("Unsqueeze", [mask, axes], f"{at}/Unsqueeze")
@@ -57,12 +64,12 @@ class Opset24Form:
         return w.node("Expand", [mask, shape], f"{at}/Expand")
 
     def _norm(self, value, name, at):
-        gain = self.w.weight(f"model.{name}.weight", lambda: self.source.get(name))
+        gain = self._array(f"model.{name}.weight", lambda: self.source.get(name))
         return self.w.node("RMSNormalization", [value, gain], at, axis=-1,
                            epsilon=self.c.epsilon)
 
     def _linear(self, value, name):
-        weight = self.w.weight(f"model.{name}.weight", lambda: self.source.get(name).T)
+        weight = self._array(f"model.{name}.weight", lambda: self.source.get(name).T)
         return self.w.node("MatMul", [value, weight], f"/model/{name}/MatMul")
 
     def _attention(self, n, hidden):
