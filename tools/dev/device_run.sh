@@ -16,6 +16,8 @@ Suites, each with more arguments after a colon, as 'conformance:--form static':
   models       decoders, contrib operators and control flow against ONNX Runtime
   smollm2      token by token; needs the weights' parts (device_bundle --weights)
   exports      torch.onnx's exports against torch
+  sanitizer    compute-sanitizer's four tools over a case of every kind of kernel
+  assemble     ptxas over the same: no spill, no stack, no warning
   bench        tools/dev/bench/gpu.py
   exec         any command, as 'exec:python3 tools/dev/bench/gpu.py --only gemm'
   unpack       nothing more
@@ -107,6 +109,8 @@ suite() { # NAME ARGUMENTS...
     smollm2) python3 test/EndToEnd/smollm2.py \
       --forms plain,opset24,genai-f32,genai-f16,genai-int4 "$@" ;;
     exports) python3 test/EndToEnd/torch_exports.py "$@" ;;
+    sanitizer) python3 test/EndToEnd/sanitizer.py --jobs 8 --device "$TENON_DEVICE" "$@" ;;
+    assemble) python3 test/EndToEnd/assemble.py --jobs "$JOBS" "$@" ;;
     bench) python3 tools/dev/bench/gpu.py --log "$OUT/bench.jsonl" "$@" ;;
     exec) "$@" ;;
     unpack) ;;

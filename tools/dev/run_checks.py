@@ -176,12 +176,13 @@ PARTS = {
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),
+    "assemble": script("test/EndToEnd/assemble.py", 900),
     "bundle": script("test/EndToEnd/bundle.py", 1800),
     "v3": other_isa,
     "sanitize": sanitize,
 }
 # Run where they are named, or with --full.
-ONLY_FULL = ("bundle", "v3", "sanitize")
+ONLY_FULL = ("assemble", "bundle", "v3", "sanitize")
 
 
 def main():

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""ptxas over the PTX of gpu_cases.py and of a small decoder: it assembles, nothing spills,
+no stack frame, no warning (a wgmma that ptxas serializes is one). Needs no GPU.
+
+With artifacts as arguments: a line for each of their kernels.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from gpu_cases import all_cases, compile_case
+from tenon_tools import BUILD, ROOT, Tally, default_target
+
+TOOLKIT = "/usr/local/cuda/bin"
+SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+REGISTERS = re.compile(r"Used (\d+) registers")
+FUNCTION = re.compile(r"Compiling entry function '(\w+)'")
+
+
+def images(artifact):
+    """(architecture, PTX) of each image of code for CUDA."""
+    text = subprocess.run([BUILD / "bin/tenon-inspect", artifact, "--json"], check=True,
+                          capture_output=True, text=True).stdout
+    data = artifact.read_bytes()
+    for code in json.loads(text)["codes"]:
+        if code.get("form") == "ptx":
+            for image in code["images"]:
+                begin = image["offset"]
+                yield code["target"].partition(":")[2], data[begin:begin + image["bytes"]]
+
+
+def assemble(ptxas, architecture, ptx):
+    """([(kernel, registers, stack and spills in bytes)], [complaint])."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder, "kernel.ptx")
+        source.write_bytes(ptx.rstrip(b"\0"))
+        result = subprocess.run([ptxas, "-v", f"-arch={architecture}", source, "-o",
+                                 f"{folder}/kernel.cubin"], capture_output=True, text=True)
+    text = result.stdout + result.stderr
+    kernels = [(name, int(registers), sum(map(int, spilled))) for name, registers, spilled in
+               zip(FUNCTION.findall(text), REGISTERS.findall(text), SPILLS.findall(text))]
+    complaints = [line for line in text.splitlines()
+                  if re.search(r"\b(error|warning|fatal)\b", line, re.I) or "C75" in line]
+    if result.returncode and not complaints:
+        complaints = [f"ptxas exited {result.returncode}"]
+    complaints += [f"{name} ({architecture}): {size} bytes of stack and spills"
+                   for name, _, size in kernels if size]
+    return kernels, complaints
+
+
+def complaints_of(ptxas, artifact):
+    return [complaint for architecture, ptx in images(artifact)
+            for complaint in assemble(ptxas, architecture, ptx)[1]]
+
+
+def check_case(ptxas, folder, model):
+    try:
+        return complaints_of(ptxas, compile_case(folder, model))
+    except subprocess.CalledProcessError as error:
+        return [error.stderr.strip()[:300]]
+
+
+def check_decoder(ptxas, folder, dtype):
+    subprocess.run([sys.executable, ROOT / "tools/dev/models/llama", folder, "--sizes=tiny",
+                    f"--dtype={dtype}"], check=True, stdout=subprocess.DEVNULL)
+    artifact = folder / f"{dtype}.tenon"
+    result = subprocess.run([BUILD / "bin/tenon-compile", folder / f"llama-tiny-{dtype}.onnx",
+                             "-o", artifact, f"--target={default_target('cuda')}",
+                             "--kv=session"], capture_output=True, text=True)
+    return complaints_of(ptxas, artifact) if result.returncode == 0 else [result.stderr.strip()]
+
+
+def print_kernels(ptxas, artifact):
+    for architecture, ptx in images(artifact):
+        kernels, complaints = assemble(ptxas, architecture, ptx)
+        for name, registers, spilled in kernels:
+            print(f"{architecture} {name}: {registers} registers, {spilled} bytes of stack "
+                  "and spills")
+        print("\n".join(complaints), end="\n" if complaints else "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("artifacts", nargs="*", type=pathlib.Path)
+    parser.add_argument("--filter", default="", help="part of a case's name")
+    parser.add_argument("--ptxas", default=shutil.which("ptxas", path=f"{TOOLKIT}:"
+                                                        f"{os.environ['PATH']}"))
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    if not args.ptxas:
+        print("skipped: no ptxas here")
+        print("0 passed, 0 failed")
+        return
+    for artifact in args.artifacts:
+        print_kernels(args.ptxas, artifact)
+    if args.artifacts:
+        return
+    cases, tally = all_cases(args.filter), Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        pool = concurrent.futures.ThreadPoolExecutor(args.jobs)  # its work is other processes
+        found = pool.map(lambda n: check_case(args.ptxas, pathlib.Path(folder, n),
+                                              cases[n][0]), cases)
+        for name, complaints in zip(cases, found):
+            tally.check(name, not complaints, " / ".join(complaints[:3]))
+        for dtype in ("f32", "bf16"):
+            if args.filter in "decoder":
+                complaints = check_decoder(args.ptxas, pathlib.Path(folder), dtype)
+                tally.check(f"decoder in {dtype}", not complaints, " / ".join(complaints[:3]))
+    tally.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A case of every way that kernels for a GPU are made, for tests of the kernels' code.
+
+Node tests, and models of one operator whose sizes fill tiles and leave rests.
+"""
+import subprocess
+import sys
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tenon_tools import BUILD, ROOT, default_target
+
+TYPES = {"f32": (TensorProto.FLOAT, np.float32), "f16": (TensorProto.FLOAT16, np.float16),
+         "bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
+NODES = """add_bcast where_example cast_FLOAT_to_FLOAT16 transpose_all_permutations_3 concat_3d_axis_1
+slice constant_pad gather_1 gather_elements_0 gathernd_example_int32 scatter_elements_with_axis
+scatternd_add reduce_sum_keepdims_random reduce_max_default_axes_keepdim_example argmax_default_axis_random
+softmax_axis_2 logsoftmax_axis_0 layer_normalization_4d_axis1 rms_normalization_4d_axis1 cumsum_2d_axis_1
+top_k nonzero_example maxpool_2d_pads averagepool_2d_strides resize_upsample_scales_linear
+convtranspose einsum_batch_matmul lstm_defaults gru_defaults if loop11 scan9_sum dequantizelinear_blocked
+qlinearmatmul_2D_uint8_float32 rotary_embedding attention_4d_gqa_with_past_and_present
+onehot_with_axis tril unique_sorted_without_axis gridsample nonmaxsuppression_identical_boxes""".split()
+
+
+def one_node(op, shapes, dtype, **attributes):
+    """A model of one operator on inputs of these shapes, its result of an unknown shape."""
+    names = [f"x{i}" for i in range(len(shapes))]
+    inputs = [helper.make_tensor_value_info(n, TYPES[dtype][0], s)
+              for n, s in zip(names, shapes)]
+    node = helper.make_node(op, names, ["y"], name=op, **attributes)
+    output = onnx.ValueInfoProto(name="y")
+    output.type.tensor_type.elem_type = TYPES[dtype][0]
+    graph = helper.make_graph([node], op, inputs, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=12)
+    generator = np.random.default_rng(1)
+    return model, {n: generator.standard_normal(s).astype(TYPES[dtype][1])
+                   for n, s in zip(names, shapes)}
+
+
+def big_cases():
+    """name -> (model, feeds): whole tiles and rests, few rows and many, each type."""
+    cases = {}
+    for dtype in TYPES:
+        for m, n, k in ((200, 264, 136), (256, 256, 512), (1, 520, 264), (16, 256, 1024)):
+            cases[f"product-{dtype}-{m}x{n}x{k}"] = one_node("MatMul", [(m, k), (k, n)], dtype)
+        for width, queries, keys in ((64, 200, 200), (128, 256, 256), (128, 1, 700)):
+            shapes = [(2, 4, queries, width), (2, 2, keys, width), (2, 2, keys, width)]
+            cases[f"attention-{dtype}-{width}-{queries}x{keys}"] = one_node(
+                "Attention", shapes, dtype, is_causal=int(queries == keys))
+        cases[f"convolution-{dtype}"] = one_node(
+            "Conv", [(2, 24, 29, 31), (40, 24, 3, 3), (40,)], dtype, pads=[1, 1, 1, 1])
+        cases[f"depthwise-{dtype}"] = one_node(
+            "Conv", [(2, 24, 29, 31), (24, 1, 3, 3)], dtype, group=24, strides=[2, 2])
+        cases[f"softmax-{dtype}"] = one_node("Softmax", [(5, 4099)], dtype, axis=-1)
+    return cases
+
+
+def node_cases(names):
+    sys.path.append(str(ROOT / "test/conformance"))
+    from cases import in_form, load_cases
+    known = load_cases()
+    for name in names:
+        if f"test_{name}" in known:
+            model, feeds, _ = in_form(known[f"test_{name}"], "static")
+            yield name, (model, feeds)
+        else:
+            print(f"none: {name}: this onnx package has no such test")
+
+
+def all_cases(pattern):
+    """name -> (model, feeds) of those whose name holds the pattern."""
+    nodes = node_cases([name for name in NODES if pattern in name])
+    return {n: c for n, c in (*nodes, *big_cases().items()) if pattern in n}
+
+
+def compile_case(folder, model):
+    """The artifact; subprocess.CalledProcessError with what the compiler said."""
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx")
+    subprocess.run([BUILD / "bin/tenon-compile", folder / "model.onnx", "-o",
+                    folder / "model.tenon", f"--target={default_target('cuda')}"], check=True,
+                   capture_output=True, text=True)
+    return folder / "model.tenon"
+
+
+def write_inputs(folder, feeds):
+    """tenon-run's arguments for the inputs."""
+    arguments = []
+    for number, (name, value) in enumerate(feeds.items()):
+        if value.dtype == ml_dtypes.bfloat16:
+            value = value.view(np.uint16)
+        np.save(folder / f"{number}.npy", value)
+        arguments += ["--input", f"{name}={folder / f'{number}.npy'}"]
+    return arguments
