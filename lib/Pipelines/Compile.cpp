@@ -91,8 +91,9 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
   passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
-  if (device == DeviceClass::cpu)
-    passes.addNestedPass<func::FuncOp>(createPackWeightsPass());
+  passes.addNestedPass<func::FuncOp>(device == DeviceClass::cpu
+                                         ? createPackWeightsPass()
+                                         : createTransposeWeightsPass());
   VerifyKernelPassOptions verification;
   verification.allowSizes = true; // slow, not wrong
   passes.addNestedPass<func::FuncOp>(createVerifyKernelPass(verification));

@@ -13,20 +13,10 @@ static constexpr int64_t kFewTiles = 128;
 ContractionEmitter::ContractionEmitter(KernelProgram &program,
                                        const Contraction &contraction,
                                        KernelFrame &frame)
-    : ThreadEmitter(program, frame), contraction(contraction),
-      step(program.steps[contraction.step]) {
+    : TileKernel(program, contraction, frame) {
   chooseEngine();
   a = getFactor(contraction.a, contraction.m, engine->shape.rows);
   c = getFactor(contraction.b, contraction.n, engine->shape.columns);
-  for (unsigned loop = 0; loop < step.classes.size(); ++loop)
-    if (step.isParallel[loop] && int(loop) != contraction.m &&
-        loop != contraction.n)
-      batches.push_back(step.classes[loop]);
-}
-
-AffineExpr ContractionEmitter::getExtent(int loop) const {
-  return loop < 0 ? getAffineConstantExpr(1, program.extents[0].getContext())
-                  : program.extents[step.classes[loop]];
 }
 
 /// Tensor cores where both factors are of one type of 16 bits.
@@ -81,18 +71,6 @@ ContractionEmitter::getFactor(unsigned read, int outer, int64_t size) {
                  factor.count % run == 0;
   factor.run = isWhole ? run : 1;
   return factor;
-}
-
-/// Tiles of one row of blocks lie side by side, so that they share a's tile.
-void ContractionEmitter::enterBlock(ThreadBuilder &b) {
-  const TileShape &shape = engine->shape;
-  Value item = frame.begin();
-  AffineExpr columns = getExtent(contraction.n).ceilDiv(shape.columns);
-  AffineExpr rows = getExtent(contraction.m).ceilDiv(shape.rows);
-  firstColumn =
-      b.mul(b.take(item, frame.size(columns)), b.index(shape.columns));
-  firstRow = b.mul(b.take(item, frame.size(rows)), b.index(shape.rows));
-  enterElement(b, item, batches);
 }
 
 std::pair<Value, Value> ContractionEmitter::placeRun(ThreadBuilder &b,
@@ -211,8 +189,6 @@ void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
   int64_t width = engine->sum.getIntOrFloatBitWidth() / 8;
   int64_t part = std::min(shape.rows, most / (shape.columns * width));
   Value tile = b.allocateShared(part * shape.columns, engine->sum);
-  Value rows = frame.size(getExtent(contraction.m));
-  Value columns = frame.size(getExtent(contraction.n));
   for (int64_t first = 0; first < shape.rows; first += part) {
     b.barrier();
     engine->forSums(b, sums, [&](Value row, Value column, Value sum) {
@@ -225,45 +201,16 @@ void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
       });
     });
     b.barrier();
-    b.forEach(b.thread(), b.index(part * shape.columns), shape.threads,
-              [&](Value element) {
-                Value sum = b.load(tile, element);
-                Value column = b.take(element, b.index(shape.columns));
-                Value row = b.add(element, b.index(first));
-                row = b.add(firstRow, row);
-                column = b.add(firstColumn, column);
-                if (contraction.m >= 0)
-                  position[step.classes[contraction.m]] = row;
-                position[step.classes[contraction.n]] = column;
-                Value known =
-                    arith::AndIOp::create(b.builder, loc, b.isLess(row, rows),
-                                          b.isLess(column, columns));
-                b.ifElse(known, [&] { finishElement(b, sum); });
-              });
+    finishPart(b, {tile, first, part, shape.columns, shape.columns}, b.thread(),
+               shape.threads);
   }
-}
-
-/// All steps at one element, the contraction's sum being known.
-void ContractionEmitter::finishElement(ThreadBuilder &b, Value sum) {
-  computed.clear();
-  for (const Step &other : program.steps) {
-    if (&other != &step) {
-      emitStep(b.builder, other);
-      continue;
-    }
-    Value initial = getInitial(b.builder, step, 0);
-    keep(b.builder, step,
-         {arith::AddFOp::create(b.builder, loc, initial, sum)});
-  }
-  computed.clear();
 }
 
 AffineExpr ContractionEmitter::emit() {
   placeStorages();
   ThreadBuilder b(frame.builder(), loc);
-  enterBlock(b);
-  finishTile(b, sumTiles(b));
   const TileShape &shape = engine->shape;
-  return getCountExpr(batches) * getExtent(contraction.m).ceilDiv(shape.rows) *
-         getExtent(contraction.n).ceilDiv(shape.columns);
+  enterTile(b, shape.rows, shape.columns);
+  finishTile(b, sumTiles(b));
+  return getTiles(shape.rows, shape.columns);
 }

@@ -4,16 +4,14 @@
 #ifndef TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H
 #define TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H
 
-#include "ThreadEmitter.h"
 #include "TileEngine.h"
-
-#include "tenon/Codegen/Program/Contraction.h"
+#include "TileKernel.h"
 
 namespace tenon {
 
 /// A block computes a tile of one batch. Any index maps will do, those of
 /// convolutions too.
-class ContractionEmitter : public ThreadEmitter {
+class ContractionEmitter : public TileKernel {
 public:
   ContractionEmitter(KernelProgram &program, const Contraction &contraction,
                      KernelFrame &frame);
@@ -33,13 +31,8 @@ private:
     int64_t count; // elements a thread reads
   };
 
-  bool isForwarded(int storage) const override {
-    return program.storages[storage].buffer < 0;
-  }
   void chooseEngine();
   Factor getFactor(unsigned read, int outer, int64_t size);
-  mlir::AffineExpr getExtent(int loop) const;
-  void enterBlock(ThreadBuilder &b);
   /// Where run `number` of the thread lies in the tile: along the outer loop
   /// and k.
   std::pair<mlir::Value, mlir::Value>
@@ -52,14 +45,9 @@ private:
   Values loadFirst(ThreadBuilder &b, mlir::Value depth, LoadBoth loadBoth);
   Values sumTiles(ThreadBuilder &b);
   void finishTile(ThreadBuilder &b, mlir::ValueRange sums);
-  void finishElement(ThreadBuilder &b, mlir::Value sum);
 
-  const Contraction &contraction;
-  const Step &step;
   std::unique_ptr<TileEngine> engine;
-  Factor a, c;                    // the left and the right one
-  llvm::SmallVector<int> batches; // classes
-  mlir::Value firstRow, firstColumn;
+  Factor a, c; // the left and the right one
 };
 
 } // namespace tenon

@@ -128,6 +128,12 @@ Value KernelFrame::end() {
   return function.getArgument(numBuffers + numSymbols + 1);
 }
 
+Value KernelFrame::addArgument(Type type) {
+  unsigned number = function.getNumArguments();
+  (void)function.insertArgument(number, type, DictionaryAttr(), loc());
+  return function.getArgument(number);
+}
+
 Value KernelFrame::allocate(ArrayRef<AffineExpr> dims, Type element) {
   Value offset = size(simplify(used, numSymbols));
   unsigned width = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
@@ -136,7 +142,7 @@ Value KernelFrame::allocate(ArrayRef<AffineExpr> dims, Type element) {
   for (AffineExpr dim : dims)
     bytes = bytes * dim;
   used = used + simplify(bytes, numSymbols).ceilDiv(64) * 64;
-  Value workspace = function.getArgument(function.getNumArguments() - 1);
+  Value workspace = function.getArgument(numBuffers + numSymbols + 2);
   return view(workspace, offset, dims, element);
 }
 

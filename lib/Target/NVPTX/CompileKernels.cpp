@@ -121,6 +121,7 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.numSymbols = kernel.getNumKernelSymbols();
     signature.numMaps = stage.maps.size();
     signature.threads = stage.threads;
+    signature.isAlone = stage.isAlone;
     signatures.push_back(signature);
   }
   return signatures;

@@ -106,6 +106,8 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
                                         stage.symbol, module);
   kernel->setCallingConv(llvm::CallingConv::PTX_Kernel);
   kernel->addFnAttr("nvvm.maxntid", std::to_string(stage.threads));
+  if (stage.isAlone)
+    kernel->addFnAttr("nvvm.minctasm", "1");
   setParameters(*kernel, stage);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", kernel));
   auto *pointer = llvm::PointerType::get(context, 0);

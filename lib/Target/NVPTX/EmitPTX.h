@@ -13,6 +13,7 @@ struct StageSignature {
   std::string body, symbol;
   unsigned numInputs, numBuffers, numSymbols, numMaps;
   unsigned threads;
+  bool isAlone; // one block at a time on a multiprocessor
 };
 
 /// The PTX of a module whose loops are in the LLVM dialect, with a kernel of

@@ -3,6 +3,8 @@
 
 #include "tenon/Transforms/Layout/Passes.h"
 
+#include "WeightReaders.h"
+
 #include "dialects/Kernel/KernelDialect.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -40,37 +42,14 @@ struct Panels {
 
 /// The panels in which a contraction reads operand `use`, if it is one.
 static std::optional<Panels> getWantedPanels(OpOperand &use) {
-  auto generic = dyn_cast<linalg::GenericOp>(use.getOwner());
-  if (!generic || !generic.isDpsInput(&use) ||
-      generic.getNumReductionLoops() != 1 || generic.getNumDpsInputs() != 2 ||
-      generic.getNumDpsInits() != 1)
+  std::optional<unsigned> columns = getColumnDim(use);
+  if (!columns)
     return std::nullopt;
-  AffineMap from = generic.getMatchingIndexingMap(&use);
-  AffineMap to = generic.getMatchingIndexingMap(generic.getDpsInitOperand(0));
-  unsigned rank = from.getNumResults();
-  if (rank < 2 || to.getNumResults() == 0)
-    return std::nullopt;
-  AffineExpr column = to.getResults().back();
+  auto generic = cast<linalg::GenericOp>(use.getOwner());
   Type sum = getElementTypeOrSelf(generic.getDpsInitOperand(0)->get());
   if (!sum.isF32() && !sum.isF64())
     return std::nullopt;
-  Panels panels{kPanelBits / sum.getIntOrFloatBitWidth(), 0};
-  for (unsigned dim : {rank - 1, rank - 2}) {
-    if (from.getResult(dim) != column)
-      continue;
-    panels.columns = dim;
-    auto row = dyn_cast<AffineDimExpr>(from.getResult(panels.rows(rank)));
-    if (!row || generic.getIteratorTypesArray()[row.getPosition()] !=
-                    utils::IteratorType::reduction)
-      continue;
-    OpOperand *other =
-        generic.getDpsInputOperand(use.getOperandNumber() == 0 ? 1 : 0);
-    if (generic.getMatchingIndexingMap(other).isFunctionOfDim(
-            cast<AffineDimExpr>(column).getPosition()))
-      return std::nullopt;
-    return panels;
-  }
-  return std::nullopt;
+  return Panels{kPanelBits / sum.getIntOrFloatBitWidth(), *columns};
 }
 
 /// (.., rows, columns) or (.., columns, rows) -> (.., panels, rows, width)
@@ -82,20 +61,6 @@ static RankedTensorType getPackedType(RankedTensorType type, Panels panels) {
   shape.push_back(type.getDimSize(panels.rows(rank)));
   shape.push_back(panels.width);
   return RankedTensorType::get(shape, type.getElementType());
-}
-
-/// The region's argument for each use of a weight by a launch; nothing if there
-/// is a use of another kind.
-static std::optional<SmallVector<BlockArgument>>
-getReaders(kernel::WeightOp weight) {
-  SmallVector<BlockArgument> readers;
-  for (OpOperand &use : weight->getUses()) {
-    auto launch = dyn_cast<LaunchOp>(use.getOwner());
-    if (!launch)
-      return std::nullopt;
-    readers.push_back(launch.getBody().getArgument(use.getOperandNumber()));
-  }
-  return readers;
 }
 
 /// The panels that all readers agree on.
@@ -172,7 +137,6 @@ static void rewriteGeneric(OpOperand &use, Panels panels) {
 static void pack(kernel::WeightOp weight, Panels panels) {
   auto type = cast<RankedTensorType>(weight.getType());
   RankedTensorType packed = getPackedType(type, panels);
-  Builder builder(weight.getContext());
   weight.setEncoding(
       ("panels:" + Twine(panels.width) + ":" + Twine(panels.columns)).str());
   SmallVector<BlockArgument> readers = *getReaders(weight);
@@ -186,19 +150,8 @@ static void pack(kernel::WeightOp weight, Panels panels) {
         rewriteGeneric(use, panels);
     for (tensor::ExtractOp extract : extracts)
       rewriteExtract(extract, panels);
-    argument.setType(packed);
-    auto launch = cast<LaunchOp>(argument.getOwner()->getParentOp());
-    SmallVector<Attribute> dims(launch.getDims().getValue());
-    Attribute &own = dims[argument.getArgNumber()];
-    AffineMap known = cast<AffineMapAttr>(own).getValue();
-    SmallVector<AffineExpr> sizes;
-    for (int64_t size : packed.getShape())
-      sizes.push_back(builder.getAffineConstantExpr(size));
-    own = AffineMapAttr::get(
-        AffineMap::get(0, known.getNumSymbols(), sizes, weight.getContext()));
-    launch.setDimsAttr(builder.getArrayAttr(dims));
   }
-  weight.getResult().setType(packed);
+  setWeightType(weight, packed, readers);
 }
 
 namespace {

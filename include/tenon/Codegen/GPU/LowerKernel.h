@@ -32,7 +32,8 @@ struct LoweredStage {
   mlir::func::FuncOp body;
   mlir::AffineExpr grid;
   unsigned threads;
-  unsigned shared = 0; // bytes of dynamic shared memory
+  unsigned shared = 0;  // bytes of dynamic shared memory
+  bool isAlone = false; // one block at a time on a multiprocessor
   unsigned cluster = 1;
   std::vector<TensorMapUse> maps = {};
 };

@@ -37,6 +37,8 @@ public:
                        mlir::Type element);
   mlir::Value begin();
   mlir::Value end();
+  /// One more argument, behind all others.
+  mlir::Value addArgument(mlir::Type type);
 
   /// Scratch of the thread for a contiguous memref of these dimensions.
   mlir::Value allocate(llvm::ArrayRef<mlir::AffineExpr> dims,

@@ -29,4 +29,28 @@ def PackWeightsPass
   let dependentDialects = ["mlir::arith::ArithDialect"];
 }
 
+def TransposeWeightsPass
+    : InterfacePass<"transpose-weights", "mlir::FunctionOpInterface"> {
+  let summary = "Lays weights out with what is summed last";
+  let description = [{
+    A weight that contractions multiply with, k by n, becomes n by k: a column of the
+    result is one run of memory, which a warp reads whole for few rows, and which tensor
+    maps copy for many. Its other readers (contractions with the same k and n, reads of
+    single elements as in Gather) follow, so it is stored once. The bytes are moved when
+    the artifact is written. For targets that do not pack panels.
+
+    ```mlir
+    %w = kernel.weight "w" #onnx.stored<...> : tensor<576x1000xf32>
+    %y = kernel.launch(%x, %w) ... { generic with w at (k, n) }
+    // becomes
+    %w = kernel.weight "w" #onnx.stored<...> encoding "lines:0:576" : tensor<1000x576xf32>
+    %y = kernel.launch(%x, %w) ... { generic with w at (n, k) }
+    ```
+
+    Before: functions at kernel level.
+    After:  weights of contractions have k last where every reader can follow.
+    Numerics: bit-exact.
+  }];
+}
+
 #endif // TENON_TRANSFORMS_LAYOUT_PASSES_TD

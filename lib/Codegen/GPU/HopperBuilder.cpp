@@ -1,0 +1,184 @@
+#include "HopperBuilder.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace tenon;
+
+static constexpr unsigned kShared = 3;
+/// The alignment of tiles whose rows are swizzled over 128 bytes.
+static constexpr int64_t kAlignment = 1024;
+static constexpr StringLiteral kDynamic = "dynamic_shared";
+
+Value HopperBuilder::number(int64_t value) {
+  return arith::ConstantOp::create(builder, loc,
+                                   builder.getI32IntegerAttr(value));
+}
+
+Value HopperBuilder::narrow(Value index) {
+  return arith::IndexCastOp::create(builder, loc, builder.getI32Type(), index);
+}
+
+Value HopperBuilder::call(StringRef text, StringRef constraints,
+                          ValueRange operands, Type result) {
+  auto op = LLVM::InlineAsmOp::create(
+      builder, loc, result, operands, text, constraints,
+      /*has_side_effects=*/true, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+  return result ? op.getRes() : Value();
+}
+
+static LLVM::GlobalOp getDynamic(OpBuilder &builder, Location loc) {
+  auto module = builder.getBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  if (auto known = module.lookupSymbol<LLVM::GlobalOp>(kDynamic))
+    return known;
+  OpBuilder globals = OpBuilder::atBlockBegin(module.getBody());
+  auto type = LLVM::LLVMArrayType::get(globals.getI8Type(), 0);
+  return LLVM::GlobalOp::create(globals, loc, type, /*isConstant=*/false,
+                                LLVM::Linkage::External, kDynamic, Attribute(),
+                                kAlignment, kShared);
+}
+
+Value HopperBuilder::getDynamicShared() {
+  LLVM::GlobalOp global = getDynamic(builder, loc);
+  Value pointer = LLVM::AddressOfOp::create(builder, loc, global);
+  Type i32 = builder.getI32Type();
+  Value address = LLVM::PtrToIntOp::create(builder, loc, i32, pointer);
+  Value raised = add(address, number(kAlignment - 1));
+  return arith::AndIOp::create(builder, loc, raised, number(-kAlignment));
+}
+
+Value HopperBuilder::viewDynamicShared(int64_t size, Type type) {
+  Value address = getDynamicShared();
+  auto pointerType = LLVM::LLVMPointerType::get(builder.getContext(), kShared);
+  Value pointer = LLVM::IntToPtrOp::create(builder, loc, pointerType, address);
+  auto space = builder.getI64IntegerAttr(kShared);
+  auto memory =
+      MemRefType::get({size}, type, MemRefLayoutAttrInterface(), space);
+  Type i64 = builder.getI64Type();
+  auto constant = [&](int64_t value) -> Value {
+    return LLVM::ConstantOp::create(builder, loc, i64,
+                                    builder.getI64IntegerAttr(value));
+  };
+  auto array = LLVM::LLVMArrayType::get(i64, 1);
+  auto descriptor = LLVM::LLVMStructType::getLiteral(
+      builder.getContext(), {pointerType, pointerType, i64, array, array});
+  Value built = LLVM::PoisonOp::create(builder, loc, descriptor);
+  auto insert = [&](Value value, ArrayRef<int64_t> at) {
+    built = LLVM::InsertValueOp::create(builder, loc, built, value, at);
+  };
+  insert(pointer, 0);
+  insert(pointer, 1);
+  insert(constant(0), 2);
+  insert(constant(size), {3, 0});
+  insert(constant(1), {4, 0});
+  return UnrealizedConversionCastOp::create(builder, loc, memory, built)
+      .getResult(0);
+}
+
+void HopperBuilder::initBarrier(Value barrier, int64_t count) {
+  call("mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}",
+       {barrier, number(count)});
+}
+
+void HopperBuilder::fenceBarriers() {
+  call("fence.mbarrier_init.release.cluster;", "~{memory}", {});
+}
+
+void HopperBuilder::expectBytes(Value barrier, int64_t bytes) {
+  call("mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;",
+       "r,r,~{memory}", {barrier, number(bytes)});
+}
+
+void HopperBuilder::arrive(Value barrier) {
+  call("mbarrier.arrive.shared::cta.b64 _, [$0];", "r,~{memory}", {barrier});
+}
+
+void HopperBuilder::waitFor(Value barrier, Value phase) {
+  call("{ .reg .pred done; again: "
+       "mbarrier.try_wait.parity.shared::cta.b64 done, [$0], $1; "
+       "@!done bra again; }",
+       "r,r,~{memory}", {barrier, phase});
+}
+
+void HopperBuilder::copyBox(Value to, Value map, ArrayRef<Value> coordinates,
+                            Value barrier) {
+  std::string list, constraints = "r,l,r";
+  SmallVector<Value> operands = {to, map, barrier};
+  for (auto [i, coordinate] : llvm::enumerate(coordinates)) {
+    list += (i ? ", $" : "$") + std::to_string(3 + i);
+    constraints += ",r";
+    operands.push_back(coordinate);
+  }
+  std::string text = "cp.async.bulk.tensor." +
+                     std::to_string(coordinates.size()) +
+                     "d.shared::cluster.global.mbarrier::complete_tx::bytes "
+                     "[$0], [$1, {" +
+                     list + "}], [$2];";
+  call(text, constraints + ",~{memory}", operands);
+}
+
+void HopperBuilder::setRegisters(bool increases, int64_t count) {
+  call(("setmaxnreg." + Twine(increases ? "inc" : "dec") +
+        ".sync.aligned.u32 " + Twine(count) + ";")
+           .str(),
+       "", {});
+}
+
+void HopperBuilder::syncSome(int64_t barrier, int64_t threads) {
+  call(("bar.sync " + Twine(barrier) + ", " + Twine(threads) + ";").str(),
+       "~{memory}", {});
+}
+
+/// PTX ISA, "Matrix descriptor": the address, the distances between groups of
+/// columns and of eight rows, all over 16 bytes, and the swizzle of 128 bytes.
+Value HopperBuilder::describe(Value address, bool isAlongK) {
+  constexpr int64_t group = 1024 / 16, chunk = 64 * 128 / 16;
+  int64_t leading = isAlongK ? 1 : chunk;
+  int64_t fixed = leading << 16 | group << 32 | int64_t(1) << 62;
+  Type i64 = builder.getI64Type();
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(builder, loc,
+                                     builder.getI64IntegerAttr(value));
+  };
+  Value wide = arith::ExtUIOp::create(builder, loc, i64, address);
+  wide = arith::ShRUIOp::create(builder, loc, wide, constant(4));
+  wide = arith::AndIOp::create(builder, loc, wide, constant((1 << 14) - 1));
+  return arith::OrIOp::create(builder, loc, wide, constant(fixed));
+}
+
+void HopperBuilder::fenceProducts() {
+  call("wgmma.fence.sync.aligned;", "~{memory}", {});
+}
+
+void HopperBuilder::commitProducts() {
+  call("wgmma.commit_group.sync.aligned;", "~{memory}", {});
+}
+
+void HopperBuilder::waitForProducts(int64_t left) {
+  call(("wgmma.wait_group.sync.aligned " + Twine(left) + ";").str(),
+       "~{memory}", {});
+}
+
+Value HopperBuilder::multiplyAsync(const Operand &a, const Operand &b,
+                                   Value sums, int64_t columns,
+                                   StringRef type) {
+  int64_t count = columns / 2;
+  std::string registers, constraints, tied;
+  for (int64_t i = 0; i < count; ++i) {
+    registers += (i ? ", $" : "$") + std::to_string(i);
+    constraints += "=f,";
+    tied += "," + std::to_string(i);
+  }
+  std::string text =
+      ("wgmma.mma_async.sync.aligned.m64n" + Twine(columns) + "k16.f32." +
+       type + "." + type + " {" + registers + "}, $" + Twine(count) + ", $" +
+       Twine(count + 1) + ", 1, 1, 1, " + (a.isAlongK ? "0" : "1") + ", " +
+       (b.isAlongK ? "0" : "1") + ";")
+          .str();
+  SmallVector<Value> operands = {a.descriptor, b.descriptor};
+  for (int64_t i = 0; i < count; ++i)
+    operands.push_back(LLVM::ExtractValueOp::create(builder, loc, sums, i));
+  return call(text, constraints + "l,l" + tied, operands, sums.getType());
+}

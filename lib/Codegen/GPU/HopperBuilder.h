@@ -1,0 +1,63 @@
+// What Hopper's copies and matrix instructions need: each method is one or few
+// PTX instructions. Addresses in shared memory are i32.
+
+#ifndef TENON_LIB_CODEGEN_GPU_HOPPERBUILDER_H
+#define TENON_LIB_CODEGEN_GPU_HOPPERBUILDER_H
+
+#include "ThreadBuilder.h"
+
+namespace tenon {
+
+class HopperBuilder : public ThreadBuilder {
+public:
+  using ThreadBuilder::ThreadBuilder;
+
+  mlir::Value number(int64_t value); // i32
+  mlir::Value narrow(mlir::Value index);
+  mlir::Value plus(mlir::Value a, mlir::Value b) { return add(a, b); }
+
+  /// The first multiple of 1024 in the block's dynamic shared memory.
+  mlir::Value getDynamicShared();
+  /// Dynamic shared memory as a memref of `size` elements.
+  mlir::Value viewDynamicShared(int64_t size, mlir::Type type);
+
+  /// An mbarrier that `count` arrivals complete; fence after the last.
+  void initBarrier(mlir::Value barrier, int64_t count);
+  void fenceBarriers();
+  /// Arrives, and expects `bytes` of copies.
+  void expectBytes(mlir::Value barrier, int64_t bytes);
+  void arrive(mlir::Value barrier);
+  /// Waits until the phase of parity `phase` is complete.
+  void waitFor(mlir::Value barrier, mlir::Value phase);
+  /// Copies a box of a tensor map to shared memory; completes on the barrier.
+  void copyBox(mlir::Value to, mlir::Value map,
+               llvm::ArrayRef<mlir::Value> coordinates, mlir::Value barrier);
+
+  /// Gives up or takes registers, for all threads of a warpgroup.
+  void setRegisters(bool increases, int64_t count);
+  /// A barrier of `threads` threads, one of 16.
+  void syncSome(int64_t barrier, int64_t threads);
+
+  /// Rows and columns of the tile in shared memory that a descriptor describes.
+  struct Operand {
+    mlir::Value descriptor; // i64
+    bool isAlongK;          // neighbours are neighbours along k
+  };
+  /// The descriptor of a tile in rows of 128 swizzled bytes.
+  mlir::Value describe(mlir::Value address, bool isAlongK);
+  void fenceProducts();
+  void commitProducts();
+  void waitForProducts(int64_t left);
+  /// sums += a * b for m 64, n `columns`, k 16; `sums` is a struct of f32.
+  mlir::Value multiplyAsync(const Operand &a, const Operand &b,
+                            mlir::Value sums, int64_t columns,
+                            llvm::StringRef type);
+
+private:
+  mlir::Value call(llvm::StringRef text, llvm::StringRef constraints,
+                   mlir::ValueRange operands, mlir::Type result = {});
+};
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_HOPPERBUILDER_H

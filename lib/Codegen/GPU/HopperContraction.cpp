@@ -1,0 +1,299 @@
+#include "HopperContraction.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace tenon;
+
+/// Rows of a tile, and of one warpgroup; elements of k of a stage: 128 bytes.
+static constexpr int64_t kRows = 128, kRowsOfGroup = 64, kDepth = 64;
+static constexpr int64_t kRowBytes = 128, kDepthOfProduct = 16;
+static constexpr int64_t kConsumers = 2, kWarpgroup = 128;
+/// Columns of a copied box where neighbours lie along them.
+static constexpr int64_t kChunk = 64;
+/// Bytes of shared memory for stages, and behind them.
+static constexpr int64_t kMostStageBytes = 200 * 1024, kBarrierBytes = 256;
+/// Elements between rows of sums, so that they fall into different banks.
+static constexpr int64_t kPadding = 8;
+static constexpr unsigned kMostMapDims = 5;
+
+std::optional<MappedFactor> MappedFactor::get(const KernelProgram &program,
+                                              const Contraction &contraction,
+                                              unsigned read, int outer) {
+  const Step &step = program.steps[contraction.step];
+  const Access &access = step.reads[read];
+  const Storage &storage = program.storages[access.storage];
+  std::optional<LinearAccess> linear = LinearAccess::get(program, access);
+  if (!linear || outer < 0)
+    return std::nullopt;
+  auto getStride = [&](int loop) { return linear->getStride(loop); };
+  AffineExpr strideK = getStride(contraction.k), strideOuter = getStride(outer);
+  if (!strideK || !strideOuter)
+    return std::nullopt;
+  MappedFactor factor{read, outer, strideK == 1, {}, {}};
+  if (!factor.isAlongK && strideOuter != 1)
+    return std::nullopt;
+  SmallVector<int> loops = {int(contraction.k), outer};
+  if (!factor.isAlongK)
+    std::swap(loops[0], loops[1]);
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop) {
+    bool isBatch = step.isParallel[loop] && int(loop) != contraction.m &&
+                   loop != contraction.n;
+    if (isBatch && llvm::any_of(access.index, [&](AffineExpr index) {
+          return index.isFunctionOfDim(loop);
+        }))
+      factor.batches.push_back(loop);
+  }
+  loops.append(factor.batches);
+  if (loops.size() > kMostMapDims ||
+      llvm::any_of(linear->terms, [](const LinearAccess::Term &term) {
+        return term.loop < 0 && term.expr != 0;
+      }))
+    return std::nullopt;
+  factor.map.buffer = storage.buffer;
+  factor.map.type = storage.element;
+  factor.map.swizzle = kRowBytes;
+  int64_t width = storage.element.getIntOrFloatBitWidth() / 8;
+  for (auto [i, loop] : llvm::enumerate(loops)) {
+    factor.map.dims.push_back(program.extents[step.classes[loop]]);
+    AffineExpr stride = getStride(loop);
+    // Rows of a map begin at multiples of 16 bytes.
+    if (!stride || (i > 0 && !(stride * width).isMultipleOf(16)))
+      return std::nullopt;
+    if (i > 0)
+      factor.map.strides.push_back(simplify(stride * width, 64));
+  }
+  return factor;
+}
+
+std::optional<HopperContraction::Factors>
+HopperContraction::match(const KernelProgram &program,
+                         const Contraction &contraction) {
+  const Step &step = program.steps[contraction.step];
+  auto getElement = [&](unsigned read) {
+    return program.storages[step.reads[read].storage].element;
+  };
+  Type left = getElement(contraction.a), right = getElement(contraction.b);
+  Type sum = program.storages[step.writes[0].storage].element;
+  if (left != right || !(left.isF16() || left.isBF16()) || !sum.isF32())
+    return std::nullopt;
+  auto a =
+      MappedFactor::get(program, contraction, contraction.a, contraction.m);
+  auto c =
+      MappedFactor::get(program, contraction, contraction.b, contraction.n);
+  if (!a || !c)
+    return std::nullopt;
+  return Factors(*a, *c);
+}
+
+HopperContraction::HopperContraction(KernelProgram &program,
+                                     const Contraction &contraction,
+                                     const Factors &factors, int64_t columns,
+                                     KernelFrame &frame)
+    : TileKernel(program, contraction, frame), a(factors.first),
+      c(factors.second), columns(columns),
+      type(a.map.type.isF16() ? "f16" : "bf16") {
+  stages = std::min<int64_t>(kMostStageBytes / getStageBytes(), 6);
+}
+
+int64_t HopperContraction::getStageBytes() const {
+  return (kRows + columns) * kRowBytes;
+}
+
+/// The stages, or in their place the sums; the barriers; room to align.
+int64_t HopperContraction::getSharedBytes() const {
+  int64_t sums = kRows * (columns + kPadding) * 4;
+  return std::max(stages * getStageBytes(), sums) + kBarrierBytes + 1024;
+}
+
+std::vector<TensorMapUse> HopperContraction::getMaps() const {
+  auto withBox = [](const MappedFactor &factor, int64_t size) {
+    TensorMapUse map = factor.map;
+    map.box.assign(map.dims.size(), 1);
+    map.box[0] = factor.isAlongK ? kDepth : kChunk;
+    map.box[1] = factor.isAlongK ? size : kDepth;
+    return map;
+  };
+  return {withBox(a, kRows), withBox(c, columns)};
+}
+
+Value HopperContraction::getStage(HopperBuilder &b, Value stage) {
+  return b.add(shared, b.mul(stage, b.number(getStageBytes())));
+}
+
+Value HopperContraction::getBarrier(HopperBuilder &b, Value stage,
+                                    bool isEmpty) {
+  int64_t first = getSharedBytes() - kBarrierBytes - 1024;
+  Value number = isEmpty ? b.add(stage, b.number(stages)) : stage;
+  return b.add(b.add(shared, b.number(first)), b.mul(number, b.number(8)));
+}
+
+SmallVector<Value> HopperContraction::forTiles(HopperBuilder &b, Values start,
+                                               Body body) {
+  Value depth = b.narrow(frame.size(getExtent(contraction.k).ceilDiv(kDepth)));
+  Values carried = {b.number(0), b.number(0)};
+  carried.append(start);
+  auto loop = scf::ForOp::create(b.builder, loc, b.number(0), depth,
+                                 b.number(1), carried);
+  OpBuilder::InsertionGuard guard(b.builder);
+  b.builder.setInsertionPointToEnd(loop.getBody());
+  Value stage = loop.getRegionIterArgs()[0];
+  Value phase = loop.getRegionIterArgs()[1];
+  Values results = body(loop.getInductionVar(), stage, phase,
+                        Values(loop.getRegionIterArgs().drop_front(2)));
+  Value next = b.add(stage, b.number(1));
+  Value isLast = arith::CmpIOp::create(b.builder, loc, arith::CmpIPredicate::eq,
+                                       next, b.number(stages));
+  Value flipped = arith::XOrIOp::create(b.builder, loc, phase, b.number(1));
+  Values yielded = {
+      arith::SelectOp::create(b.builder, loc, isLast, b.number(0), next),
+      arith::SelectOp::create(b.builder, loc, isLast, flipped, phase)};
+  yielded.append(results);
+  scf::YieldOp::create(b.builder, loc, yielded);
+  return Values(loop.getResults().drop_front(2));
+}
+
+void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
+                                 Value map, Value to, Value first, Value k,
+                                 int64_t size, Value barrier) {
+  Values batch;
+  for (int loop : factor.batches)
+    batch.push_back(b.narrow(position.lookup(step.classes[loop])));
+  if (factor.isAlongK) {
+    Values at = {k, first};
+    at.append(batch);
+    return b.copyBox(to, map, at, barrier);
+  }
+  for (int64_t chunk = 0; chunk < size; chunk += kChunk) {
+    Values at = {b.add(first, b.number(chunk)), k};
+    at.append(batch);
+    b.copyBox(b.add(to, b.number(chunk * kRowBytes)), map, at, barrier);
+  }
+}
+
+/// One thread keeps the stages full.
+void HopperContraction::produce(HopperBuilder &b) {
+  Value row = b.narrow(firstRow), column = b.narrow(firstColumn);
+  forTiles(b, {}, [&](Value k, Value stage, Value phase, Values) {
+    Value empty = getBarrier(b, stage, true),
+          full = getBarrier(b, stage, false);
+    // The first round finds all stages empty.
+    b.waitFor(empty, arith::XOrIOp::create(b.builder, loc, phase, b.number(1)));
+    b.expectBytes(full, getStageBytes());
+    Value to = getStage(b, stage), depth = b.mul(k, b.number(kDepth));
+    copyTile(b, a, mapA, to, row, depth, kRows, full);
+    copyTile(b, c, mapC, b.add(to, b.number(kRows * kRowBytes)), column, depth,
+             columns, full);
+    return Values();
+  });
+}
+
+/// A warpgroup's rows of the stage times all its columns.
+Value HopperContraction::multiplyStage(HopperBuilder &b, Value consumer,
+                                       Value stage, Value sums) {
+  Value tile = getStage(b, stage);
+  Value own = b.mul(consumer, b.number(kRowsOfGroup * kRowBytes));
+  Value left = b.describe(b.add(tile, own), a.isAlongK);
+  Value right =
+      b.describe(b.add(tile, b.number(kRows * kRowBytes)), c.isAlongK);
+  b.fenceProducts();
+  for (int64_t k = 0; k < kDepth; k += kDepthOfProduct) {
+    // In units of 16 bytes: along a row, or so many rows down.
+    auto move = [&](Value descriptor, bool isAlongK) -> Value {
+      int64_t bytes = isAlongK ? k * 2 : k * kRowBytes;
+      Value distance = arith::ConstantOp::create(
+          b.builder, loc, b.builder.getI64IntegerAttr(bytes / 16));
+      return b.add(descriptor, distance);
+    };
+    sums = b.multiplyAsync({move(left, a.isAlongK), a.isAlongK},
+                           {move(right, c.isAlongK), c.isAlongK}, sums, columns,
+                           type);
+  }
+  b.commitProducts();
+  b.waitForProducts(0);
+  return sums;
+}
+
+void HopperContraction::consume(HopperBuilder &b, Value consumer) {
+  Type f32 = b.builder.getF32Type();
+  auto type = LLVM::LLVMStructType::getLiteral(
+      b.builder.getContext(), SmallVector<Type>(columns / 2, f32));
+  Value zeros = LLVM::PoisonOp::create(b.builder, loc, type);
+  Value zero = b.constant(f32, 0);
+  for (int64_t i = 0; i < columns / 2; ++i)
+    zeros = LLVM::InsertValueOp::create(b.builder, loc, zeros, zero, i);
+  Value number = b.rem(b.thread(), b.index(kWarpgroup));
+  Value isFirst = arith::CmpIOp::create(
+      b.builder, loc, arith::CmpIPredicate::eq, number, b.index(0));
+  Values sums =
+      forTiles(b, {zeros}, [&](Value, Value stage, Value phase, Values so) {
+        b.waitFor(getBarrier(b, stage, false), phase);
+        Value next = multiplyStage(b, consumer, stage, so[0]);
+        b.ifElse(isFirst, [&] { b.arrive(getBarrier(b, stage, true)); });
+        return Values{next};
+      });
+  finish(b, consumer, sums[0]);
+}
+
+/// The sums take the place of the stages; then all consumers finish them.
+void HopperContraction::finish(HopperBuilder &b, Value consumer, Value sums) {
+  constexpr int64_t threads = kConsumers * kWarpgroup, barrier = 1;
+  int64_t stride = columns + kPadding;
+  Value memory = b.viewDynamicShared(kRows * stride, b.builder.getF32Type());
+  Value number = b.rem(b.thread(), b.index(kWarpgroup));
+  Value lane = b.rem(number, b.index(ThreadBuilder::kWarp));
+  Value warp = b.div(number, b.index(ThreadBuilder::kWarp));
+  Value group = arith::IndexCastOp::create(b.builder, loc,
+                                           b.builder.getIndexType(), consumer);
+  // Of each 16 rows and 8 columns a thread has two neighbours, and two 8 rows
+  // below.
+  Value row = b.add(b.mul(group, b.index(kRowsOfGroup)),
+                    b.add(b.mul(warp, b.index(16)), b.div(lane, b.index(4))));
+  Value column = b.mul(b.rem(lane, b.index(4)), b.index(2));
+  Value place = b.add(b.mul(row, b.index(stride)), column);
+  b.syncSome(barrier, threads);
+  for (int64_t i = 0; i < columns / 2; ++i) {
+    int64_t at = i / 4 * 8 + i % 2 + (i % 4 / 2) * 8 * stride;
+    Value sum = LLVM::ExtractValueOp::create(b.builder, loc, sums, i);
+    b.store(sum, memory, b.add(place, b.index(at)));
+  }
+  b.syncSome(barrier, threads);
+  Value thread = b.sub(b.thread(), b.index(kWarpgroup));
+  finishPart(b, {memory, 0, kRows, columns, stride}, thread, threads);
+}
+
+AffineExpr HopperContraction::emit() {
+  placeStorages();
+  auto pointer = LLVM::LLVMPointerType::get(frame.getFunction().getContext());
+  mapA = frame.addArgument(pointer);
+  mapC = frame.addArgument(pointer);
+  HopperBuilder b(frame.builder(), loc);
+  shared = b.getDynamicShared();
+  enterTile(b, kRows, columns);
+  auto equals = [&](Value x, Value y) -> Value {
+    return arith::CmpIOp::create(b.builder, loc, arith::CmpIPredicate::eq, x,
+                                 y);
+  };
+  Value isFirst = equals(b.thread(), b.index(0));
+  b.ifElse(isFirst, [&] {
+    for (int64_t stage = 0; stage < stages; ++stage) {
+      b.initBarrier(getBarrier(b, b.number(stage), false), 1);
+      b.initBarrier(getBarrier(b, b.number(stage), true), kConsumers);
+    }
+    b.fenceBarriers();
+  });
+  b.barrier();
+  Value group = b.div(b.thread(), b.index(kWarpgroup));
+  b.ifElse(
+      equals(group, b.index(0)),
+      [&] {
+        b.setRegisters(false, 40);
+        b.ifElse(isFirst, [&] { produce(b); });
+      },
+      [&] {
+        b.setRegisters(true, 232);
+        consume(b, b.sub(b.narrow(group), b.number(1)));
+      });
+  return getTiles(kRows, columns);
+}

@@ -1,0 +1,74 @@
+// A contraction on Hopper: one thread copies tiles by tensor maps, two
+// warpgroups multiply them by wgmma.
+
+#ifndef TENON_LIB_CODEGEN_GPU_HOPPERCONTRACTION_H
+#define TENON_LIB_CODEGEN_GPU_HOPPERCONTRACTION_H
+
+#include "HopperBuilder.h"
+#include "TileKernel.h"
+
+#include "tenon/Codegen/GPU/LowerKernel.h"
+
+namespace tenon {
+
+/// A factor that a tensor map can say: elements lie side by side along k or
+/// along the other loop.
+struct MappedFactor {
+  unsigned read;
+  int outer; // m or n
+  bool isAlongK;
+  llvm::SmallVector<int> batches; // loops of the step
+  TensorMapUse map;               // its box is the emitter's
+
+  /// Nothing if the read is no such factor.
+  static std::optional<MappedFactor> get(const KernelProgram &program,
+                                         const Contraction &contraction,
+                                         unsigned read, int outer);
+};
+
+class HopperContraction : public TileKernel {
+public:
+  static constexpr unsigned kThreads = 384;
+
+  /// Both factors, if the contraction is one for this emitter.
+  using Factors = std::pair<MappedFactor, MappedFactor>;
+  static std::optional<Factors> match(const KernelProgram &program,
+                                      const Contraction &contraction);
+
+  /// Tiles have 128 rows and `columns` columns: 64, 128 or 256.
+  HopperContraction(KernelProgram &program, const Contraction &contraction,
+                    const Factors &factors, int64_t columns,
+                    KernelFrame &frame);
+
+  /// Adds the code of block number `begin`; the number of tiles.
+  mlir::AffineExpr emit();
+  int64_t getSharedBytes() const;
+  std::vector<TensorMapUse> getMaps() const;
+
+private:
+  int64_t getStageBytes() const;
+  mlir::Value getStage(HopperBuilder &b, mlir::Value stage);
+  mlir::Value getBarrier(HopperBuilder &b, mlir::Value stage, bool isEmpty);
+  /// Calls `body` for each tile of k with its number, stage and phase.
+  using Body = llvm::function_ref<Values(mlir::Value k, mlir::Value stage,
+                                         mlir::Value phase, Values)>;
+  Values forTiles(HopperBuilder &b, Values start, Body body);
+  void produce(HopperBuilder &b);
+  void copyTile(HopperBuilder &b, const MappedFactor &factor, mlir::Value map,
+                mlir::Value to, mlir::Value first, mlir::Value k, int64_t size,
+                mlir::Value barrier);
+  void consume(HopperBuilder &b, mlir::Value consumer);
+  mlir::Value multiplyStage(HopperBuilder &b, mlir::Value consumer,
+                            mlir::Value stage, mlir::Value sums);
+  void finish(HopperBuilder &b, mlir::Value consumer, mlir::Value sums);
+
+  const MappedFactor a, c;
+  const int64_t columns;
+  int64_t stages;
+  llvm::StringRef type; // PTX's name of the factors'
+  mlir::Value mapA, mapC, shared;
+};
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_HOPPERCONTRACTION_H

@@ -1,0 +1,49 @@
+// What the emitters of contractions by tiles share: the block's tile, and the
+// kernel's other steps on its sums.
+
+#ifndef TENON_LIB_CODEGEN_GPU_TILEKERNEL_H
+#define TENON_LIB_CODEGEN_GPU_TILEKERNEL_H
+
+#include "ThreadEmitter.h"
+
+#include "tenon/Codegen/Program/Contraction.h"
+
+namespace tenon {
+
+class TileKernel : public ThreadEmitter {
+public:
+  TileKernel(KernelProgram &program, const Contraction &contraction,
+             KernelFrame &frame);
+
+protected:
+  bool isForwarded(int storage) const override {
+    return program.storages[storage].buffer < 0;
+  }
+  mlir::AffineExpr getExtent(int loop) const;
+  /// How many tiles there are.
+  mlir::AffineExpr getTiles(int64_t rows, int64_t columns);
+  /// Finds the tile of block number `begin`.
+  void enterTile(ThreadBuilder &b, int64_t rows, int64_t columns);
+
+  /// Sums of a part of the tile in shared memory: `rows` rows from row `first`
+  /// of the tile on, each `columns` elements, `stride` apart.
+  struct Part {
+    mlir::Value memory;
+    int64_t first, rows, columns, stride;
+  };
+  /// Runs all steps on them, `thread` of `threads` taking its share.
+  void finishPart(ThreadBuilder &b, const Part &part, mlir::Value thread,
+                  int64_t threads);
+
+  const Contraction &contraction;
+  const Step &step;
+  llvm::SmallVector<int> batches; // classes
+  mlir::Value firstRow, firstColumn;
+
+private:
+  void finishElement(ThreadBuilder &b, mlir::Value sum);
+};
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_TILEKERNEL_H
