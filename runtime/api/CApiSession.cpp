@@ -254,7 +254,8 @@ tenon_status tenon_session_get_statistics(const tenon_session *session,
     tenon_session_statistics full{statistics->size, known.peakBytes, known.launches,
                                   session->session->device->threads(),
                                   session->variant.c_str(), known.transfers.toDevice,
-                                  known.transfers.toHost, known.transfers.hostReads};
+                                  known.transfers.toHost, known.transfers.hostReads,
+                                  known.isReplay};
     std::memcpy(statistics, &full, std::min(statistics->size, sizeof(full)));
   });
 }

@@ -75,6 +75,13 @@ public:
   /// as that is in the device's default queue.
   virtual void followCaller() {}
 
+  /// A run of `program` begins. `isFixed`: nothing that the device does decides on what
+  /// is asked of it, so that it may be asked for later, all at once.
+  virtual void begin(const Program &, bool /*isFixed*/) {}
+  /// Memory is about to go away that something asked for may use: does it first.
+  virtual void flush() {}
+  /// The run has failed: forgets what has not begun, waits for the rest.
+  virtual void abandon() noexcept {}
   /// Takes grid, workspace and the like from the kernel's expressions.
   virtual void measure(uint32_t kernel, const std::vector<Evaluated> &exprs,
                        LaunchSize &size) = 0;
@@ -90,6 +97,8 @@ public:
   /// Waits until all that was asked for is done.
   virtual void synchronize() = 0;
 
+  /// Whether the last run was one that the device had prepared, as a whole.
+  virtual bool hasReplayed() const { return false; }
   /// Bytes that launches use beside their buffers.
   virtual int64_t scratchBytes() const = 0;
   Transfers transfers; // of the current run

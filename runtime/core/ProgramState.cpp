@@ -267,6 +267,8 @@ uint8_t *ProgramState::growKeeping(Memory &block, int64_t bytes, const char *wha
   int64_t room = before && bytes > block.size() && bytes < (int64_t(1) << 40)
                      ? std::max(bytes, 2 * block.size())
                      : bytes;
+  if (before && room > block.size())
+    memory.device->flush();
   block.grow(room, block.size(), what);
   if (before && before != block.data())
     forget(false);

@@ -37,6 +37,7 @@ struct OutputBuffer {
 struct SessionMemory {
   const std::vector<const uint8_t *> *weights = nullptr; // where kernels read them
   std::shared_ptr<Space> space;
+  Device *device = nullptr;
   Memory arena;
   std::vector<Memory> heap; // blocks that grow while a program runs
   std::vector<BoundInput> inputs;

@@ -16,6 +16,7 @@ Session::Session(std::shared_ptr<const Weights> givenWeights,
   if (options.capacity < 0)
     fail(Status::usage, "expected a capacity of at least 0, but got ", options.capacity);
   memory.space = device->space();
+  memory.device = device.get();
   memory.states = options.states
                       ? options.states
                       : std::make_shared<States>(options.capacity, memory.space);
@@ -169,6 +170,7 @@ void Session::run() {
       fail(Status::input, reason);
   }
   device->transfers = {};
+  device->begin(state.program, isFixed(state.program));
   try {
     if (usesCallersMemory())
       device->followCaller();
@@ -179,7 +181,7 @@ void Session::run() {
     device->synchronize();
   } catch (...) {
     cancelled.store(false);
-    abandon();
+    device->abandon();
     throw;
   }
   cancelled.store(false);
@@ -187,13 +189,10 @@ void Session::run() {
   last = &state;
 }
 
-/// What was asked for before a failure still uses memory that may go away.
-void Session::abandon() noexcept {
-  try {
-    device->synchronize();
-  } catch (const Failure &) {
-    // The first failure is the one that counts.
-  }
+/// Whether the host neither reads nor shows anything on the way.
+bool Session::isFixed(const Program &program) const {
+  return program.reads.empty() && program.branches.empty() && program.loops.empty() &&
+         !observers.trace && !observers.dump;
 }
 
 /// Whether an input or output is memory of the device that the caller made.
@@ -290,6 +289,7 @@ Session::Statistics Session::statistics() const {
   result.peakBytes += memory.states->bytes();
   result.launches = launches;
   result.transfers = device->transfers;
+  result.isReplay = device->hasReplayed();
   if (last)
     result.variant = last->program.variant;
   return result;

@@ -87,6 +87,7 @@ public:
     int64_t peakBytes = 0; // arena, outputs, scratch, copies of inputs, states
     int64_t launches = 0;  // of the last run
     Transfers transfers;   // of the last run
+    bool isReplay = false; // the device had the last run prepared as a whole
     std::string_view variant;
   };
   Statistics statistics() const;
@@ -106,7 +107,7 @@ private:
   void uploadInputs();
   void execute(ProgramState &state);
   void downloadOutputs(ProgramState &state);
-  void abandon() noexcept;
+  bool isFixed(const Program &program) const;
 
   SessionMemory memory;
   const bool keepsOutputs, refusesHostReads;

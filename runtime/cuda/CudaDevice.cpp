@@ -4,11 +4,15 @@
 #include "runtime/core/Weights.h"
 #include "runtime/cuda/Code.h"
 #include "runtime/cuda/GpuWeights.h"
+#include "runtime/cuda/Replay.h"
 #include "runtime/cuda/Staging.h"
 #include "runtime/cuda/TensorMaps.h"
 #include "runtime/support/Failure.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
 
 namespace tenon::rt {
 
@@ -36,6 +40,10 @@ public:
   }
 
   void followCaller() override;
+  void begin(const Program &program, bool isFixed) override;
+  void flush() override;
+  void abandon() noexcept override;
+  bool hasReplayed() const override { return replayed; }
 
   void measure(uint32_t kernel, const std::vector<Evaluated> &exprs,
                LaunchSize &size) override;
@@ -55,8 +63,11 @@ private:
   }
   void measureStage(const Stage &stage, const std::vector<Evaluated> &exprs,
                     const Kernel &kernel, LaunchSize &size);
-  void launchStage(const LaunchCall &call, size_t index, int64_t grid);
-  void collectParameters(const LaunchCall &call);
+  void addParameters(const LaunchCall &call);
+  void reserve(Memory &block, int64_t bytes, const char *what);
+  void asked();
+  void issueAll();
+  void submit();
 
   const std::shared_ptr<const Artifact> artifact;
   const std::shared_ptr<Gpu> gpu;
@@ -67,10 +78,18 @@ private:
   Staging staging;
   Memory workspace, overlap;
 
-  // Of the launch at hand: addresses of its parameters, and what they point to.
-  std::vector<void *> parameters;
-  std::vector<CUtensorMap> maps;
-  CUdeviceptr workspaceAddress = 0;
+  // Of the run at hand: what was asked for, and its program's replay if it may have one.
+  CommandList commands;
+  Replay *replay = nullptr;
+  std::map<const Program *, std::unique_ptr<Replay>> replays;
+  struct Download {
+    void *to;
+    const uint8_t *from;
+    int64_t bytes;
+  };
+  std::vector<Download> afterReplay; // to memory that graphs had better not touch
+  bool replayed = false;
+  std::vector<void *> pointers;
 };
 
 } // namespace
@@ -152,75 +171,70 @@ void CudaDevice::measureStage(const Stage &stage, const std::vector<Evaluated> &
 }
 
 /// Those that all stages have: buffers, workspace, symbols.
-void CudaDevice::collectParameters(const LaunchCall &call) {
-  parameters.clear();
+void CudaDevice::addParameters(const LaunchCall &call) {
   size_t numBuffers = artifact->kernels[call.kernel].arguments.size();
   for (size_t i = 0; i < numBuffers; ++i)
-    parameters.push_back(const_cast<void **>(&call.buffers[i]));
-  workspaceAddress = address(workspace.data());
-  parameters.push_back(&workspaceAddress);
+    commands.addWord(address(call.buffers[i]));
+  commands.addWord(address(workspace.data()));
   for (size_t i = 0; i < call.numSymbols; ++i)
-    parameters.push_back(const_cast<int64_t *>(&call.symbols[i]));
+    commands.addWord(uint64_t(call.symbols[i]));
+}
+
+/// Room in a block whose former memory commands that wait may use.
+void CudaDevice::reserve(Memory &block, int64_t bytes, const char *what) {
+  if (bytes > block.size())
+    flush();
+  block.grow(bytes, 0, what);
 }
 
 void CudaDevice::launch(const LaunchCall &call) {
   Current current = enter();
   if (call.size.workspace > 0)
-    workspace.grow(call.size.workspace, 0, "the kernels' workspace");
-  collectParameters(call);
+    reserve(workspace, call.size.workspace, "the kernels' workspace");
   const StagedKernel &staged = code->kernel(call.kernel);
-  size_t numShared = parameters.size();
   const int64_t *sizes = call.size.more.data();
   for (size_t s = 0; s < staged.stages.size(); ++s) {
     const Stage &stage = staged.stages[s];
     int64_t grid = *sizes++;
-    maps.clear();
-    maps.reserve(stage.maps.size());
-    parameters.resize(numShared);
+    if (grid > 0) {
+      commands.addLaunch(code->functions(call.kernel)[s], stage, unsigned(grid));
+      addParameters(call);
+    }
     for (const TensorMap &map : stage.maps) {
-      if (grid > 0) {
-        maps.push_back(encodeMap(*gpu, map, sizes, call.buffers[map.buffer]));
-        parameters.push_back(&maps.back());
-      }
+      if (grid > 0)
+        commands.addMap(encodeMap(*gpu, map, sizes, call.buffers[map.buffer]));
       sizes += map.dims.size() + map.strides.size();
     }
-    if (grid > 0)
-      launchStage(call, s, grid);
   }
-}
-
-void CudaDevice::launchStage(const LaunchCall &call, size_t index, int64_t grid) {
-  const Stage &stage = code->kernel(call.kernel).stages[index];
-  CUlaunchAttribute cluster{};
-  cluster.id = launchAttributeCluster;
-  cluster.cluster = {stage.cluster, 1, 1};
-  CUlaunchConfig config{unsigned(grid), 1, 1, stage.threads, 1, 1, stage.shared, stream,
-                        &cluster, stage.cluster > 1 ? 1u : 0u};
-  gpu->check(gpu->driver.cuLaunchKernelEx(&config, code->functions(call.kernel)[index],
-                                          parameters.data(), nullptr),
-             concat("launch of '", stage.symbol, "'"));
+  asked();
 }
 
 void CudaDevice::copy(uint8_t *to, const uint8_t *from, int64_t bytes) {
   if (to == from)
     return;
   Current current = enter();
-  auto move = [&](const uint8_t *source, uint8_t *target) {
-    gpu->check(gpu->driver.cuMemcpyDtoDAsync(address(target), address(source), bytes, stream),
-               "cuMemcpyDtoDAsync");
-  };
-  if (to + bytes <= from || from + bytes <= to)
-    return move(from, to);
-  overlap.grow(bytes, 0, "a copy onto itself");
-  move(from, overlap.data());
-  move(overlap.data(), to);
+  if (to + bytes <= from || from + bytes <= to) {
+    commands.addCopy(CommandKind::copy, to, from, bytes);
+    return asked();
+  }
+  reserve(overlap, bytes, "a copy onto itself");
+  commands.addCopy(CommandKind::copy, overlap.data(), from, bytes);
+  commands.addCopy(CommandKind::copy, to, overlap.data(), bytes);
+  asked();
 }
 
 void CudaDevice::write(uint8_t *to, const void *from, int64_t bytes) {
-  upload(to, staging.keep(from, bytes), bytes);
+  Current current = enter();
+  transfers.toDevice += bytes;
+  commands.addCopy(CommandKind::upload, to, staging.keep(from, bytes), bytes);
+  asked();
 }
 
+/// Small inputs are staged, so that a replay has them; large ones go at once.
 void CudaDevice::upload(uint8_t *to, const void *from, int64_t bytes) {
+  constexpr int64_t small = 64 << 10;
+  if (bytes <= small)
+    return write(to, from, bytes);
   Current current = enter();
   transfers.toDevice += bytes;
   gpu->check(gpu->driver.cuMemcpyHtoDAsync(address(to), from, bytes, stream),
@@ -230,14 +244,79 @@ void CudaDevice::upload(uint8_t *to, const void *from, int64_t bytes) {
 void CudaDevice::download(void *to, const uint8_t *from, int64_t bytes) {
   Current current = enter();
   transfers.toHost += bytes;
-  gpu->check(gpu->driver.cuMemcpyDtoHAsync(to, address(from), bytes, stream),
-             "cuMemcpyDtoHAsync");
+  if (replay && !pinned->contains(to, bytes)) {
+    afterReplay.push_back({to, from, bytes});
+    return;
+  }
+  commands.addCopy(CommandKind::download, to, from, bytes);
+  asked();
+}
+
+void CudaDevice::begin(const Program &program, bool isFixed) {
+  static const bool isOff = [] {
+    const char *wish = std::getenv("TENON_CUDA_GRAPHS");
+    return wish && std::strcmp(wish, "off") == 0;
+  }();
+  commands.clear();
+  afterReplay.clear();
+  replayed = false;
+  replay = nullptr;
+  if (!isFixed || isOff)
+    return;
+  std::unique_ptr<Replay> &known = replays[&program];
+  if (!known)
+    known = std::make_unique<Replay>(gpu);
+  replay = known.get();
+}
+
+/// Something was added to the commands: they wait only if they may be replayed.
+void CudaDevice::asked() {
+  if (!replay)
+    issueAll();
+}
+
+void CudaDevice::issueAll() {
+  for (size_t i = 0; i < commands.size(); ++i)
+    issue(*gpu, commands, i, stream, pointers);
+  commands.clear();
+}
+
+void CudaDevice::flush() {
+  Current current = enter();
+  issueAll();
+  replay = nullptr; // a part of a run is nothing to replay
+}
+
+void CudaDevice::submit() {
+  replayed = replay && replay->launch(commands, stream);
+  if (!replayed)
+    issueAll();
+  commands.clear();
+  for (const Download &download : afterReplay)
+    gpu->check(gpu->driver.cuMemcpyDtoHAsync(download.to, address(download.from),
+                                             download.bytes, stream),
+               "cuMemcpyDtoHAsync");
+  afterReplay.clear();
+  if (replayed)
+    replay->prepareNext();
 }
 
 void CudaDevice::synchronize() {
   Current current = enter();
+  submit();
   gpu->check(gpu->driver.cuStreamSynchronize(stream), "cuStreamSynchronize");
   staging.reuse();
+}
+
+void CudaDevice::abandon() noexcept {
+  commands.clear();
+  afterReplay.clear();
+  replay = nullptr;
+  try {
+    synchronize();
+  } catch (const Failure &) {
+    // The failure before is the one that counts.
+  }
 }
 
 bool hasGpu() { return !driverState().isAbsent; }

@@ -58,7 +58,7 @@ enum : int { jitErrorLog = 5, jitErrorLogSize = 6, jitInputPtx = 1 };
 constexpr unsigned streamNonBlocking = 1, eventWithoutTiming = 2;
 
 /// 128 opaque bytes that a kernel takes by value.
-struct alignas(64) CUtensorMap {
+struct alignas(128) CUtensorMap {
   uint64_t opaque[16];
 };
 
@@ -85,6 +85,35 @@ struct CUlaunchConfig {
   unsigned numAttributes;
 };
 static_assert(sizeof(CUlaunchConfig) == 56);
+
+// CUDA_KERNEL_NODE_PARAMS_v2
+struct CUkernelNodeParams {
+  CUfunction function;
+  unsigned gridX, gridY, gridZ;
+  unsigned blockX, blockY, blockZ;
+  unsigned sharedBytes;
+  void **parameters;
+  void **extra;
+  void *kernel;
+  CUcontext context;
+};
+static_assert(sizeof(CUkernelNodeParams) == 72);
+
+// CUDA_MEMCPY3D_v2; `memoryType` is a CUmemorytype.
+enum : unsigned { memoryOfHost = 1, memoryOfDevice = 2 };
+struct CUmemcpySide {
+  size_t x, y, z, level;
+  unsigned memoryType;
+  CUdeviceptr host; // an address
+  CUdeviceptr device;
+  void *array, *reserved;
+  size_t pitch, height;
+};
+struct CUmemcpy3D {
+  CUmemcpySide source, target;
+  size_t width, height, depth;
+};
+static_assert(sizeof(CUmemcpy3D) == 200 && offsetof(CUmemcpy3D, target) == 88);
 
 /// The functions, each under its name in the library.
 #define TENON_CUDA_FUNCTIONS(F)                                                            \
@@ -135,6 +164,22 @@ static_assert(sizeof(CUlaunchConfig) == 56);
   F(cuFuncSetAttribute, "cuFuncSetAttribute", (CUfunction, int, int))                      \
   F(cuLaunchKernelEx, "cuLaunchKernelEx",                                                  \
     (const CUlaunchConfig *, CUfunction, void **, void **))                                \
+  F(cuGraphCreate, "cuGraphCreate", (CUgraph *, unsigned))                                 \
+  F(cuGraphDestroy, "cuGraphDestroy", (CUgraph))                                           \
+  F(cuGraphAddKernelNode, "cuGraphAddKernelNode_v2",                                       \
+    (CUgraphNode *, CUgraph, const CUgraphNode *, size_t, const CUkernelNodeParams *))     \
+  F(cuGraphAddMemcpyNode, "cuGraphAddMemcpyNode",                                          \
+    (CUgraphNode *, CUgraph, const CUgraphNode *, size_t, const CUmemcpy3D *, CUcontext))  \
+  F(cuGraphKernelNodeSetAttribute, "cuGraphKernelNodeSetAttribute",                        \
+    (CUgraphNode, int, const void *))                                                      \
+  F(cuGraphInstantiate, "cuGraphInstantiateWithFlags",                                     \
+    (CUgraphExec *, CUgraph, unsigned long long))                                          \
+  F(cuGraphExecKernelNodeSetParams, "cuGraphExecKernelNodeSetParams_v2",                   \
+    (CUgraphExec, CUgraphNode, const CUkernelNodeParams *))                                \
+  F(cuGraphExecMemcpyNodeSetParams, "cuGraphExecMemcpyNodeSetParams",                      \
+    (CUgraphExec, CUgraphNode, const CUmemcpy3D *, CUcontext))                             \
+  F(cuGraphLaunch, "cuGraphLaunch", (CUgraphExec, CUstream))                               \
+  F(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec))                               \
   F(cuTensorMapEncodeTiled, "cuTensorMapEncodeTiled",                                      \
     (CUtensorMap *, int, unsigned, void *, const uint64_t *, const uint64_t *,             \
      const unsigned *, const unsigned *, int, int, int, int))

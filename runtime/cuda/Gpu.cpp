@@ -5,6 +5,7 @@
 #include "runtime/support/Failure.h"
 
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 
@@ -144,6 +145,15 @@ void Gpu::unload(CUmodule module) noexcept {
   giveBack([&] { driver.cuModuleUnload(module); });
 }
 
+void Gpu::destroyGraph(CUgraph graph, CUgraphExec exec) noexcept {
+  giveBack([&] {
+    if (exec)
+      driver.cuGraphExecDestroy(exec);
+    if (graph)
+      driver.cuGraphDestroy(graph);
+  });
+}
+
 void Gpu::clear(uint8_t *to, int64_t bytes) {
   Current current(*this);
   check(driver.cuMemsetD8(address(to), 0, bytes), "cuMemsetD8");
@@ -178,11 +188,20 @@ uint8_t *PinnedSpace::allocate(int64_t bytes, const char *what) {
     fail(Status::memory, "cannot allocate ", bytes, " bytes of page-locked memory for ", what);
   gpu->check(status, concat("cuMemHostAlloc of ", bytes, " bytes for ", what));
   std::memset(result, 0, bytes);
+  blocks[static_cast<uint8_t *>(result)] = bytes;
   return static_cast<uint8_t *>(result);
 }
 
 void PinnedSpace::release(uint8_t *address) noexcept {
+  blocks.erase(address);
   gpu->releaseOnHost(address);
+}
+
+bool PinnedSpace::contains(const void *address, int64_t bytes) const {
+  const uint8_t *begin = static_cast<const uint8_t *>(address);
+  auto after = blocks.upper_bound(begin);
+  return after != blocks.begin() &&
+         begin + bytes <= std::prev(after)->first + std::prev(after)->second;
 }
 
 void PinnedSpace::clear(uint8_t *to, int64_t bytes) { std::memset(to, 0, bytes); }

@@ -7,6 +7,7 @@
 #include "runtime/cuda/Driver.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,7 @@ public:
   GpuFacts facts;
   int maxShared = 0; // bytes of shared memory that a block may have
 
+  CUcontext handle() const { return context; }
   /// Of this one, different after it was lost and opened again.
   std::string key() const;
 
@@ -49,6 +51,7 @@ public:
   void releaseOnHost(uint8_t *address) noexcept;
   void destroyStream(CUstream stream) noexcept;
   void unload(CUmodule module) noexcept;
+  void destroyGraph(CUgraph graph, CUgraphExec exec) noexcept;
   void clear(uint8_t *to, int64_t bytes) override;
   void copy(uint8_t *to, const uint8_t *from, int64_t bytes) override;
   void upload(uint8_t *to, const void *from, int64_t bytes) override;
@@ -80,7 +83,8 @@ private:
   bool changed = false;
 };
 
-/// Memory of the host that the GPU copies from and to without the driver's staging.
+/// Memory of the host that the GPU copies from and to without the driver's staging. Each
+/// session has one.
 class PinnedSpace final : public Space {
 public:
   explicit PinnedSpace(std::shared_ptr<Gpu> gpu) : gpu(std::move(gpu)) {}
@@ -91,8 +95,12 @@ public:
   void upload(uint8_t *to, const void *from, int64_t bytes) override;
   void download(void *to, const uint8_t *from, int64_t bytes) override;
 
+  /// Whether the bytes are in a block of this space.
+  bool contains(const void *address, int64_t bytes) const;
+
 private:
   const std::shared_ptr<Gpu> gpu;
+  std::map<const uint8_t *, int64_t> blocks;
 };
 
 inline CUdeviceptr address(const void *pointer) {

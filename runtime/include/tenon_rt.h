@@ -229,6 +229,7 @@ typedef struct {
   int64_t h2d_bytes;   /* copied to the device in the last run */
   int64_t d2h_bytes;   /* and back */
   int64_t host_reads;  /* how often the host waited for bytes before the outputs */
+  int32_t is_replay;   /* 1: the last run was one CUDA graph, made before */
 } tenon_session_statistics;
 
 TENON_RT_API tenon_status tenon_session_get_statistics(const tenon_session *session,

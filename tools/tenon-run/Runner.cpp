@@ -230,11 +230,11 @@ void Runner::report() {
   if (options.json)
     std::printf("{\"device\": %s, \"times_ms\": [%s], \"load_ms\": %.4f, "
                 "\"peak_bytes\": %lld, \"h2d_bytes\": %lld, \"d2h_bytes\": %lld, "
-                "\"host_reads\": %lld, \"launches\": %lld, \"variant\": %s}\n",
+                "\"host_reads\": %lld, \"graph\": %s, \"launches\": %lld, \"variant\": %s}\n",
                 quote(tenon_session_device(session)).c_str(), times.c_str(), loadMilliseconds,
                 (long long)known.peak_bytes, (long long)known.h2d_bytes,
                 (long long)known.d2h_bytes, (long long)known.host_reads,
-                (long long)known.launches, quote(known.variant).c_str());
+                known.is_replay ? "true" : "false", (long long)known.launches, quote(known.variant).c_str());
   else
     std::printf("load %.3f ms, run %s ms, %lld launches, %u threads, peak %lld bytes\n",
                 loadMilliseconds, times.c_str(), (long long)known.launches, known.threads,

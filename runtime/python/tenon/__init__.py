@@ -55,6 +55,7 @@ class Statistics:
     h2d_bytes: int  # copied to the device in the last run
     d2h_bytes: int  # and back
     host_reads: int  # how often the host waited for sizes or conditions
+    is_replay: bool  # the last run was one CUDA graph, made before
 
 
 def version() -> str:
@@ -274,7 +275,7 @@ class Session:
         _c.call("tenon_session_get_statistics", self._session.pointer, ctypes.byref(known))
         return Statistics(known.peak_bytes, known.launches, known.threads,
                           known.variant.decode(), known.h2d_bytes, known.d2h_bytes,
-                          known.host_reads)
+                          known.host_reads, bool(known.is_replay))
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

@@ -87,6 +87,7 @@ class CStatistics(_Sized):
         ("h2d_bytes", ctypes.c_int64),
         ("d2h_bytes", ctypes.c_int64),
         ("host_reads", ctypes.c_int64),
+        ("is_replay", ctypes.c_int32),
     ]
 
 

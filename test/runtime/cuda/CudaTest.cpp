@@ -1,48 +1,8 @@
 // Claims about sessions on a GPU, with a fake driver in place of libcuda.so.1.
-#include "test/runtime/SessionHelpers.h"
-#include "test/runtime/cuda/CudaModels.h"
-#include "test/runtime/cuda/FakeDriver.h"
-
-#include "runtime/api/Devices.h"
-
-#include <cstdlib>
-#include <dlfcn.h>
-#include <filesystem>
+#include "test/runtime/cuda/CudaFixture.h"
 
 using namespace tenon;
 using namespace tenon::test;
-
-namespace {
-/// The fake driver is the process's; each test sees a fresh log and an empty cache.
-class Cuda : public ::testing::Test {
-protected:
-  void SetUp() override {
-    setenv("TENON_CUDA_DRIVER", TENON_TEST_CUDA_DRIVER, 1);
-    cache = std::filesystem::temp_directory_path() /
-            ("tenon-cubins-" + std::to_string(getpid()));
-    setenv("TENON_CUDA_CACHE", cache.c_str(), 1);
-    void *library = dlopen(TENON_TEST_CUDA_DRIVER, RTLD_NOW);
-    ASSERT_NE(library, nullptr) << dlerror();
-    fake = reinterpret_cast<FakeDriver *(*)()>(dlsym(library, "fakeDriver"))();
-    fake->log.clear();
-    fake->launches.clear();
-    fake->linked = 0;
-    fake->freeBytes = 1 << 20;
-  }
-  void TearDown() override { std::filesystem::remove_all(cache); }
-
-  std::unique_ptr<rt::Session> open(const std::string &path,
-                                    const rt::SessionOptions &options = {}) {
-    auto artifact = std::make_shared<rt::Artifact>(path, rt::ArtifactOptions{});
-    auto weights = std::make_shared<rt::Weights>(artifact);
-    return std::make_unique<rt::Session>(weights, rt::openDevice("cuda", artifact, 0),
-                                         options);
-  }
-
-  FakeDriver *fake = nullptr;
-  std::filesystem::path cache;
-};
-} // namespace
 
 using Strings = std::vector<std::string>;
 
@@ -55,6 +15,8 @@ TEST_F(Cuda, RunsInOrderWithOneWait) {
     s->run(); // grows what it needs
     fake->log.clear();
     s->run();
+    if (fake->log.front() == "graph") // the same, as one launch
+      fake->log.erase(fake->log.begin());
     std::string bytes = std::to_string(4 * n);
     EXPECT_EQ(fake->log, (Strings{"HtoD " + bytes, "launch add_f32", "launch scale_f32",
                                   "DtoH " + bytes, "wait"}));

@@ -378,6 +378,122 @@ EXPORT int cuLaunchKernelEx(const LaunchConfig *config, void *handle, void **par
   });
   return lost;
 }
+namespace {
+struct KernelNode {
+  void *function;
+  unsigned grid[3], block[3], shared;
+  void **parameters, **extra;
+  void *kernel, *context;
+};
+struct CopySide {
+  size_t x, y, z, level;
+  unsigned memoryType;
+  const void *host;
+  uint64_t device;
+  void *array, *reserved;
+  size_t pitch, height;
+  void *place() const { return memoryType == 1 ? const_cast<void *>(host) : pointer(device); }
+};
+struct CopyNode {
+  CopySide source, target;
+  size_t width, height, depth;
+};
+struct Node {
+  size_t index;
+};
+using Work = std::function<int()>;
+struct Graph {
+  std::vector<std::pair<std::string, Work>> work;
+  std::vector<std::unique_ptr<Node>> nodes;
+};
+} // namespace
+
+static std::pair<std::string, Work> workOf(const KernelNode &node) {
+  Function *function = static_cast<Function *>(node.function);
+  FakeKernel kernel = function->kernel;
+  std::vector<uint64_t> values;
+  for (unsigned i = 0; i < kernel.parameters; ++i)
+    values.push_back(*static_cast<uint64_t *>(node.parameters[i]));
+  unsigned grid = node.grid[0];
+  return {"launch " + function->name, [=] {
+            kernel.run(values.data(), grid);
+            return ok;
+          }};
+}
+static std::pair<std::string, Work> workOf(const CopyNode &node) {
+  bool toGpu = node.target.memoryType == 2, fromGpu = node.source.memoryType == 2;
+  void *to = node.target.place(), *from = node.source.place();
+  size_t bytes = node.width;
+  std::string kind = !fromGpu ? "HtoD " : toGpu ? "DtoD " : "DtoH ";
+  return {kind + std::to_string(bytes),
+          [=] { return copyChecked(to, from, bytes, toGpu, fromGpu); }};
+}
+
+EXPORT int cuGraphCreate(void **graph, unsigned) {
+  *graph = new Graph;
+  return ok;
+}
+EXPORT int cuGraphDestroy(void *graph) {
+  delete static_cast<Graph *>(graph);
+  return ok;
+}
+template <typename Params>
+static int addNode(void **node, void *handle, void *const *before, size_t numBefore,
+                   const Params *params) {
+  Graph *graph = static_cast<Graph *>(handle);
+  // A chain: each node is after the one that was added before it.
+  if (numBefore != (graph->nodes.empty() ? 0u : 1u) ||
+      (numBefore && *before != graph->nodes.back().get()))
+    return invalid;
+  graph->nodes.push_back(std::make_unique<Node>(Node{graph->nodes.size()}));
+  graph->work.push_back(workOf(*params));
+  *node = graph->nodes.back().get();
+  return ok;
+}
+EXPORT int cuGraphAddKernelNode_v2(void **node, void *graph, void *const *before,
+                                   size_t numBefore, const KernelNode *params) {
+  return addNode(node, graph, before, numBefore, params);
+}
+EXPORT int cuGraphAddMemcpyNode(void **node, void *graph, void *const *before,
+                                size_t numBefore, const CopyNode *params, void *context) {
+  return context ? addNode(node, graph, before, numBefore, params) : invalid;
+}
+EXPORT int cuGraphKernelNodeSetAttribute(void *, int attribute, const void *) {
+  return attribute == 4 ? ok : invalid;
+}
+EXPORT int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long) {
+  Graph *instance = new Graph;
+  instance->work = static_cast<Graph *>(graph)->work;
+  ++driver.graphs;
+  *exec = instance;
+  return ok;
+}
+EXPORT int cuGraphExecKernelNodeSetParams_v2(void *exec, void *node, const KernelNode *params) {
+  std::lock_guard<std::mutex> lock(mutex);
+  ++driver.updates;
+  static_cast<Graph *>(exec)->work[static_cast<Node *>(node)->index] = workOf(*params);
+  return ok;
+}
+EXPORT int cuGraphExecMemcpyNodeSetParams(void *exec, void *node, const CopyNode *params,
+                                          void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  ++driver.updates;
+  static_cast<Graph *>(exec)->work[static_cast<Node *>(node)->index] = workOf(*params);
+  return ok;
+}
+EXPORT int cuGraphLaunch(void *exec, void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  driver.log.push_back("graph");
+  // An instance that runs has the parameters of its launch.
+  for (const auto &[what, work] : static_cast<Graph *>(exec)->work)
+    enqueue(what, work);
+  return lost;
+}
+EXPORT int cuGraphExecDestroy(void *exec) {
+  delete static_cast<Graph *>(exec);
+  return ok;
+}
+
 EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
                                   const uint64_t *dims, const uint64_t *strides,
                                   const unsigned *box, const unsigned *, int, int swizzle,

@@ -26,6 +26,7 @@ struct FakeDriver {
   std::vector<std::string> log; // "HtoD 12", "DtoH 8", "DtoD 4", "launch add_f32", "wait"
   std::vector<FakeLaunch> launches;
   std::map<std::string, int> dynamicShared; // by function
+  int graphs = 0, updates = 0; // instances made, nodes changed
   uint64_t allocated = 0;                   // bytes of the GPU in use now
   std::vector<uint64_t> mapDims, mapStrides; // of the last tensor map
   std::vector<unsigned> mapBox;

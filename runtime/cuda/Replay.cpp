@@ -1,0 +1,155 @@
+// The nodes are made one by one, each after the one before, and not captured from a
+// stream: so each command knows its node when its parameters change.
+#include "runtime/cuda/Replay.h"
+
+#include "runtime/support/Failure.h"
+
+namespace tenon::rt::cuda {
+
+Replay::~Replay() { destroy(); }
+
+void Replay::destroy() noexcept {
+  for (Instance &instance : instances) {
+    gpu->destroyGraph(nullptr, instance.exec);
+    instance = {};
+  }
+  gpu->destroyGraph(graph, nullptr);
+  graph = nullptr;
+  nodes.clear();
+}
+
+static CUkernelNodeParams kernelParams(const CommandList &list, const Command &command,
+                                       std::vector<void *> &pointers) {
+  list.pointers(command, pointers);
+  CUkernelNodeParams params{};
+  params.function = command.function;
+  params.gridX = command.grid;
+  params.blockX = command.stage->threads;
+  params.gridY = params.gridZ = params.blockY = params.blockZ = 1;
+  params.sharedBytes = command.stage->shared;
+  params.parameters = pointers.data();
+  return params;
+}
+
+static CUmemcpy3D copyParams(const Command &command) {
+  CUmemcpy3D params{};
+  bool fromHost = command.kind == CommandKind::upload;
+  bool toHost = command.kind == CommandKind::download;
+  params.source.memoryType = fromHost ? memoryOfHost : memoryOfDevice;
+  params.target.memoryType = toHost ? memoryOfHost : memoryOfDevice;
+  (fromHost ? params.source.host : params.source.device) = command.source;
+  (toHost ? params.target.host : params.target.device) = command.target;
+  params.source.pitch = params.target.pitch = command.bytes;
+  params.source.height = params.target.height = 1;
+  params.width = command.bytes;
+  params.height = params.depth = 1;
+  return params;
+}
+
+CUgraphNode Replay::addNode(const CommandList &list, size_t index, const CUgraphNode *before) {
+  const Command &command = list.commands[index];
+  CUgraphNode node = nullptr;
+  size_t numBefore = before ? 1 : 0;
+  if (command.kind != CommandKind::launch) {
+    CUmemcpy3D params = copyParams(command);
+    gpu->check(gpu->driver.cuGraphAddMemcpyNode(&node, graph, before, numBefore, &params,
+                                                gpu->handle()),
+               "cuGraphAddMemcpyNode");
+    return node;
+  }
+  CUkernelNodeParams params = kernelParams(list, command, pointers);
+  std::string what = concat("graph node of '", command.stage->symbol, "'");
+  gpu->check(gpu->driver.cuGraphAddKernelNode(&node, graph, before, numBefore, &params), what);
+  if (command.stage->cluster > 1) {
+    CUlaunchAttribute cluster{};
+    cluster.cluster = {command.stage->cluster, 1, 1};
+    gpu->check(gpu->driver.cuGraphKernelNodeSetAttribute(node, launchAttributeCluster,
+                                                         cluster.bytes),
+               what);
+  }
+  return node;
+}
+
+void Replay::build(const CommandList &now) {
+  destroy();
+  gpu->check(gpu->driver.cuGraphCreate(&graph, 0), "cuGraphCreate");
+  try {
+    for (size_t i = 0; i < now.size(); ++i)
+      nodes.push_back(addNode(now, i, nodes.empty() ? nullptr : &nodes.back()));
+    made = now;
+    instantiate(instances[0]);
+    next = 0;
+  } catch (...) {
+    destroy();
+    throw;
+  }
+}
+
+void Replay::instantiate(Instance &instance) {
+  gpu->check(gpu->driver.cuGraphInstantiate(&instance.exec, graph, 0),
+             "cuGraphInstantiateWithFlags");
+  instance.holds = made;
+}
+
+static size_t countChanges(const CommandList &from, const CommandList &to) {
+  size_t changes = 0;
+  for (size_t i = 0; i < to.size(); ++i)
+    changes += !to.isSame(i, from);
+  return changes;
+}
+
+bool Replay::isMuch(size_t changes) const { return changes > nodes.size() / 2 + 8; }
+
+void Replay::update(Instance &instance, const CommandList &to) {
+  for (size_t i = 0; i < to.size(); ++i) {
+    if (to.isSame(i, instance.holds))
+      continue;
+    const Command &command = to.commands[i];
+    if (command.kind == CommandKind::launch) {
+      CUkernelNodeParams params = kernelParams(to, command, pointers);
+      gpu->check(gpu->driver.cuGraphExecKernelNodeSetParams(instance.exec, nodes[i], &params),
+                 concat("new parameters of '", command.stage->symbol, "'"));
+    } else {
+      CUmemcpy3D params = copyParams(command);
+      gpu->check(gpu->driver.cuGraphExecMemcpyNodeSetParams(instance.exec, nodes[i], &params,
+                                                            gpu->handle()),
+                 "new parameters of a copy");
+    }
+    instance.holds.take(i, to);
+  }
+}
+
+bool Replay::launch(const CommandList &now, CUstream stream) {
+  std::swap(before, last);
+  last = now;
+  bool fits = graph && now.hasSameForm(made);
+  if (!now.size() || (!fits && !now.hasSameForm(before)))
+    return false;
+  if (!fits)
+    build(now);
+  Instance &instance = instances[next];
+  // A single run that differs much from those before is as fast without the graph.
+  bool misses = isMuch(countChanges(now, instance.holds)) && !hasMissed;
+  hasMissed = misses;
+  if (misses)
+    return false;
+  update(instance, now);
+  gpu->check(gpu->driver.cuGraphLaunch(instance.exec, stream), "cuGraphLaunch");
+  return true;
+}
+
+void Replay::prepareNext() {
+  if (hasMissed || !graph || !last.hasSameForm(made) || !last.hasSameForm(before))
+    return;
+  size_t changes = countChanges(last, before);
+  if (changes == 0 || isMuch(changes))
+    return;
+  predicted.extrapolate(before, last);
+  Instance &other = instances[1 - next];
+  if (!other.exec)
+    instantiate(other);
+  update(other, predicted);
+  next = 1 - next;
+}
+
+} // namespace tenon::rt::cuda

@@ -1,0 +1,124 @@
+// Claims about runs that become CUDA graphs.
+#include "test/runtime/cuda/CudaFixture.h"
+
+using namespace tenon;
+using namespace tenon::test;
+
+using Strings = std::vector<std::string>;
+
+namespace {
+class Replay : public Cuda {
+protected:
+  /// Runs y = 6 x at size n and returns how many graphs were launched.
+  size_t run(rt::Session &s, int64_t n, float value = 2) {
+    std::vector<float> x(n, value);
+    s.setInput(0, floats(x));
+    fake->log.clear();
+    s.run();
+    EXPECT_EQ(read<float>(s, 0), std::vector<float>(n, 6 * value)) << n;
+    return std::count(fake->log.begin(), fake->log.end(), "graph");
+  }
+};
+} // namespace
+
+// The second run of a form makes the graph, the others replay it with fresh inputs.
+TEST_F(Replay, RepeatsARun) {
+  auto s = open(makeCudaScaleModel().write());
+  EXPECT_EQ(run(*s, 8), 0u);
+  EXPECT_FALSE(s->statistics().isReplay);
+  for (float value : {1, 2, 3}) {
+    EXPECT_EQ(run(*s, 8, value), 1u);
+    EXPECT_EQ(fake->log, (Strings{"graph", "HtoD 32", "launch add_f32", "launch scale_f32",
+                                  "DtoH 32", "wait"}));
+    EXPECT_TRUE(s->statistics().isReplay);
+  }
+  EXPECT_EQ(fake->graphs, 1);
+  EXPECT_EQ(fake->updates, 0);
+}
+
+// Another size changes the nodes that differ, and no graph is made again.
+TEST_F(Replay, ChangesWhatDiffers) {
+  auto s = open(makeCudaScaleModel().write());
+  run(*s, 64);
+  run(*s, 64);
+  for (int64_t n : {63, 1, 64, 17})
+    EXPECT_EQ(run(*s, n), 1u);
+  EXPECT_GE(fake->updates, 4);
+  EXPECT_LE(fake->graphs, 2); // at most the two instances
+}
+
+// Where parameters go on as they did, the next run finds them in its instance.
+TEST_F(Replay, ForeseesTheNextStep) {
+  Model model = makeCudaModel();
+  uint32_t kernel = addKernel(model, "below_f32", 1, ElementType::boolean, {{expr1}});
+  // The symbol is the size of an input that the kernel does not read.
+  model.manifest.kernels[kernel]->arguments[0]->dims = {expr1};
+  ProgramBuilder p(model.program());
+  uint32_t n = p.symbol("n"), one = p.constant(1);
+  uint32_t x = p.input("x", ElementType::f32, {one});
+  p.input("past", ElementType::f32, {n});
+  uint32_t y = p.output("y", ElementType::boolean, {one});
+  p.program.arena = p.constant(0);
+  for (int i = 0; i < 6; ++i)
+    cudaLaunch(p.program.steps, kernel, {x, y}, n, "Less");
+  nameStages(model);
+  auto s = open(model.write());
+  std::vector<float> five = {5}, past(100000);
+  s->setInput(0, floats(five));
+  auto step = [&](int64_t rows) {
+    // Large inputs go up beside the graph.
+    s->setInput(1, tensor(ElementType::f32, past, {rows}));
+    fake->updates = 0;
+    s->run();
+    EXPECT_EQ(read<uint8_t>(*s, 0)[0], 5 < rows);
+  };
+  fake->freeBytes = 1 << 24;
+  int64_t rows = 20000;
+  for (int i = 0; i < 3; ++i)
+    step(rows++);
+  for (int i = 0; i < 5; ++i) {
+    step(rows++);
+    EXPECT_EQ(fake->updates, 6); // of the step to come, none of this one
+  }
+  step(17000); // what nobody foresaw is right too
+  EXPECT_GT(fake->updates, 6);
+}
+
+// Runs that read sizes, and runs that are watched, are issued command by command.
+TEST_F(Replay, IssuesWhatIsWatched) {
+  auto s = open(makeCudaScaleModel().write());
+  run(*s, 8);
+  run(*s, 8);
+  s->observers.trace = [](const rt::LaunchEvent &) {};
+  EXPECT_EQ(run(*s, 8), 0u);
+  s->observers.trace = nullptr;
+  EXPECT_EQ(run(*s, 8), 1u);
+}
+
+// Memory that grows between runs, and bound memory, are seen by the graph.
+TEST_F(Replay, FollowsMemory) {
+  auto s = open(makeCudaScaleModel().write());
+  for (int64_t n : {1, 1, 64, 2, 64})
+    run(*s, n);
+  std::vector<float> y(64), x(64, 3);
+  s->bindOutput(0, floats(y), 256);
+  s->setInput(0, floats(x));
+  fake->log.clear();
+  for (int i = 0; i < 3; ++i) {
+    std::fill(y.begin(), y.end(), 0);
+    s->run();
+    EXPECT_EQ(y, std::vector<float>(64, 18));
+  }
+  // The graph leaves memory that is not page-locked to a copy of its own.
+  EXPECT_EQ(std::count(fake->log.begin(), fake->log.end(), "graph"), 2);
+}
+
+// A run that fails on the way leaves nothing behind for the next one.
+TEST_F(Replay, ForgetsAFailedRun) {
+  auto s = open(makeCudaScaleModel().write());
+  run(*s, 8);
+  run(*s, 8);
+  s->cancel();
+  expectFailure(rt::Status::cancelled, {"cancelled"}, [&] { s->run(); });
+  EXPECT_EQ(run(*s, 8), 1u);
+}
