@@ -416,12 +416,7 @@ std::vector<Step> ProgramDecoder::decodeSteps(
 
 void ProgramDecoder::findDependents() {
   program.dependents.resize(program.symbols.size());
-  std::vector<bool> set(program.symbols.size());
-  for (const ReadSymbol &read : program.reads)
-    set[read.symbol] = true;
-  for (size_t s = 0; s < set.size(); ++s) {
-    if (!set[s])
-      continue;
+  for (size_t s = 0; s < program.symbols.size(); ++s) {
     std::vector<bool> exprUses(program.exprs.size()), valueUses(program.values.size());
     for (size_t e = 0; e < program.exprs.size(); ++e) {
       const Expr &expr = program.exprs[e];

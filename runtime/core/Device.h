@@ -31,9 +31,12 @@ public:
 
 /// What a launch came to when its arguments were last measured.
 struct LaunchSize {
-  uint64_t generation = 0;
+  uint64_t generation = 0; // of the program's expressions, when buffers were last checked
   int64_t grid = 0, workspace = 0;
   std::vector<int64_t> more; // what else the device has taken from the expressions
+  // What all of this depends on, and the bytes that each argument needs.
+  bool isMeasured = false;
+  std::vector<int64_t> symbols, needed;
 };
 
 /// A launch whose buffers were resolved and checked.

@@ -70,8 +70,8 @@ static void checkWorkspace(const LaunchSize &size) {
          size.workspace);
 }
 
-/// Grid and workspace of a launch, after its buffers were compared with the kernel's
-/// own view of them.
+/// Grid and workspace of a launch, and what its kernel makes of its symbols; nothing is
+/// done again for symbols that it was done for.
 void Executor::measure(const Launch &launch, LaunchSize &size) {
   const Kernel &kernel = artifact.kernels[launch.kernel];
   if (kernel.arguments.empty()) {
@@ -79,30 +79,39 @@ void Executor::measure(const Launch &launch, LaunchSize &size) {
     size.workspace = state.expr(launch.workspace, "a workspace's size");
     return checkWorkspace(size);
   }
-  std::vector<Evaluated> own(symbols.size()), exprs(kernel.exprs.size());
-  for (size_t i = 0; i < symbols.size(); ++i)
-    own[i] = {symbols[i], Fault::none};
-  for (size_t i = 0; i < exprs.size(); ++i)
-    exprs[i] = evaluate(kernel.exprs[i], exprs, own.data());
-  device.measure(launch.kernel, exprs, size);
-  checkWorkspace(size);
-  for (size_t i = 0; size.grid > 0 && i < kernel.arguments.size(); ++i)
-    checkArgument(launch, i, exprs);
+  if (!size.isMeasured || size.symbols != symbols) {
+    size.isMeasured = false;
+    measureKernel(launch.kernel, size);
+    size.symbols = symbols;
+    size.isMeasured = true;
+  }
+  for (size_t i = 0; i < size.needed.size(); ++i)
+    if (int64_t given = state.resolve(launch.buffers[i]).bytes; size.needed[i] > given)
+      fail(Status::execution, "kernel '", kernel.name, "' argument ", i, ": expected ",
+           size.needed[i], " bytes, but got ", given);
 }
 
-void Executor::checkArgument(const Launch &launch, size_t index,
-                             const std::vector<Evaluated> &exprs) {
-  const Kernel &kernel = artifact.kernels[launch.kernel];
-  const KernelArgument &argument = kernel.arguments[index];
-  std::vector<int64_t> dims;
-  for (uint32_t dim : argument.dims)
-    dims.push_back(valueOf(exprs, dim, "a kernel's dimension"));
-  int64_t bytes;
-  bool known = byteSize(dims, elementBytes(argument.type), bytes);
-  int64_t given = state.resolve(launch.buffers[index]).bytes;
-  if (!known || bytes > given)
-    fail(Status::execution, "kernel '", kernel.name, "' argument ", index, ": expected ",
-         known ? concat(bytes) : "a known number of", " bytes, but got ", given);
+void Executor::measureKernel(uint32_t index, LaunchSize &size) {
+  const Kernel &kernel = artifact.kernels[index];
+  ownSymbols.clear();
+  for (int64_t symbol : symbols)
+    ownSymbols.push_back({symbol, Fault::none});
+  ownExprs.resize(kernel.exprs.size());
+  for (size_t i = 0; i < ownExprs.size(); ++i)
+    ownExprs[i] = evaluate(kernel.exprs[i], ownExprs, ownSymbols.data());
+  device.measure(index, ownExprs, size);
+  checkWorkspace(size);
+  size.needed.clear();
+  for (size_t i = 0; size.grid > 0 && i < kernel.arguments.size(); ++i) {
+    std::vector<int64_t> dims;
+    for (uint32_t dim : kernel.arguments[i].dims)
+      dims.push_back(valueOf(ownExprs, dim, "a kernel's dimension"));
+    int64_t bytes;
+    if (!byteSize(dims, elementBytes(kernel.arguments[i].type), bytes))
+      fail(Status::execution, "kernel '", kernel.name, "' argument ", i,
+           ": expected a known number of bytes");
+    size.needed.push_back(bytes);
+  }
 }
 
 static int64_t now() {

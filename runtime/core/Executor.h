@@ -24,8 +24,7 @@ private:
   void runStep(const Step &step);
   void launch(uint32_t index);
   void measure(const Launch &launch, LaunchSize &size);
-  void checkArgument(const Launch &launch, size_t index,
-                     const std::vector<Evaluated> &exprs);
+  void measureKernel(uint32_t index, LaunchSize &size);
   void showResults(const Launch &launch);
   void showResults(const NodeResults &results);
   uint8_t *show(uint32_t value);
@@ -49,6 +48,7 @@ private:
 
   std::vector<void *> buffers;
   std::vector<int64_t> symbols;
+  std::vector<Evaluated> ownSymbols, ownExprs; // of the kernel at hand
   std::vector<uint8_t> filled, shown;
 };
 

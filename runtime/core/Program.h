@@ -150,7 +150,7 @@ struct Program {
   std::vector<Branch> branches;
   std::vector<Loop> loops;
 
-  /// For each symbol that a step sets: the expressions to evaluate again, in
+  /// For each symbol: the expressions to evaluate again, in
   /// order, and the values that use one of them (or are views of such a value).
   struct Dependents {
     std::vector<uint32_t> exprs, values;

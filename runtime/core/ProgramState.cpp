@@ -178,13 +178,6 @@ bool ProgramState::checkDims(std::string &reason) const {
   return true;
 }
 
-static bool sameSymbols(const std::vector<Evaluated> &a, const std::vector<Evaluated> &b) {
-  for (size_t i = 0; i < a.size(); ++i)
-    if (a[i].value != b[i].value || a[i].fault != b[i].fault)
-      return false;
-  return a.size() == b.size();
-}
-
 void ProgramState::evaluateAll() {
   for (size_t i = 0; i < exprs.size(); ++i)
     exprs[i] = evaluate(program.exprs[i], exprs, symbols.data());
@@ -194,15 +187,32 @@ void ProgramState::evaluateAll() {
   forget(true);
 }
 
+/// A step of a decoder changes one symbol, on which little depends.
+void ProgramState::evaluateChanged() {
+  for (size_t s = 0; s < symbols.size(); ++s)
+    if (symbols[s].value != boundBefore[s].value || symbols[s].fault != boundBefore[s].fault)
+      evaluateDependents(s);
+}
+
+void ProgramState::evaluateDependents(uint32_t symbol) {
+  ++generation;
+  const Program::Dependents &dependents = program.dependents[symbol];
+  for (uint32_t e : dependents.exprs)
+    exprs[e] = evaluate(program.exprs[e], exprs, symbols.data());
+  for (uint32_t v : dependents.values)
+    locations[v].resolved = false;
+}
+
 bool ProgramState::bind(std::string &reason) {
   if (!bindSymbols(reason) || !bindStates(reason)) {
     evaluated = false;
     return false;
   }
-  if (!evaluated || dataChanged || !sameSymbols(symbols, boundBefore)) {
-    boundBefore = symbols;
+  if (!evaluated || dataChanged)
     evaluateAll();
-  }
+  else
+    evaluateChanged();
+  boundBefore = symbols;
   return checkDims(reason) && checkLengths(reason);
 }
 
@@ -345,7 +355,8 @@ const ProgramState::Location &ProgramState::resolve(uint32_t index) {
   if (location.resolved)
     return location;
   const Value &value = program.values[index];
-  std::vector<int64_t> dims;
+  std::vector<int64_t> &dims = sizes; // views resolve others after they are used
+  dims.clear();
   for (uint32_t dim : value.dims) {
     if (exprs[dim].fault != Fault::none)
       fail(Status::execution, describe(index), ": expected known dimensions, but one ",
@@ -377,12 +388,7 @@ void ProgramState::setSymbol(uint32_t index, int64_t value) {
     return;
   symbols[index] = {value, Fault::none};
   dataChanged = true;
-  ++generation;
-  const Program::Dependents &dependents = program.dependents[index];
-  for (uint32_t e : dependents.exprs)
-    exprs[e] = evaluate(program.exprs[e], exprs, symbols.data());
-  for (uint32_t v : dependents.values)
-    locations[v].resolved = false;
+  evaluateDependents(index);
 }
 
 } // namespace tenon::rt

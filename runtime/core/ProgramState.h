@@ -98,6 +98,8 @@ private:
   bool checkDims(std::string &reason) const;
   bool bindDim(size_t input, size_t dim, std::string &reason);
   void evaluateAll();
+  void evaluateChanged();
+  void evaluateDependents(uint32_t symbol);
   void forget(bool everything);
   std::string describe(uint32_t value) const;
   void place(uint32_t value, Location &location);
@@ -114,6 +116,7 @@ private:
   std::vector<const States::Tensor *> stateTensors; // of each state
   std::vector<Binder> binders; // which dimension gave a symbol its value
   std::vector<Location> locations;
+  std::vector<int64_t> sizes; // of the value at hand
   std::vector<bool> movable; // rooted in memory that moves when it grows, or an input
   const uint8_t *arenaBefore = nullptr;
   bool evaluated = false;
