@@ -78,9 +78,8 @@ public:
   /// as that is in the device's default queue.
   virtual void followCaller() {}
 
-  /// A run of `program` begins. `isFixed`: nothing that the device does decides on what
-  /// is asked of it, so that it may be asked for later, all at once.
-  virtual void begin(const Program &, bool /*isFixed*/) {}
+  /// A run of `program` begins. What is not watched may be done at the next `synchronize`.
+  virtual void begin(const Program &, bool /*isWatched*/) {}
   /// Memory is about to go away that something asked for may use: does it first.
   virtual void flush() {}
   /// The run has failed: forgets what has not begun, waits for the rest.

@@ -234,10 +234,14 @@ void Executor::insert(const Insert &step) {
     device.copy(target.data + offset, source.data, source.bytes);
 }
 
-/// Bytes that the plan reads; where they are the device's, the host waits for them.
+/// Bytes that the plan reads; where only the device has them, the host waits for them.
 void Executor::readHere(uint32_t value, int64_t at, int64_t bytes, void *to,
                         const char *what) {
   const uint8_t *from = state.locate(value, at + bytes) + at;
+  if (const uint8_t *here = isRemote ? state.onHost(value) : nullptr) {
+    std::memcpy(to, here + at, bytes);
+    return;
+  }
   if (isRemote && refusesHostReads)
     fail(Status::execution, "expected a run without transfers to the host, but ", what,
          " is read from value ", value, " '", program.values[value].name, "'");

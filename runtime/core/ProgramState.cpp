@@ -379,6 +379,13 @@ uint8_t *ProgramState::locate(uint32_t value, int64_t bytes) {
   return location.data;
 }
 
+const uint8_t *ProgramState::onHost(uint32_t index) const {
+  const Value &root = program.values[program.values[index].root];
+  if (root.storage == Storage::input)
+    return memory.inputs[root.index].onHost;
+  return root.storage == Storage::weight ? (*memory.weightsOnHost)[root.index] : nullptr;
+}
+
 void ProgramState::setSymbol(uint32_t index, int64_t value) {
   const Symbol &symbol = program.symbols[index];
   if (value < symbol.min || (symbol.max != -1 && value > symbol.max))

@@ -19,6 +19,7 @@ struct BoundInput {
   const uint8_t *data = nullptr;
   int64_t bytes = 0;
   std::vector<int64_t> dims;
+  const uint8_t *onHost = nullptr; // the same bytes where the host reads them, if anywhere
 };
 
 /// Memory of one output: the session's own, or the caller's. Kernels write to the own one
@@ -36,6 +37,7 @@ struct OutputBuffer {
 /// Memory that all programs of a session share.
 struct SessionMemory {
   const std::vector<const uint8_t *> *weights = nullptr; // where kernels read them
+  const std::vector<const uint8_t *> *weightsOnHost = nullptr;
   std::shared_ptr<Space> space;
   Device *device = nullptr;
   Memory arena;
@@ -77,6 +79,10 @@ public:
   const Location &resolve(uint32_t value);
   /// The same for a value that the host reads or writes `bytes` of.
   uint8_t *locate(uint32_t value, int64_t bytes);
+
+  /// The value's first byte in the host's memory, where an input or a weight has it there
+  /// too; else null.
+  const uint8_t *onHost(uint32_t value) const;
 
   /// Gives a symbol a value read from data, checks its range, and evaluates
   /// what depends on it again.

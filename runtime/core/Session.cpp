@@ -31,6 +31,7 @@ Session::Session(std::shared_ptr<const Weights> givenWeights,
          "': expected a program for ", format::EnumNameDevice(device->kind()),
          ", but it was compiled without");
   memory.weights = &device->weights(*weights);
+  memory.weightsOnHost = &weights->data;
   memory.arena = Memory(memory.space);
   memory.inputs.resize(signature().inputs.size());
   memory.outputs.resize(signature().outputs.size());
@@ -117,7 +118,7 @@ void Session::setInput(size_t index, const TensorView &tensor) {
   }
   bool isRemote = memory.space && tensor.device == format::Device::cpu;
   input.onHost = isRemote ? data : nullptr;
-  memory.inputs[index] = {isRemote ? nullptr : data, bytes, tensor.dims};
+  memory.inputs[index] = {isRemote ? nullptr : data, bytes, tensor.dims, input.onHost};
   inputIsSet[index] = true;
 }
 
@@ -170,7 +171,7 @@ void Session::run() {
       fail(Status::input, reason);
   }
   device->transfers = {};
-  device->begin(state.program, isFixed(state.program));
+  device->begin(state.program, observers.trace || observers.dump);
   try {
     if (usesCallersMemory())
       device->followCaller();
@@ -187,12 +188,6 @@ void Session::run() {
   cancelled.store(false);
   state.finish();
   last = &state;
-}
-
-/// Whether the host neither reads nor shows anything on the way.
-bool Session::isFixed(const Program &program) const {
-  return program.reads.empty() && program.branches.empty() && program.loops.empty() &&
-         !observers.trace && !observers.dump;
 }
 
 /// Whether an input or output is memory of the device that the caller made.

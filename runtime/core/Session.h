@@ -107,7 +107,6 @@ private:
   void uploadInputs();
   void execute(ProgramState &state);
   void downloadOutputs(ProgramState &state);
-  bool isFixed(const Program &program) const;
 
   SessionMemory memory;
   const bool keepsOutputs, refusesHostReads;

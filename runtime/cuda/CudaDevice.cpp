@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace tenon::rt {
 
@@ -40,10 +41,10 @@ public:
   }
 
   void followCaller() override;
-  void begin(const Program &program, bool isFixed) override;
+  void begin(const Program &program, bool isWatched) override;
   void flush() override;
   void abandon() noexcept override;
-  bool hasReplayed() const override { return replayed; }
+  bool hasReplayed() const override { return numReplayed && !numIssued; }
 
   void measure(uint32_t kernel, const std::vector<Evaluated> &exprs,
                LaunchSize &size) override;
@@ -65,6 +66,7 @@ private:
                     const Kernel &kernel, LaunchSize &size);
   void addParameters(const LaunchCall &call);
   void reserve(Memory &block, int64_t bytes, const char *what);
+  void beginPart();
   void asked();
   void issueAll();
   void submit();
@@ -78,17 +80,20 @@ private:
   Staging staging;
   Memory workspace, overlap;
 
-  // Of the run at hand: what was asked for, and its program's replay if it may have one.
+  // A run has parts, each of which ends where the host waits. Of the part at hand: what
+  // was asked for, and its replay if it may have one.
   CommandList commands;
   Replay *replay = nullptr;
-  std::map<const Program *, std::unique_ptr<Replay>> replays;
+  const Program *program = nullptr; // null: it is watched, and nothing is replayed
+  unsigned part = 0;
+  std::map<std::pair<const Program *, unsigned>, std::unique_ptr<Replay>> replays;
   struct Download {
     void *to;
     const uint8_t *from;
     int64_t bytes;
   };
   std::vector<Download> afterReplay; // to memory that graphs had better not touch
-  bool replayed = false;
+  unsigned numReplayed = 0, numIssued = 0; // parts of the run
   std::vector<void *> pointers;
 };
 
@@ -252,18 +257,24 @@ void CudaDevice::download(void *to, const uint8_t *from, int64_t bytes) {
   asked();
 }
 
-void CudaDevice::begin(const Program &program, bool isFixed) {
+void CudaDevice::begin(const Program &given, bool isWatched) {
   static const bool isOff = [] {
     const char *wish = std::getenv("TENON_CUDA_GRAPHS");
     return wish && std::strcmp(wish, "off") == 0;
   }();
+  program = isWatched || isOff ? nullptr : &given;
+  part = numReplayed = numIssued = 0;
+  beginPart();
+}
+
+void CudaDevice::beginPart() {
+  constexpr unsigned mostParts = 64; // a loop whose condition is read has one a round
   commands.clear();
   afterReplay.clear();
-  replayed = false;
   replay = nullptr;
-  if (!isFixed || isOff)
+  if (!program || part >= mostParts)
     return;
-  std::unique_ptr<Replay> &known = replays[&program];
+  std::unique_ptr<Replay> &known = replays[{program, part}];
   if (!known)
     known = std::make_unique<Replay>(gpu);
   replay = known.get();
@@ -284,20 +295,19 @@ void CudaDevice::issueAll() {
 void CudaDevice::flush() {
   Current current = enter();
   issueAll();
-  replay = nullptr; // a part of a run is nothing to replay
+  replay = nullptr; // the rest of a part is nothing to replay
 }
 
 void CudaDevice::submit() {
-  replayed = replay && replay->launch(commands, stream);
-  if (!replayed)
+  bool isReplayed = replay && replay->launch(commands, stream);
+  if (!isReplayed)
     issueAll();
-  commands.clear();
+  ++(isReplayed ? numReplayed : numIssued);
   for (const Download &download : afterReplay)
     gpu->check(gpu->driver.cuMemcpyDtoHAsync(download.to, address(download.from),
                                              download.bytes, stream),
                "cuMemcpyDtoHAsync");
-  afterReplay.clear();
-  if (replayed)
+  if (isReplayed)
     replay->prepareNext();
 }
 
@@ -306,9 +316,12 @@ void CudaDevice::synchronize() {
   submit();
   gpu->check(gpu->driver.cuStreamSynchronize(stream), "cuStreamSynchronize");
   staging.reuse();
+  ++part;
+  beginPart();
 }
 
 void CudaDevice::abandon() noexcept {
+  program = nullptr;
   commands.clear();
   afterReplay.clear();
   replay = nullptr;

@@ -2,6 +2,7 @@
 // message, at load or in the run, and nothing outside the buffers is touched.
 #include "test/runtime/ArtifactBuilder.h"
 #include "test/runtime/SessionHelpers.h"
+#include "test/runtime/cuda/CudaModels.h"
 
 #include "runtime/format/FileHeader.h"
 #include "runtime/format/Hash.h"
@@ -351,9 +352,8 @@ static bool survives(const std::string &path) {
   }
 }
 
-// Thousands of manifests with changed bytes and right hashes are refused or run.
-TEST(Hostile, MutatedManifestsWithRightHashes) {
-  const Bytes whole = makeScaleModel().serialize();
+/// Changes bytes of the manifest and makes the hashes right; each is refused or runs.
+static void mutate(const Bytes &whole) {
   format::FileHeader header;
   std::memcpy(&header, whole.data(), sizeof(header));
   std::mt19937 random(1);
@@ -375,4 +375,10 @@ TEST(Hostile, MutatedManifestsWithRightHashes) {
   }
   EXPECT_GT(ran, 300);
   EXPECT_GT(refused, 300);
+}
+
+// Thousands of manifests with changed bytes and right hashes are refused or run.
+TEST(Hostile, MutatedManifestsWithRightHashes) {
+  mutate(makeScaleModel().serialize());
+  mutate(makeCudaScaleModel().serialize());
 }

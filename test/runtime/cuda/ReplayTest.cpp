@@ -84,7 +84,7 @@ TEST_F(Replay, ForeseesTheNextStep) {
   EXPECT_GT(fake->updates, 6);
 }
 
-// Runs that read sizes, and runs that are watched, are issued command by command.
+// Runs that are watched are issued command by command.
 TEST_F(Replay, IssuesWhatIsWatched) {
   auto s = open(makeCudaScaleModel().write());
   run(*s, 8);
