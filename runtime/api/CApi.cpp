@@ -4,8 +4,6 @@
 #include "runtime/core/Version.h"
 #include "runtime/cpu/CpuDevice.h"
 
-#include <mutex>
-
 using namespace tenon::rt;
 
 struct tenon_error {
@@ -79,16 +77,6 @@ TensorView fromDLPack(const DLTensor *tensor, const char *what) {
 
 } // namespace tenon::rt
 
-static std::mutex logMutex;
-static tenon_log_callback logCallback;
-static void *logUser;
-
-void tenon::rt::logMessage(int level, const std::string &message) {
-  std::lock_guard<std::mutex> lock(logMutex);
-  if (logCallback)
-    logCallback(logUser, level, message.c_str());
-}
-
 uint32_t tenon_abi_version(void) { return TENON_RT_ABI_VERSION; }
 const char *tenon_version(void) { return version(); }
 
@@ -104,9 +92,7 @@ const char *tenon_error_node(const tenon_error *error) {
 void tenon_error_free(tenon_error *error) { delete error; }
 
 void tenon_set_log_callback(tenon_log_callback callback, void *user) {
-  std::lock_guard<std::mutex> lock(logMutex);
-  logCallback = callback;
-  logUser = user;
+  setLogCallback(callback, user);
 }
 
 tenon_status tenon_artifact_open(const char *path, const tenon_artifact_options *options,

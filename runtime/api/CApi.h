@@ -4,6 +4,7 @@
 #define TENON_RUNTIME_API_CAPI_H
 
 #include "runtime/support/Failure.h"
+#include "runtime/support/Log.h"
 #include "runtime/core/Session.h"
 #include "runtime/include/tenon_rt.h"
 
@@ -30,7 +31,6 @@ DLDataType toDLPack(ElementType type);
 TensorView fromDLPack(const DLTensor *tensor, const char *what);
 
 void reportError(tenon_error **error, Status code, const char *message, const char *node);
-void logMessage(int level, const std::string &message);
 
 template <typename T>
 void requirePointer(const T *pointer, const char *name) {

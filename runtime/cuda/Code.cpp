@@ -2,14 +2,11 @@
 #include "runtime/cuda/Code.h"
 
 #include "runtime/cuda/CubinCache.h"
+#include "runtime/cuda/Parallel.h"
 #include "runtime/format/Hash.h"
 #include "runtime/support/Failure.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 namespace tenon::rt::cuda {
 
@@ -119,42 +116,9 @@ private:
 };
 } // namespace
 
-/// Does `body(i)` for i below `count` on several threads; the first failure is thrown.
-template <typename Body>
-static void inParallel(size_t count, Body body) {
-  constexpr size_t mostThreads = 16;
-  size_t wanted = std::min({count, mostThreads, size_t(std::thread::hardware_concurrency())});
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr failure;
-  auto work = [&] {
-    for (size_t i = next++; i < count; i = next++) {
-      try {
-        body(i);
-      } catch (...) {
-        std::lock_guard<std::mutex> lock(mutex);
-        if (!failure)
-          failure = std::current_exception();
-        next = count;
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  try {
-    while (threads.size() + 1 < wanted)
-      threads.emplace_back(work);
-  } catch (const std::system_error &) {
-    // The system gives no more threads: go on with those that it gave.
-  }
-  work();
-  for (std::thread &thread : threads)
-    thread.join();
-  if (failure)
-    std::rethrow_exception(failure);
-}
-
 void LoadedCode::loadImages(const Artifact &artifact) {
-  inParallel(modules.size(), [&](size_t i) { loadImage(artifact, i); });
+  constexpr size_t mostThreads = 16;
+  inParallel(modules.size(), mostThreads, [&](size_t i) { loadImage(artifact, i); });
 }
 
 void LoadedCode::loadImage(const Artifact &artifact, size_t index) {

@@ -150,6 +150,7 @@ static_assert(sizeof(CUmemcpy3D) == 200 && offsetof(CUmemcpy3D, target) == 88);
   F(cuStreamWaitEvent, "cuStreamWaitEvent", (CUstream, CUevent, unsigned))                 \
   F(cuEventCreate, "cuEventCreate", (CUevent *, unsigned))                                 \
   F(cuEventRecord, "cuEventRecord", (CUevent, CUstream))                                   \
+  F(cuEventSynchronize, "cuEventSynchronize", (CUevent))                                   \
   F(cuEventDestroy, "cuEventDestroy_v2", (CUevent))                                        \
   F(cuStreamSynchronize, "cuStreamSynchronize", (CUstream))                                \
   F(cuLinkCreate, "cuLinkCreate_v2", (unsigned, int *, void **, CUlinkState *))            \

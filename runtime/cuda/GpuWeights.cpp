@@ -1,5 +1,7 @@
 #include "runtime/cuda/GpuWeights.h"
 
+#include "runtime/cuda/Upload.h"
+
 #include <map>
 #include <set>
 
@@ -29,6 +31,7 @@ GpuWeights::GpuWeights(const std::shared_ptr<Gpu> &gpu, const Weights &weights)
                alignment;
   block.grow(total, 0, "the weights");
   std::set<const uint8_t *> done;
+  std::vector<UploadPiece> pieces;
   for (size_t w = 0; w < addresses.size(); ++w) {
     if (!used[w])
       continue;
@@ -36,8 +39,9 @@ GpuWeights::GpuWeights(const std::shared_ptr<Gpu> &gpu, const Weights &weights)
     int64_t offset = bytes ? offsets[weights.data[w]] : 0;
     addresses[w] = block.data() + offset;
     if (bytes && done.insert(weights.data[w]).second)
-      block.write(offset, weights.data[w], bytes);
+      pieces.push_back({block.data() + offset, weights.data[w], bytes});
   }
+  upload(gpu, pieces);
 }
 
 } // namespace tenon::rt::cuda

@@ -28,6 +28,35 @@ TEST_F(Cuda, RunsInOrderWithOneWait) {
   }
 }
 
+// Weights of all sizes arrive whole, through buffers that are used again and again.
+TEST_F(Cuda, UploadsWeights) {
+  fake->freeBytes = 1 << 28;
+  Model model = makeCudaModel();
+  ProgramBuilder p(model.program());
+  p.program.arena = p.constant(0);
+  std::vector<Bytes> expected;
+  for (int64_t size : {0, 1, 300, 40 << 20, (9 << 20) + 5, 0, 77}) {
+    Bytes bytes(size);
+    for (int64_t i = 0; i < size; ++i)
+      bytes[i] = uint8_t(i * 7 + (i >> 12) + size);
+    uint32_t w = model.addWeight("w" + std::to_string(expected.size()), ElementType::u8,
+                                 {size}, bytes);
+    p.weight(w, ElementType::u8, {p.constant(size)});
+    expected.push_back(std::move(bytes));
+  }
+  model.addWeight("unused", ElementType::u8, {3}, {1, 2, 3}); // as the CPU's are
+  nameStages(model);
+  auto s = open(model.write());
+  const std::vector<const uint8_t *> &addresses = s->device->weights(*s->weights);
+  ASSERT_EQ(addresses.size(), expected.size() + 1);
+  for (size_t w = 0; w < expected.size(); ++w) {
+    Bytes found(expected[w].size());
+    s->device->space()->download(found.data(), addresses[w], found.size());
+    EXPECT_TRUE(found == expected[w]) << w;
+  }
+  EXPECT_EQ(addresses.back(), nullptr);
+}
+
 // Weights go up once for all sessions that share them.
 TEST_F(Cuda, SharesWeights) {
   std::string path = makeCudaScaleModel().write();
