@@ -6,6 +6,7 @@ A case that expected.txt promises and that does not pass is a failure, on any de
 """
 import argparse
 import json
+import math
 import os
 import pathlib
 import selectors
@@ -151,7 +152,14 @@ def run_all(cases, keys, args):
     results, running = {}, selectors.DefaultSelector()
     each = min(CASES_PER_CHILD[args.device.partition(":")[0]], -(-len(keys) // args.jobs))
     waiting = [keys[i:i + each] for i in range(0, len(keys), each)][::-1] if keys else []
+    end = time.monotonic() + args.budget
     while waiting or running.get_map():
+        if time.monotonic() > end:
+            print(f"stopped after {args.budget:.0f} s: {sum(map(len, waiting))} cases were "
+                  "not begun", flush=True)
+            for entry in list(running.get_map().values()):
+                results |= entry.data.finish(timed_out=True)[0]
+            return results
         while waiting and len(running.get_map()) < args.jobs:
             child = Child(waiting.pop(), cases, args)
             running.register(child.read, selectors.EVENT_READ, child)
@@ -246,6 +254,8 @@ def main():
     parser.add_argument("--log", metavar="FILE", help="write every result as JSON lines")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=float, default=30, help="seconds a case")
+    parser.add_argument("--budget", type=float, default=math.inf,
+                        help="seconds for all cases; those left out are counted")
     parser.add_argument("--verbose", action="store_true", help="refusals too")
     args = parser.parse_args()
     args.target = chosen_target(args)
