@@ -189,6 +189,7 @@ struct Stage {
   std::string_view symbol;
   uint32_t image, grid, threads, shared, cluster;
   std::vector<TensorMap> maps;
+  bool waitsItself;
 };
 
 struct StagedKernel {

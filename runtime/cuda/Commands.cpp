@@ -70,11 +70,20 @@ static void issueLaunch(Gpu &gpu, const CommandList &list, const Command &comman
                         CUstream stream, std::vector<void *> &pointers) {
   const Stage &stage = *command.stage;
   list.pointers(command, pointers);
-  CUlaunchAttribute cluster{};
-  cluster.id = launchAttributeCluster;
-  cluster.cluster = {stage.cluster, 1, 1};
+  CUlaunchAttribute attributes[2] = {};
+  unsigned numAttributes = 0;
+  if (stage.cluster > 1) {
+    CUlaunchAttribute &cluster = attributes[numAttributes++];
+    cluster.id = launchAttributeCluster;
+    cluster.cluster = {stage.cluster, 1, 1};
+  }
+  if (stage.waitsItself && gpu.overlapsLaunches()) {
+    CUlaunchAttribute &serialization = attributes[numAttributes++];
+    serialization.id = launchAttributeSerialization;
+    serialization.isProgrammatic = 1;
+  }
   CUlaunchConfig config{command.grid, 1, 1, stage.threads, 1, 1, stage.shared, stream,
-                        &cluster, stage.cluster > 1 ? 1u : 0u};
+                        attributes, numAttributes};
   gpu.check(gpu.driver.cuLaunchKernelEx(&config, command.function, pointers.data(), nullptr),
             concat("launch of '", stage.symbol, "'"));
 }

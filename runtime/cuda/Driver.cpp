@@ -59,6 +59,8 @@ static std::string findFunctions(void *library, Driver &driver) {
   driver.member = reinterpret_cast<CUresult(*) parameters>(find(symbol));
   TENON_CUDA_FUNCTIONS(TENON_CUDA_FIND)
 #undef TENON_CUDA_FIND
+  driver.cuGraphAddDependencies = reinterpret_cast<decltype(driver.cuGraphAddDependencies)>(
+      dlsym(library, "cuGraphAddDependencies_v2"));
   return missing;
 }
 

@@ -63,7 +63,7 @@ struct alignas(128) CUtensorMap {
 };
 
 // CUlaunchAttribute: a number, padding, a union of 64 bytes.
-enum : int { launchAttributeCluster = 4 };
+enum : int { launchAttributeCluster = 4, launchAttributeSerialization = 6 };
 struct CUlaunchAttribute {
   int id;
   int padding;
@@ -72,6 +72,7 @@ struct CUlaunchAttribute {
     struct {
       unsigned x, y, z;
     } cluster;
+    int isProgrammatic;
   };
 };
 static_assert(sizeof(CUlaunchAttribute) == 72);
@@ -98,6 +99,14 @@ struct CUkernelNodeParams {
   CUcontext context;
 };
 static_assert(sizeof(CUkernelNodeParams) == 72);
+
+// CUgraphEdgeData: from the port of a kernel where its dependents may begin.
+struct CUgraphEdge {
+  unsigned char fromPort, toPort, type, reserved[5];
+};
+static_assert(sizeof(CUgraphEdge) == 8);
+constexpr CUgraphEdge programmaticEdge = {/*CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC*/ 1, 0,
+                                          /*CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC*/ 1, {}};
 
 // CUDA_MEMCPY3D_v2; `memoryType` is a CUmemorytype.
 enum : unsigned { memoryOfHost = 1, memoryOfDevice = 2 };
@@ -190,6 +199,10 @@ struct Driver {
 #define TENON_CUDA_MEMBER(member, symbol, parameters) CUresult(*member) parameters = nullptr;
   TENON_CUDA_FUNCTIONS(TENON_CUDA_MEMBER)
 #undef TENON_CUDA_MEMBER
+
+  /// Since CUDA 12.3; null before.
+  CUresult (*cuGraphAddDependencies)(CUgraph, const CUgraphNode *, const CUgraphNode *,
+                                     const CUgraphEdge *, size_t) = nullptr;
 
   int version = 0; // 12040: CUDA 12.4
   int count = 0;   // of GPUs

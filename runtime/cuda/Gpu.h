@@ -37,6 +37,8 @@ public:
   int maxShared = 0; // bytes of shared memory that a block may have
 
   CUcontext handle() const { return context; }
+  /// Whether a launch can begin while the one before it runs.
+  bool overlapsLaunches() const { return facts.capability >= 90; }
   /// Of this one, different after it was lost and opened again.
   std::string key() const;
 

@@ -46,17 +46,38 @@ static CUmemcpy3D copyParams(const Command &command) {
   return params;
 }
 
-CUgraphNode Replay::addNode(const CommandList &list, size_t index, const CUgraphNode *before) {
+/// Whether the command may begin while the one before it, a launch too, still runs.
+bool Replay::overlaps(const CommandList &list, size_t index) const {
+  if (index == 0 || !gpu->overlapsLaunches() || !gpu->driver.cuGraphAddDependencies)
+    return false;
+  const Command &before = list.commands[index - 1], &command = list.commands[index];
+  return before.kind == CommandKind::launch && command.kind == CommandKind::launch &&
+         command.stage->waitsItself;
+}
+
+void Replay::addNode(const CommandList &list, size_t index) {
   const Command &command = list.commands[index];
   CUgraphNode node = nullptr;
-  size_t numBefore = before ? 1 : 0;
-  if (command.kind != CommandKind::launch) {
+  const CUgraphNode *before = index ? &nodes.back() : nullptr;
+  bool isEarly = overlaps(list, index);
+  size_t numBefore = index && !isEarly ? 1 : 0;
+  if (command.kind == CommandKind::launch) {
+    node = addLaunch(list, command, before, numBefore);
+  } else {
     CUmemcpy3D params = copyParams(command);
     gpu->check(gpu->driver.cuGraphAddMemcpyNode(&node, graph, before, numBefore, &params,
                                                 gpu->handle()),
                "cuGraphAddMemcpyNode");
-    return node;
   }
+  if (isEarly)
+    gpu->check(gpu->driver.cuGraphAddDependencies(graph, before, &node, &programmaticEdge, 1),
+               "cuGraphAddDependencies");
+  nodes.push_back(node);
+}
+
+CUgraphNode Replay::addLaunch(const CommandList &list, const Command &command,
+                              const CUgraphNode *before, size_t numBefore) {
+  CUgraphNode node = nullptr;
   CUkernelNodeParams params = kernelParams(list, command, pointers);
   std::string what = concat("graph node of '", command.stage->symbol, "'");
   gpu->check(gpu->driver.cuGraphAddKernelNode(&node, graph, before, numBefore, &params), what);
@@ -75,7 +96,7 @@ void Replay::build(const CommandList &now) {
   gpu->check(gpu->driver.cuGraphCreate(&graph, 0), "cuGraphCreate");
   try {
     for (size_t i = 0; i < now.size(); ++i)
-      nodes.push_back(addNode(now, i, nodes.empty() ? nullptr : &nodes.back()));
+      addNode(now, i);
     made = now;
     instantiate(instances[0]);
     next = 0;

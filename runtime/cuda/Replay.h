@@ -32,7 +32,10 @@ private:
   };
 
   void build(const CommandList &now);
-  CUgraphNode addNode(const CommandList &list, size_t index, const CUgraphNode *before);
+  bool overlaps(const CommandList &list, size_t index) const;
+  void addNode(const CommandList &list, size_t index);
+  CUgraphNode addLaunch(const CommandList &list, const Command &command,
+                        const CUgraphNode *before, size_t numBefore);
   void instantiate(Instance &instance);
   void update(Instance &instance, const CommandList &to);
   bool isMuch(size_t changes) const;

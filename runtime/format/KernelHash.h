@@ -48,7 +48,8 @@ inline uint64_t hashStages(const Kernel &kernel, const StagedKernel &code) {
     for (const Stage *stage : *code.stages()) {
       words.insert(words.end(), {stage->image(), stage->grid(), stage->threads(),
                                  stage->shared(), stage->cluster()});
-      words.push_back(stage->maps() ? stage->maps()->size() : 0);
+      words.push_back((stage->maps() ? stage->maps()->size() : 0) |
+                      uint64_t(stage->waits_itself()) << 32);
       if (stage->maps())
         for (const TensorMap *map : *stage->maps()) {
           words.insert(words.end(), {map->buffer(), uint64_t(map->type()), map->swizzle()});

@@ -29,6 +29,7 @@ static std::unique_ptr<format::StagedKernelT> makeStages(uint32_t kernel,
     stage->threads = spec.threads;
     stage->shared = spec.shared;
     stage->cluster = spec.cluster;
+    stage->waits_itself = spec.waitsItself;
     if (spec.hasMap)
       stage->maps.push_back(makeMap());
     staged->stages.push_back(std::move(stage));

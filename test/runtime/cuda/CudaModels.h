@@ -12,6 +12,7 @@ enum KernelExpr : uint32_t { exprN, expr0, expr1, expr4, exprQuarter, exprQuarte
 struct StageSpec {
   uint32_t grid = exprN, threads = 128, shared = 0, cluster = 1;
   bool hasMap = false; // of argument 0, as rows of 4 floats
+  bool waitsItself = false;
 };
 
 /// A kernel for cuda by its name in the fake driver, and its stages in the first code. Its

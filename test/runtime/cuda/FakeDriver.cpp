@@ -39,6 +39,7 @@ struct LaunchAttribute {
   union {
     char bytes[64];
     unsigned cluster[3];
+    int isProgrammatic;
   };
 };
 struct LaunchConfig {
@@ -365,11 +366,14 @@ EXPORT int cuLaunchKernelEx(const LaunchConfig *config, void *handle, void **par
     return 201;
   Function *function = static_cast<Function *>(handle);
   unsigned cluster = 1;
+  bool isEarly = false;
   for (unsigned i = 0; i < config->numAttributes; ++i)
     if (config->attributes[i].id == 4)
       cluster = config->attributes[i].cluster[0];
+    else if (config->attributes[i].id == 6)
+      isEarly = config->attributes[i].isProgrammatic;
   driver.launches.push_back({function->name, config->grid[0], config->block[0],
-                             config->shared, cluster, config->stream});
+                             config->shared, cluster, isEarly, config->stream});
   // Parameters are taken now, as the driver does.
   FakeKernel kernel = function->kernel;
   auto values = std::make_shared<std::vector<uint64_t>>();
@@ -409,6 +413,7 @@ using Work = std::function<int()>;
 struct Graph {
   std::vector<std::pair<std::string, Work>> work;
   std::vector<std::unique_ptr<Node>> nodes;
+  size_t numEdges = 0;
 };
 } // namespace
 
@@ -446,9 +451,9 @@ static int addNode(void **node, void *handle, void *const *before, size_t numBef
                    const Params *params) {
   Graph *graph = static_cast<Graph *>(handle);
   // A chain: each node is after the one that was added before it.
-  if (numBefore != (graph->nodes.empty() ? 0u : 1u) ||
-      (numBefore && *before != graph->nodes.back().get()))
+  if (numBefore > 1 || (numBefore && *before != graph->nodes.back().get()))
     return invalid;
+  graph->numEdges += numBefore;
   graph->nodes.push_back(std::make_unique<Node>(Node{graph->nodes.size()}));
   graph->work.push_back(workOf(*params));
   *node = graph->nodes.back().get();
@@ -465,7 +470,20 @@ EXPORT int cuGraphAddMemcpyNode(void **node, void *graph, void *const *before,
 EXPORT int cuGraphKernelNodeSetAttribute(void *, int attribute, const void *) {
   return attribute == 4 ? ok : invalid;
 }
+EXPORT int cuGraphAddDependencies_v2(void *handle, void *const *from, void *const *to,
+                                     const unsigned char *edge, size_t count) {
+  Graph *graph = static_cast<Graph *>(handle);
+  size_t last = graph->nodes.size() - 1;
+  if (count != 1 || *to != graph->nodes[last].get() || *from != graph->nodes[last - 1].get() ||
+      edge[0] != 1 || edge[1] != 0 || edge[2] != 1)
+    return invalid;
+  ++graph->numEdges;
+  ++driver.earlyNodes;
+  return ok;
+}
 EXPORT int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long) {
+  if (static_cast<Graph *>(graph)->numEdges + 1 != static_cast<Graph *>(graph)->nodes.size())
+    return invalid;
   Graph *instance = new Graph;
   instance->work = static_cast<Graph *>(graph)->work;
   ++driver.graphs;

@@ -15,6 +15,7 @@ namespace tenon::test {
 struct FakeLaunch {
   std::string function;
   unsigned grid, threads, shared, cluster;
+  bool isEarly; // it may begin before the one before it has ended
   void *stream;
 };
 
@@ -27,6 +28,7 @@ struct FakeDriver {
   std::vector<FakeLaunch> launches;
   std::map<std::string, int> dynamicShared; // by function
   int graphs = 0, updates = 0; // instances made, nodes changed
+  int earlyNodes = 0;          // that may begin before the one before has ended
   uint64_t allocated = 0;                   // bytes of the GPU in use now
   std::vector<uint64_t> mapDims, mapStrides; // of the last tensor map
   std::vector<unsigned> mapBox;

@@ -65,6 +65,7 @@ TEST(HostileCode, ChangedStages) {
   using Change = void (*)(Model &);
   const Change cases[] = {[](Model &m) { stage(m).threads = 64; },
                           [](Model &m) { stage(m).shared = 16; },
+                          [](Model &m) { stage(m).waits_itself = true; },
                           [](Model &m) { stage(m).maps[0]->swizzle = 128; },
                           [](Model &m) { staged(m).workspace = exprN; },
                           [](Model &m) { m.manifest.kernels[0]->arguments[0]->dims[0] = expr1; },

@@ -84,6 +84,34 @@ TEST_F(Replay, ForeseesTheNextStep) {
   EXPECT_GT(fake->updates, 6);
 }
 
+// A launch that waits itself may begin before the launch before it has ended, in a graph
+// and without; after a copy it does not.
+TEST_F(Replay, OverlapsLaunches) {
+  Model model = makeCudaModel();
+  StageSpec waiting;
+  waiting.waitsItself = true;
+  uint32_t add = addKernel(model, "add_f32", 2, ElementType::f32, {waiting});
+  ProgramBuilder p(model.program());
+  uint32_t n = p.symbol("n");
+  uint32_t x = p.input("x", ElementType::f32, {n}), y = p.output("y", ElementType::f32, {n});
+  p.program.arena = p.constant(0);
+  cudaLaunch(p.program.steps, add, {x, x, y}, n, "Add_0"); // after the input's copy
+  cudaLaunch(p.program.steps, add, {y, x, y}, n, "Add_1");
+  cudaLaunch(p.program.steps, add, {y, x, y}, n, "Add_2");
+  nameStages(model);
+  auto s = open(model.write());
+  std::vector<float> ones(4, 1);
+  s->setInput(0, floats(ones));
+  fake->earlyNodes = 0;
+  for (int i = 0; i < 3; ++i) {
+    s->run();
+    EXPECT_EQ(read<float>(*s, 0), std::vector<float>(4, 4));
+  }
+  ASSERT_EQ(fake->launches.size(), 3u);
+  EXPECT_TRUE(fake->launches[1].isEarly);
+  EXPECT_EQ(fake->earlyNodes, 2);
+}
+
 // Runs that are watched are issued command by command.
 TEST_F(Replay, IssuesWhatIsWatched) {
   auto s = open(makeCudaScaleModel().write());
