@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tenon::rt {
@@ -78,8 +79,11 @@ public:
   /// as that is in the device's default queue.
   virtual void followCaller() {}
 
-  /// A run of `program` begins. What is not watched may be done at the next `synchronize`.
-  virtual void begin(const Program &, bool /*isWatched*/) {}
+  /// A run of `program` begins. Nobody looks at its values on the way, unless it `isShown`:
+  /// they may come to be at the next `synchronize`. If it `isTimed`, so are its launches.
+  virtual void begin(const Program &, bool /*isShown*/, bool /*isTimed*/) {}
+  /// Begin and end of each launch of a timed run, in nanoseconds since the first began.
+  virtual std::vector<std::pair<int64_t, int64_t>> launchTimes() { return {}; }
   /// Memory is about to go away that something asked for may use: does it first.
   virtual void flush() {}
   /// The run has failed: forgets what has not begun, waits for the rest.

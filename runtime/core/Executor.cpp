@@ -9,8 +9,17 @@
 
 namespace tenon::rt {
 
+static int64_t now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 void Executor::run() {
+  int64_t begin = observers.trace ? now() : 0;
   runSteps(program.steps);
+  if (!timed.empty())
+    showTimes(begin);
   // Outputs that no step has written (they are empty) still need an address.
   for (const Signature &output : program.outputs)
     state.resolve(output.value);
@@ -114,10 +123,15 @@ void Executor::measureKernel(uint32_t index, LaunchSize &size) {
   }
 }
 
-static int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+/// The device's clock counts from its first launch, the events' from anywhere.
+void Executor::showTimes(int64_t begin) {
+  device.synchronize();
+  std::vector<std::pair<int64_t, int64_t>> times = device.launchTimes();
+  for (size_t i = 0; i < timed.size() && i < times.size(); ++i) {
+    const Launch &launch = program.launches[timed[i]];
+    observers.trace({launch.node, artifact.kernels[launch.kernel].name,
+                     begin + times[i].first, begin + times[i].second});
+  }
 }
 
 /// What the value holds, in the host's memory.
@@ -171,14 +185,12 @@ void Executor::launch(uint32_t index) {
     // An output may have moved while a later one grew.
     for (size_t i = 0; i < buffers.size(); ++i)
       buffers[i] = state.resolve(launch.buffers[i]).data;
-    if (observers.trace && isRemote)
-      device.synchronize(); // so that the time is the launch's alone
     int64_t begin = observers.trace ? now() : 0;
     device.launch({launch.kernel, buffers.data(), symbols.data(), symbols.size(), size});
     ++launches;
     if (observers.trace && isRemote)
-      device.synchronize();
-    if (observers.trace)
+      timed.push_back(index);
+    else if (observers.trace)
       observers.trace({launch.node, artifact.kernels[launch.kernel].name, begin, now()});
     if (observers.dump)
       showResults(launch);

@@ -27,6 +27,7 @@ private:
   void measureKernel(uint32_t index, LaunchSize &size);
   void showResults(const Launch &launch);
   void showResults(const NodeResults &results);
+  void showTimes(int64_t begin);
   uint8_t *show(uint32_t value);
   void fill(const HostTensor &step);
   void copy(const Copy &step);
@@ -50,6 +51,7 @@ private:
   std::vector<int64_t> symbols;
   std::vector<Evaluated> ownSymbols, ownExprs; // of the kernel at hand
   std::vector<uint8_t> filled, shown;
+  std::vector<uint32_t> timed; // launches, where the device has their times
 };
 
 } // namespace tenon::rt

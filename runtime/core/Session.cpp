@@ -171,7 +171,7 @@ void Session::run() {
       fail(Status::input, reason);
   }
   device->transfers = {};
-  device->begin(state.program, observers.trace || observers.dump);
+  device->begin(state.program, bool(observers.dump), bool(observers.trace));
   try {
     if (usesCallersMemory())
       device->followCaller();

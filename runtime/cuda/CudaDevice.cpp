@@ -4,6 +4,7 @@
 #include "runtime/core/Weights.h"
 #include "runtime/cuda/Code.h"
 #include "runtime/cuda/GpuWeights.h"
+#include "runtime/cuda/LaunchTimer.h"
 #include "runtime/cuda/Replay.h"
 #include "runtime/cuda/Staging.h"
 #include "runtime/cuda/TensorMaps.h"
@@ -41,7 +42,8 @@ public:
   }
 
   void followCaller() override;
-  void begin(const Program &program, bool isWatched) override;
+  void begin(const Program &program, bool isShown, bool isTimed) override;
+  std::vector<std::pair<int64_t, int64_t>> launchTimes() override { return timer->read(); }
   void flush() override;
   void abandon() noexcept override;
   bool hasReplayed() const override { return numReplayed && !numIssued; }
@@ -69,6 +71,7 @@ private:
   void beginPart();
   void asked();
   void issueAll();
+  void issueTimed();
   void submit();
 
   const std::shared_ptr<const Artifact> artifact;
@@ -92,6 +95,10 @@ private:
     const uint8_t *from;
     int64_t bytes;
   };
+  // Of a timed run: the commands of each launch, which are issued a batch at a time.
+  std::unique_ptr<LaunchTimer> timer;
+  bool isTimed = false;
+  std::vector<std::pair<size_t, size_t>> spans;
   std::vector<Download> afterReplay; // to memory that graphs had better not touch
   unsigned numReplayed = 0, numIssued = 0; // parts of the run
   std::vector<void *> pointers;
@@ -198,6 +205,7 @@ void CudaDevice::launch(const LaunchCall &call) {
     reserve(workspace, call.size.workspace, "the kernels' workspace");
   const StagedKernel &staged = code->kernel(call.kernel);
   const int64_t *sizes = call.size.more.data();
+  size_t first = commands.size();
   for (size_t s = 0; s < staged.stages.size(); ++s) {
     const Stage &stage = staged.stages[s];
     int64_t grid = *sizes++;
@@ -211,6 +219,8 @@ void CudaDevice::launch(const LaunchCall &call) {
       sizes += map.dims.size() + map.strides.size();
     }
   }
+  if (isTimed)
+    spans.emplace_back(first, commands.size());
   asked();
 }
 
@@ -257,12 +267,17 @@ void CudaDevice::download(void *to, const uint8_t *from, int64_t bytes) {
   asked();
 }
 
-void CudaDevice::begin(const Program &given, bool isWatched) {
+void CudaDevice::begin(const Program &given, bool isShown, bool givenIsTimed) {
   static const bool isOff = [] {
     const char *wish = std::getenv("TENON_CUDA_GRAPHS");
     return wish && std::strcmp(wish, "off") == 0;
   }();
-  program = isWatched || isOff ? nullptr : &given;
+  program = isShown || givenIsTimed || isOff ? nullptr : &given;
+  isTimed = givenIsTimed;
+  if (isTimed && !timer)
+    timer = std::make_unique<LaunchTimer>(gpu, pinned);
+  if (isTimed)
+    timer->reset();
   part = numReplayed = numIssued = 0;
   beginPart();
 }
@@ -270,6 +285,7 @@ void CudaDevice::begin(const Program &given, bool isWatched) {
 void CudaDevice::beginPart() {
   constexpr unsigned mostParts = 64; // a loop whose condition is read has one a round
   commands.clear();
+  spans.clear();
   afterReplay.clear();
   replay = nullptr;
   if (!program || part >= mostParts)
@@ -280,13 +296,35 @@ void CudaDevice::beginPart() {
   replay = known.get();
 }
 
-/// Something was added to the commands: they wait only if they may be replayed.
+/// Something was added to the commands: they wait only if they may be replayed, or for a
+/// batch of what is timed.
 void CudaDevice::asked() {
-  if (!replay)
+  constexpr size_t batch = 64; // far below what a stream has room for
+  if (!replay && (!isTimed || spans.size() == batch))
     issueAll();
 }
 
+void CudaDevice::issueTimed() {
+  size_t next = 0;
+  timer->hold(stream);
+  for (size_t i = 0; i < commands.size(); ++i) {
+    bool isInSpan = next < spans.size();
+    if (isInSpan && i == spans[next].first)
+      timer->mark(stream);
+    issue(*gpu, commands, i, stream, pointers);
+    if (isInSpan && i + 1 == spans[next].second) {
+      timer->mark(stream);
+      ++next;
+    }
+  }
+  timer->release();
+  spans.clear();
+}
+
 void CudaDevice::issueAll() {
+  if (!spans.empty())
+    issueTimed();
+  else
   for (size_t i = 0; i < commands.size(); ++i)
     issue(*gpu, commands, i, stream, pointers);
   commands.clear();
@@ -323,6 +361,7 @@ void CudaDevice::synchronize() {
 void CudaDevice::abandon() noexcept {
   program = nullptr;
   commands.clear();
+  spans.clear();
   afterReplay.clear();
   replay = nullptr;
   try {

@@ -159,6 +159,9 @@ static_assert(sizeof(CUmemcpy3D) == 200 && offsetof(CUmemcpy3D, target) == 88);
   F(cuStreamWaitEvent, "cuStreamWaitEvent", (CUstream, CUevent, unsigned))                 \
   F(cuEventCreate, "cuEventCreate", (CUevent *, unsigned))                                 \
   F(cuEventRecord, "cuEventRecord", (CUevent, CUstream))                                   \
+  F(cuEventElapsedTime, "cuEventElapsedTime", (float *, CUevent, CUevent))                 \
+  F(cuStreamWaitValue32, "cuStreamWaitValue32_v2",                                         \
+    (CUstream, CUdeviceptr, uint32_t, unsigned))                                           \
   F(cuEventSynchronize, "cuEventSynchronize", (CUevent))                                   \
   F(cuEventDestroy, "cuEventDestroy_v2", (CUevent))                                        \
   F(cuStreamSynchronize, "cuStreamSynchronize", (CUstream))                                \

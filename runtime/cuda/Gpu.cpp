@@ -141,6 +141,10 @@ void Gpu::destroyStream(CUstream stream) noexcept {
   giveBack([&] { driver.cuStreamDestroy(stream); });
 }
 
+void Gpu::destroyEvent(CUevent event) noexcept {
+  giveBack([&] { driver.cuEventDestroy(event); });
+}
+
 void Gpu::unload(CUmodule module) noexcept {
   giveBack([&] { driver.cuModuleUnload(module); });
 }

@@ -270,6 +270,34 @@ TEST_F(Cuda, DumpsValues) {
   EXPECT_EQ(s->statistics().transfers.toHost, 8);
 }
 
+// A traced run has the GPU's times, under the names of its nodes, of as many launches as
+// there are, also beyond one batch.
+TEST_F(Cuda, TracesLaunches) {
+  Model model = makeCudaModel();
+  uint32_t sum = addKernel(model, "add_f32", 2, ElementType::f32, {StageSpec()});
+  ProgramBuilder p(model.program());
+  uint32_t n = p.symbol("n");
+  uint32_t x = p.input("x", ElementType::f32, {n}), y = p.output("y", ElementType::f32, {n});
+  p.program.arena = p.constant(0);
+  constexpr size_t count = 150;
+  for (size_t i = 0; i < count; ++i)
+    cudaLaunch(p.program.steps, sum, {x, i ? y : x, y}, n, "Add_" + std::to_string(i));
+  nameStages(model);
+  auto s = open(model.write());
+  std::vector<float> ones(3, 1);
+  s->setInput(0, floats(ones));
+  std::vector<rt::LaunchEvent> events;
+  s->observers.trace = [&](const rt::LaunchEvent &event) { events.push_back(event); };
+  s->run();
+  EXPECT_EQ(read<float>(*s, 0), std::vector<float>(3, count + 1));
+  ASSERT_EQ(events.size(), count);
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_EQ(events[i].node, "Add_" + std::to_string(i));
+    EXPECT_EQ(events[i].end - events[i].begin, 1000) << i; // a tick of the fake's clock
+    EXPECT_GE(events[i].begin, i ? events[i - 1].end : events[0].begin);
+  }
+}
+
 // Text is compiled once on a machine: the next session takes the file, and a damaged file
 // is as if it were not there.
 TEST_F(Cuda, CachesWhatItCompiles) {

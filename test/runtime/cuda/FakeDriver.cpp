@@ -21,6 +21,7 @@ namespace {
 enum { ok = 0, invalid = 1, noMemory = 2, noDevice = 100, invalidPtx = 218, notFound = 500,
        illegalAddress = 700 };
 
+using Event = std::shared_ptr<int>; // when it was
 struct Module {
   std::string image;
 };
@@ -201,6 +202,8 @@ EXPORT int cuMemFreeHost(void *memory) {
   return ok;
 }
 
+static void *pointer(uint64_t address) { return reinterpret_cast<void *>(address); }
+
 static int copyChecked(void *to, const void *from, size_t bytes, bool toGpu, bool fromGpu) {
   if ((toGpu && !within(blocks, reinterpret_cast<uint64_t>(to), bytes)) ||
       (fromGpu && !within(blocks, reinterpret_cast<uint64_t>(from), bytes)))
@@ -208,7 +211,6 @@ static int copyChecked(void *to, const void *from, size_t bytes, bool toGpu, boo
   std::memcpy(to, from, bytes);
   return ok;
 }
-static void *pointer(uint64_t address) { return reinterpret_cast<void *>(address); }
 
 EXPORT int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -282,16 +284,36 @@ EXPORT int cuStreamSynchronize(void *) {
 }
 EXPORT int cuStreamWaitEvent(void *, void *, unsigned) { return ok; }
 EXPORT int cuEventCreate(void **event, unsigned) {
-  *event = new int;
+  *event = new Event(std::make_shared<int>(0));
   return ok;
 }
-EXPORT int cuEventRecord(void *, void *) { return ok; }
+/// The time is the number of operations before it.
+EXPORT int cuEventRecord(void *event, void *) {
+  std::lock_guard<std::mutex> lock(mutex);
+  static int time = 0;
+  // It may be destroyed before that has happened.
+  queue.push_back([known = *static_cast<Event *>(event)] {
+    *known = ++time;
+    return ok;
+  });
+  return ok;
+}
+EXPORT int cuEventElapsedTime(float *milliseconds, void *from, void *to) {
+  *milliseconds = float(**static_cast<Event *>(to) - **static_cast<Event *>(from)) / 1000;
+  return queue.empty() ? ok : 600;
+}
+/// Who waits before the gate is open would wait for ever.
+EXPORT int cuStreamWaitValue32_v2(void *, uint64_t address, uint32_t value, unsigned) {
+  std::lock_guard<std::mutex> lock(mutex);
+  queue.push_back([=] { return *static_cast<uint32_t *>(pointer(address)) >= value ? ok : 702; });
+  return ok;
+}
 EXPORT int cuEventSynchronize(void *) {
   std::lock_guard<std::mutex> lock(mutex);
   return drain();
 }
 EXPORT int cuEventDestroy_v2(void *event) {
-  delete static_cast<int *>(event);
+  delete static_cast<Event *>(event);
   return ok;
 }
 
