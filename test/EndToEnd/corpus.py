@@ -27,10 +27,11 @@ whisper-encoder t5-encoder t5-decoder decoder-kv loop-greedy scan-rnn""".split()
 EXPECTED = pathlib.Path(__file__).with_name("corpus_expected.txt")
 
 
-def prepare(row):
+def prepare(row, with_answers):
     """Makes the model and ONNX Runtime's answers, both cached."""
     manifest, name = str(CORPUS / "manifest.tsv"), row["id"]
-    for script, folders in (("fetch.py", [WORK]), ("run_ort.py", [WORK, WORK / "ort"])):
+    scripts = [("fetch.py", [WORK]), ("run_ort.py", [WORK, WORK / "ort"])]
+    for script, folders in scripts[:2 if with_answers else 1]:
         arguments = [manifest, *map(str, folders), name]
         result = subprocess.run([sys.executable, CORPUS / script, *arguments],
                                 capture_output=True, text=True)
@@ -69,18 +70,21 @@ def judge(row, path, artifact, device):
     return None
 
 
-def attempt(row, target, device, limit_s):
+def attempt(row, args):
     """(result, reason): pass, refused, wrong, error or crash."""
+    target, limit_s = args.target, args.limit
     artifact = artifact_of(row["id"], target)
-    path = prepare(row)
+    path = prepare(row, not args.compile_only)
     try:
         compile_model(path, artifact, target=target, limit_s=limit_s)
     except CompileError as error:
         first = (str(error).splitlines() or ["no message"])[0]
         return ("refused" if error.refused else "crash"), first
+    if args.compile_only:
+        return "pass", ""
     # A child runs the artifact, so that a fault is a result and not the end.
     command = [sys.executable, __file__, "--judge", row["id"], "--target", target,
-               "--device", device]
+               "--device", args.device]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -105,12 +109,16 @@ def main():
     parser.add_argument("--except", dest="without", default="", metavar="ID,...",
                         help="models to leave out")
     parser.add_argument("--jobs", type=int, default=1, help="models at a time")
+    parser.add_argument("--compile-only", action="store_true",
+                        help="run nothing: a target whose device is not here")
     parser.add_argument("--update", action="store_true", help="write what must pass")
     parser.add_argument("--limit", type=int, default=120, help="seconds a model")
     add_device_options(parser)
     parser.add_argument("--judge", metavar="ID", help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.target = chosen_target(args)
+    if args.update and (args.device != "cpu" or args.compile_only):
+        parser.error("--update: expected runs on --device=cpu")
     if not (CORPUS / "manifest.tsv").exists():
         print(f"skipped: no corpus in {CORPUS} (set TENON_CORPUS)")
         print("0 passed, 0 failed")
@@ -127,7 +135,7 @@ def main():
     chosen = [n for n in table if args.filter in n and n not in args.without.split(",") and
               (args.all or args.filter or (n in REQUIRED and n in expected))]
     pool = concurrent.futures.ThreadPoolExecutor(args.jobs)  # its work is other processes
-    found = pool.map(lambda n: attempt(table[n], args.target, args.device, args.limit), chosen)
+    found = pool.map(lambda n: attempt(table[n], args), chosen)
     for name, (result, reason) in zip(chosen, found):
         passing |= {name} if result == "pass" else set()
         if result == "pass" or name in expected:
