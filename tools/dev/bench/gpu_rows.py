@@ -58,8 +58,9 @@ def relative(found, expected):
 
 
 def times_that_fill(flops, nbytes):
-    """How many of a short work make about a millisecond, in which overheads vanish."""
-    return max(2, min(32, round(1e-3 / max(flops / 7e14, nbytes / 4e12))))
+    """How many of a short work make about two milliseconds: the host's part, some tens of
+    microseconds a run, is then about a hundredth."""
+    return max(2, min(40, round(2e-3 / max(flops / 7e14, nbytes / 4e12))))
 
 
 def product(rows, columns, depth, settings):
