@@ -1,8 +1,7 @@
 // Chooses the form that a kernel is lowered by.
 
 #include "tenon/Codegen/GPU/LowerKernel.h"
-#include "ContractionEmitter.h"
-#include "HopperContraction.h"
+#include "ContractionStages.h"
 #include "StageEmitter.h"
 #include "WholeKernels.h"
 #include "tenon/Codegen/Program/LowerByBufferization.h"
@@ -17,10 +16,6 @@ using namespace tenon;
 void tenon::registerGPUCodegenDialects(DialectRegistry &registry) {
   registry.insert<NVVM::NVVMDialect>();
   registerNVVMDialectTranslation(registry);
-}
-
-static std::string getStageName(kernel::FuncOp kernel, unsigned stage) {
-  return (kernel.getSymName() + ".stage" + Twine(stage)).str();
 }
 
 /// One thread does all: for what is no list of steps.
@@ -66,88 +61,6 @@ static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
   }
 }
 
-/// Fewer rows or columns would leave most of a tile empty.
-static bool isWorthTiles(const Contraction &found,
-                         const KernelProgram &program) {
-  constexpr int64_t fewest = 9;
-  auto isFew = [&](int loop) {
-    if (loop < 0)
-      return true;
-    AffineExpr extent =
-        program.extents[program.steps[found.step].classes[loop]];
-    auto known = dyn_cast<AffineConstantExpr>(extent);
-    return known && known.getValue() < fewest;
-  };
-  return !isFew(found.m) && !isFew(found.n);
-}
-
-/// 1 if the size is at least `least`, else 0.
-static AffineExpr isAtLeast(AffineExpr size, int64_t least) {
-  AffineExpr times = size.floorDiv(least);
-  return times.ceilDiv(times + 1);
-}
-
-/// A stage with wide tiles, and one with narrow ones that runs where there are
-/// few of the wide; nothing if the kernel is not for wgmma.
-static std::optional<StagedKernel> lowerForHopper(kernel::FuncOp kernel,
-                                                  ModuleOp module) {
-  constexpr int64_t wide = 256, narrow = 128, multiprocessors = 132;
-  StagedKernel staged;
-  AffineExpr ofWide;
-  for (int64_t columns : {wide, narrow}) {
-    KernelFrame frame(kernel, module,
-                      getStageName(kernel, staged.stages.size()));
-    std::optional<KernelProgram> program = KernelProgram::read(kernel, frame);
-    std::optional<Contraction> found;
-    std::optional<HopperContraction::Factors> factors;
-    if (program)
-      found = Contraction::find(*program);
-    if (found && isWorthTiles(*found, *program))
-      factors = HopperContraction::match(*program, *found);
-    if (!factors) {
-      frame.getFunction().erase();
-      return std::nullopt;
-    }
-    HopperContraction emitter(*program, *found, *factors, columns, frame);
-    AffineExpr tiles = emitter.emit();
-    if (columns == wide)
-      ofWide = isAtLeast(tiles, multiprocessors);
-    AffineExpr runs = columns == wide ? ofWide : 1 - ofWide;
-    LoweredKernel lowered = frame.finish(tiles * runs);
-    staged.workspace = lowered.workspace;
-    if (lowered.grid == 0) {
-      lowered.body.erase();
-      continue;
-    }
-    LoweredStage stage{lowered.body, lowered.grid, HopperContraction::kThreads};
-    stage.shared = emitter.getSharedBytes();
-    stage.isAlone = true;
-    stage.maps = emitter.getMaps();
-    staged.stages.push_back(std::move(stage));
-  }
-  return staged;
-}
-
-/// The one stage of a kernel around a contraction, or nothing if it is none.
-static std::optional<StagedKernel> lowerContraction(kernel::FuncOp kernel,
-                                                    ModuleOp module) {
-  KernelFrame frame(kernel, module, getStageName(kernel, 0));
-  std::optional<KernelProgram> program = KernelProgram::read(kernel, frame);
-  std::optional<Contraction> found;
-  if (program)
-    found = Contraction::find(*program);
-  if (!found || !isWorthTiles(*found, *program)) {
-    frame.getFunction().erase();
-    return std::nullopt;
-  }
-  ContractionEmitter emitter(*program, *found, frame);
-  LoweredKernel lowered = frame.finish(emitter.emit());
-  StagedKernel staged;
-  staged.stages.push_back({lowered.body, lowered.grid, emitter.getThreads()});
-  staged.workspace = lowered.workspace;
-  return staged;
-}
-
 /// The one stage of a kernel that is one operation with an emitter of its own,
 /// or none.
 static FailureOr<std::optional<StagedKernel>> lowerWhole(kernel::FuncOp kernel,
@@ -179,10 +92,8 @@ FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
     return failure();
   if (*whole)
     return **whole;
-  if (target.isHopper())
-    if (std::optional<StagedKernel> staged = lowerForHopper(general, module))
-      return *staged;
-  if (std::optional<StagedKernel> staged = lowerContraction(general, module))
+  if (std::optional<StagedKernel> staged =
+          lowerContraction(general, module, target))
     return *staged;
   if (std::optional<StagedKernel> staged = lowerSteps(general, module))
     return *staged;

@@ -34,14 +34,14 @@ protected:
   /// Runs all steps on them, `thread` of `threads` taking its share.
   void finishPart(ThreadBuilder &b, const Part &part, mlir::Value thread,
                   int64_t threads);
+  /// Runs all steps at the element whose loops are set, the contraction's sum
+  /// being known.
+  void finishElement(ThreadBuilder &b, mlir::Value sum);
 
   const Contraction &contraction;
   const Step &step;
   llvm::SmallVector<int> batches; // classes
   mlir::Value firstRow, firstColumn;
-
-private:
-  void finishElement(ThreadBuilder &b, mlir::Value sum);
 };
 
 } // namespace tenon

@@ -6,6 +6,7 @@
 #include "llvm/Analysis/TargetTransformInfo.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -15,6 +16,8 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/IPO/Internalize.h"
+#include "llvm/Transforms/Scalar/InferAddressSpaces.h"
+#include "llvm/Transforms/Utils/Local.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -167,8 +170,30 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, sccs, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
-      .run(module, modules);
+  llvm::ModulePassManager passes =
+      builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3);
+  passes.addPass(llvm::createModuleToFunctionPassAdaptor(
+      llvm::InferAddressSpacesPass()));
+  passes.run(module, modules);
+}
+
+/// Says of every access how far its address is known to be aligned, so that the code
+/// generator makes one access of neighbours; it looks at the instruction alone.
+static void raiseAlignments(llvm::Module &module) {
+  const llvm::DataLayout &layout = module.getDataLayout();
+  auto raise = [&](auto &access) {
+    llvm::Align known =
+        llvm::getKnownAlignment(access.getPointerOperand(), layout, &access);
+    if (known > access.getAlign())
+      access.setAlignment(std::min(known, llvm::Align(16)));
+  };
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &op : llvm::instructions(function)) {
+      if (auto *load = llvm::dyn_cast<llvm::LoadInst>(&op))
+        raise(*load);
+      else if (auto *store = llvm::dyn_cast<llvm::StoreInst>(&op))
+        raise(*store);
+    }
 }
 
 FailureOr<std::string> tenon::emitPTX(ModuleOp module,
@@ -195,6 +220,7 @@ FailureOr<std::string> tenon::emitPTX(ModuleOp module,
   });
   setFunctionAttributes(*code);
   optimize(*code, *machine);
+  raiseAlignments(*code);
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager emit;

@@ -1,0 +1,26 @@
+// The stages of a kernel around a contraction: which form runs for which sizes.
+
+#ifndef TENON_LIB_CODEGEN_GPU_CONTRACTIONSTAGES_H
+#define TENON_LIB_CODEGEN_GPU_CONTRACTIONSTAGES_H
+
+#include "tenon/Codegen/GPU/LowerKernel.h"
+
+#include <optional>
+
+namespace tenon {
+
+/// The function of stage number `stage` of a kernel.
+inline std::string getStageName(kernel::FuncOp kernel, unsigned stage) {
+  return (kernel.getSymName() + ".stage" + llvm::Twine(stage)).str();
+}
+
+/// The kernel's stages, of which expressions over its symbols give all but one
+/// no blocks; nothing if it is no kernel around a contraction, or one for other
+/// forms.
+std::optional<StagedKernel> lowerContraction(kernel::FuncOp kernel,
+                                             mlir::ModuleOp module,
+                                             const GPUTarget &target);
+
+} // namespace tenon
+
+#endif // TENON_LIB_CODEGEN_GPU_CONTRACTIONSTAGES_H
