@@ -94,7 +94,8 @@ void addMachineLearning(ShapeTable &table) {
   table["ml.SVMClassifier"] = inferSupportVectorClassifier;
   table["ml.LinearRegressor"] = inferLinearRegressor;
   table["ml.SVMRegressor"] = inferSupportVectorRegressor;
-  table["ml.TreeEnsembleRegressor"] = inferTreeRegressor;
+  for (StringRef name : {"ml.TreeEnsemble", "ml.TreeEnsembleRegressor"})
+    table[name] = inferTreeRegressor;
   for (StringRef name :
        {"ml.Binarizer", "ml.Imputer", "ml.Normalizer", "ml.Scaler"})
     table[name] = inferSame;

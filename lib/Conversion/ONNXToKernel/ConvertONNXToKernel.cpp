@@ -60,6 +60,7 @@ static const LoweringTable &getLowerings() {
     addSliceLowerings(all);
     addSupportVectorLowerings(all);
     addTreeEnsembleLowerings(all);
+    addTreeEnsembleTensorsLowerings(all);
     addUniqueLowerings(all);
     addViewLowerings(all);
     addRotaryLowerings(all);

@@ -221,6 +221,7 @@ void addSignalLowerings(LoweringTable &table);
 void addSliceLowerings(LoweringTable &table);
 void addSupportVectorLowerings(LoweringTable &table);
 void addTreeEnsembleLowerings(LoweringTable &table);
+void addTreeEnsembleTensorsLowerings(LoweringTable &table);
 void addUniqueLowerings(LoweringTable &table);
 void addViewLowerings(LoweringTable &table);
 

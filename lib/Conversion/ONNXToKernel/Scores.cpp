@@ -37,6 +37,14 @@ Value tenon::makeTable(Lowering &lowering, Location loc, StringRef name,
                     lowering.builder.getF32Type());
 }
 
+Value tenon::makeTable(Lowering &lowering, Location loc, StringRef name,
+                       ArrayRef<double> elements, Type real) {
+  if (real.isF64())
+    return makeWeight(lowering, loc, name, elements, real);
+  SmallVector<float> rounded(elements);
+  return makeWeight(lowering, loc, name, ArrayRef<float>(rounded), real);
+}
+
 /// sqrt(2) * the inverse error function of 2 x - 1, by Winitzki's formula.
 static ScalarExpr emitProbit(ScalarCode &code, ScalarExpr x) {
   ScalarExpr y = x * 2.0 - 1.0;

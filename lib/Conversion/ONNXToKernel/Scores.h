@@ -12,9 +12,13 @@ mlir::Value makeTable(Lowering &lowering, mlir::Location loc,
                       llvm::StringRef name, llvm::ArrayRef<int64_t> elements);
 mlir::Value makeTable(Lowering &lowering, mlir::Location loc,
                       llvm::StringRef name, llvm::ArrayRef<float> elements);
+/// As `real`, f32 or f64.
+mlir::Value makeTable(Lowering &lowering, mlir::Location loc,
+                      llvm::StringRef name, llvm::ArrayRef<double> elements,
+                      mlir::Type real);
 
-/// f32 scores [rows, classes] after a `post_transform` of ai.onnx.ml. Fails
-/// with an error at `op` if the name is not one.
+/// Scores [rows, classes], f32 or f64, after a `post_transform` of ai.onnx.ml.
+/// Fails with an error at `op` if the name is not one.
 mlir::FailureOr<mlir::Value> transformScores(mlir::Operation *op,
                                              mlir::Value scores,
                                              llvm::StringRef name,

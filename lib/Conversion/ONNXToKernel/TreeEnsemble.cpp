@@ -1,9 +1,9 @@
-// Tree ensembles of ai.onnx.ml: tables of nodes are made from the attributes;
-// one launch finds the leaf of each row in each tree, one sums up leaves.
+// TreeEnsembleClassifier and TreeEnsembleRegressor: tables of nodes are made
+// from the attributes.
 
 #include "Attributes.h"
-#include "Lowering.h"
 #include "Scores.h"
+#include "Trees.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "llvm/ADT/SmallVectorExtras.h"
@@ -13,31 +13,7 @@
 using namespace mlir;
 using namespace tenon;
 
-using Exprs = ScalarCode::Exprs;
-
 namespace {
-enum Mode : int32_t {
-  Leaf,
-  LessEqual,
-  Less,
-  GreaterEqual,
-  Greater,
-  Equal,
-  NotEqual
-};
-
-/// All trees' nodes in one numbering; a leaf's weights lie together.
-struct Trees {
-  SmallVector<int32_t> feature, mode, yes, no, missing; // by node
-  SmallVector<float> value;
-  SmallVector<int32_t> roots;      // by tree
-  SmallVector<int32_t> first, end; // by node: its weights
-  SmallVector<int32_t> target;     // by weight
-  SmallVector<float> weight;
-};
-
-enum class Aggregate { Average, Sum, Min, Max };
-
 /// Reads the attributes of TreeEnsembleClassifier and Regressor.
 class TreeReader {
 public:
@@ -124,7 +100,7 @@ LogicalResult TreeReader::readNodes() {
     trees.value.push_back(floats("nodes_values")[i]);
     trees.missing.push_back(i < missing.size() ? missing[i] : 0);
     int32_t yes = 0, no = 0;
-    if (trees.mode.back() != Leaf) {
+    if (trees.mode.back() != Trees::Leaf) {
       auto first = find({treeIds[i], ints("nodes_truenodeids")[i]});
       auto second = find({treeIds[i], ints("nodes_falsenodeids")[i]});
       if (failed(first) || failed(second))
@@ -142,7 +118,7 @@ LogicalResult TreeReader::readNodes() {
 LogicalResult TreeReader::findRoots() {
   SmallVector<int> parents(trees.mode.size());
   for (size_t i = 0; i < trees.mode.size(); ++i)
-    if (trees.mode[i] != Leaf) {
+    if (trees.mode[i] != Trees::Leaf) {
       ++parents[trees.yes[i]];
       ++parents[trees.no[i]];
     }
@@ -178,142 +154,11 @@ LogicalResult TreeReader::readWeights() {
 }
 
 FailureOr<Trees> TreeReader::read() {
+  trees.real = Float32Type::get(op->getContext());
   if (failed(checkSizes()) || failed(readNodes()) || failed(findRoots()) ||
       failed(readWeights()))
     return failure();
   return trees;
-}
-
-/// Whether a node's test holds. Only the modes that occur are tested.
-static ScalarExpr emitTest(ScalarCode &code, const Trees &trees,
-                           ScalarExpr mode, ScalarExpr x, ScalarExpr value) {
-  auto test = [&](int32_t known) {
-    switch (known) {
-    case Less:
-      return x < value;
-    case GreaterEqual:
-      return x >= value;
-    case Greater:
-      return x > value;
-    case Equal:
-      return x == value;
-    case NotEqual:
-      return x != value;
-    default:
-      return x <= value;
-    }
-  };
-  std::optional<ScalarExpr> result;
-  for (int32_t known = LessEqual; known <= NotEqual; ++known) {
-    if (!llvm::is_contained(trees.mode, known))
-      continue;
-    ScalarExpr holds = test(known);
-    result = result ? (mode == known).select(holds, *result) : holds;
-  }
-  return result ? *result : code.truth(false);
-}
-
-/// The leaf of each row [rows, trees].
-static Value findLeaves(Operation *op, const Trees &trees, Lowering &lowering) {
-  Location loc = op->getLoc();
-  Value x = op->getOperand(0);
-  Dims dims = lowering.dims(x);
-  AffineExpr rows = dims.size() > 1 ? dims[0] : lowering.constant(1);
-  AffineExpr columns = dims.back();
-  Value matrix = lowering.view(loc, x, {rows, columns});
-  auto table = [&](StringRef name, ArrayRef<int32_t> elements) {
-    return makeTable(lowering, loc, name, elements);
-  };
-  SmallVector<Value> inputs = {
-      matrix,
-      table("nodes.mode", trees.mode),
-      table("nodes.feature", trees.feature),
-      makeTable(lowering, loc, "nodes.value", ArrayRef<float>(trees.value)),
-      table("nodes.yes", trees.yes),
-      table("nodes.no", trees.no),
-      table("nodes.missing", trees.missing),
-      table("roots", trees.roots)};
-  AffineExpr count = lowering.constant(trees.roots.size());
-  LaunchBuilder launch = lowering.launch(
-      loc, inputs, Result{lowering.builder.getI32Type(), {rows, count}});
-  Value last = launch.index(columns);
-  Type element = lowering.element(x);
-  Type real = element.isF64() ? element : Type(lowering.builder.getF32Type());
-  Value leaves = mapPositions(launch, [&](ScalarCode &code,
-                                          ArrayRef<ScalarExpr> at) {
-    auto get = [&](unsigned input, ScalarExpr node) {
-      return code.read(launch.input(input), node);
-    };
-    return code.loopWhile(
-        {get(7, at[1]).toIndex()},
-        [&](ArrayRef<ScalarExpr> node) { return get(1, node[0]) != Leaf; },
-        [&](ArrayRef<ScalarExpr> state) -> Exprs {
-          ScalarExpr node = state[0];
-          ScalarExpr feature = get(2, node).toIndex();
-          feature = feature.max(code.index(0)).min(code(last) - 1.0);
-          ScalarExpr x = code.read(launch.input(0), {at[0], feature}).to(real);
-          ScalarExpr holds =
-              emitTest(code, trees, get(1, node), x, get(3, node).to(real));
-          ScalarExpr tracks = (x != x) & (get(6, node) != 0);
-          ScalarExpr next = (holds | tracks).select(get(4, node), get(5, node));
-          return {next.toIndex()};
-        })[0];
-  });
-  return lowering.finish(launch, leaves).getResult(0);
-}
-
-/// The leaves' weights for each target [rows, targets], plus the base values.
-static Value sumLeaves(Operation *op, const Trees &trees, Value leaves,
-                       int64_t targets, Aggregate aggregate,
-                       ArrayRef<float> base, Lowering &lowering) {
-  Location loc = op->getLoc();
-  auto table = [&](StringRef name, ArrayRef<int32_t> elements) {
-    return makeTable(lowering, loc, name, elements);
-  };
-  SmallVector<Value> inputs = {
-      leaves, table("leaves.first", trees.first),
-      table("leaves.end", trees.end), table("weights.target", trees.target),
-      makeTable(lowering, loc, "weights", ArrayRef<float>(trees.weight))};
-  if (!base.empty())
-    inputs.push_back(makeTable(lowering, loc, "base", base));
-  Dims dims = lowering.dims(leaves);
-  Type f32 = lowering.builder.getF32Type();
-  LaunchBuilder launch = lowering.launch(
-      loc, inputs, Result{f32, {dims[0], lowering.constant(targets)}});
-  bool picks = aggregate == Aggregate::Min || aggregate == Aggregate::Max;
-  Value scores =
-      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
-        auto get = [&](unsigned input, ScalarExpr i) {
-          return code.read(launch.input(input), i);
-        };
-        ScalarExpr target = at[1].to(code.builder.getI32Type());
-        Exprs start = {code.constant(f32, 0), code.truth(false)};
-        Exprs total = code.loop(
-            code.index(0), code.index(trees.roots.size()), start,
-            [&](ScalarExpr tree, ArrayRef<ScalarExpr> state) {
-              ScalarExpr leaf =
-                  code.read(launch.input(0), {at[0], tree}).toIndex();
-              return code.loop(
-                  get(1, leaf).toIndex(), get(2, leaf).toIndex(), state,
-                  [&](ScalarExpr i, ArrayRef<ScalarExpr> state) -> Exprs {
-                    ScalarExpr isMine = get(3, i) == target, w = get(4, i);
-                    ScalarExpr sum = state[0] + w;
-                    if (picks)
-                      sum = state[1].select(aggregate == Aggregate::Min
-                                                ? state[0].min(w)
-                                                : state[0].max(w),
-                                            w);
-                    return {isMine.select(sum, state[0]), isMine | state[1]};
-                  });
-            });
-        ScalarExpr score = total[0];
-        if (aggregate == Aggregate::Average)
-          score = score / double(trees.roots.size());
-        if (!base.empty())
-          score = score + get(5, base.size() == 1 ? code.index(0) : at[1]);
-        return score;
-      });
-  return lowering.finish(launch, scores).getResult(0);
 }
 
 /// Numbers that a kernel of f32 tables cannot hold.
@@ -332,10 +177,10 @@ static LogicalResult lowerTreeRegressor(Operation *op, Lowering &lowering) {
   if (failed(trees))
     return failure();
   StringRef how = getString(op, "aggregate_function", "SUM");
-  Aggregate aggregate = how == "AVERAGE" ? Aggregate::Average
-                        : how == "MIN"   ? Aggregate::Min
-                        : how == "MAX"   ? Aggregate::Max
-                                         : Aggregate::Sum;
+  Trees::Aggregate aggregate = how == "AVERAGE" ? Trees::Aggregate::Average
+                               : how == "MIN"   ? Trees::Aggregate::Min
+                               : how == "MAX"   ? Trees::Aggregate::Max
+                                                : Trees::Aggregate::Sum;
   auto targets = op->getAttrOfType<IntegerAttr>("n_targets");
   ArrayRef<float> base = getFloats(op, "base_values");
   int64_t count = targets ? targets.getInt() : 1;
@@ -393,10 +238,10 @@ static LogicalResult lowerTreeClassifier(Operation *op, Lowering &lowering) {
                                         << ", but got " << base.size();
   int64_t targets = isBinary ? 1 : labels.size();
   Value leaves = findLeaves(op, *trees, lowering);
-  Value scores =
-      sumLeaves(op, *trees, leaves, targets, Aggregate::Sum, base, lowering);
+  Value scores = sumLeaves(op, *trees, leaves, targets, Trees::Aggregate::Sum,
+                           base, lowering);
   bool allPositive =
-      llvm::all_of(trees->weight, [](float w) { return w >= 0; });
+      llvm::all_of(trees->weight, [](double w) { return w >= 0; });
   StringRef transform = getString(op, "post_transform", "NONE");
   Value label;
   if (isBinary) {

@@ -65,7 +65,14 @@ private:
                                      Scope &scope, Node &node);
   mlir::LogicalResult buildOp(const ::onnx::NodeProto &proto, Node &node,
                               Scope &scope, Values &results);
+  /// The operation with regions that are empty; null, with a diagnostic, if it
+  /// does not fit.
+  mlir::Operation *createNode(const Node &node, unsigned numRegions);
+  mlir::LogicalResult finishNode(mlir::Operation *op, const Node &node,
+                                 Values &results);
   mlir::LogicalResult emitNode(Node &node, Scope &scope, Values &results);
+  mlir::LogicalResult emitBatchedScan(Node &node, Scope &scope,
+                                      Values &results);
   mlir::LogicalResult emitConstant(Node &node, Values &results);
   mlir::LogicalResult inlineFunction(const ::onnx::FunctionProto &function,
                                      const Node &node, Scope &scope,

@@ -150,11 +150,10 @@ LogicalResult GraphImporter::readAttributes(const NodeProto &proto,
 
 /// No operator that has an upgrade takes sequences or strings.
 static LogicalResult checkTensors(const Node &node) {
-  bool scans = node.op == "Scan";
   for (Value input : node.inputs) {
     auto type = input ? dyn_cast<TensorType>(input.getType()) : nullptr;
     bool number = type && !isa<tenon::onnx::StringType>(type.getElementType());
-    if (input && !number && !scans)
+    if (input && !number)
       return node.emitError()
              << "expected tensors of numbers, but got " << input.getType();
   }
@@ -173,6 +172,8 @@ LogicalResult GraphImporter::buildOp(const NodeProto &proto, Node &node,
     return expandPreview(proto, node, scope, results);
   if (node.domain.empty() && node.op == "Constant")
     return emitConstant(node, results);
+  if (node.domain.empty() && node.op == "Scan" && node.version < 9)
+    return emitBatchedScan(node, scope, results);
   if (node.domain.empty()) {
     auto upgrade = upgrades.find(node.op);
     NodeBuilder nodeBuilder(builder, node);
@@ -321,38 +322,51 @@ static SmallVector<Type> placeholders(const Node &node, StringRef signature,
   return types;
 }
 
-LogicalResult GraphImporter::emitNode(Node &node, Scope &scope,
-                                      Values &results) {
+Operation *GraphImporter::createNode(const Node &node, unsigned numRegions) {
   std::string mnemonic = mnemonicOf(node.domain, node.op);
   auto info = RegisteredOperationName::lookup(mnemonic, context);
   auto *interface =
       info ? info->getInterface<tenon::onnx::NodeInterface>() : nullptr;
-  if (!interface)
-    return node.emitError()
-           << "expected a supported operator, but got '" << node.op << "'";
-  llvm::sort(node.graphs);
+  if (!interface) {
+    node.emitError() << "expected a supported operator, but got '" << node.op
+                     << "'";
+    return nullptr;
+  }
   SmallVector<Type> types =
       placeholders(node, interface->getOutputSignature(), builder);
   Operation *op =
       tenon::onnx::buildNode(builder, node.loc, mnemonic, node.inputs, types,
-                             node.attributes, node.graphs.size());
+                             node.attributes, numRegions);
   if (!op)
-    return node.emitError()
-           << "expected inputs and outputs that fit '"
-           << interface->getInputSignature() << "' and '"
-           << interface->getOutputSignature() << "', but got "
-           << node.inputs.size() << " and " << node.outputs.size();
-  for (auto [graph, region] : llvm::zip(node.graphs, op->getRegions()))
-    if (failed(importRegion(*graph.second, region, node, scope)))
-      return failure();
+    node.emitError() << "expected inputs and outputs that fit '"
+                     << interface->getInputSignature() << "' and '"
+                     << interface->getOutputSignature() << "', but got "
+                     << node.inputs.size() << " and " << node.outputs.size();
+  return op;
+}
 
+LogicalResult GraphImporter::finishNode(Operation *op, const Node &node,
+                                        Values &results) {
   // Attributes and regions must fit before ONNX's code looks at them.
-  if (failed(info->verifyInvariants(op)) || failed(setInferredTypes(op, node)))
+  if (failed(op->getName().verifyInvariants(op)) ||
+      failed(setInferredTypes(op, node)))
     return failure();
   auto positions = cast<tenon::onnx::NodeInterface>(op).getOnnxOutputs();
   positions.resize(node.outputs.size());
   results.append(positions.begin(), positions.end());
   return success();
+}
+
+LogicalResult GraphImporter::emitNode(Node &node, Scope &scope,
+                                      Values &results) {
+  llvm::sort(node.graphs);
+  Operation *op = createNode(node, node.graphs.size());
+  if (!op)
+    return failure();
+  for (auto [graph, region] : llvm::zip(node.graphs, op->getRegions()))
+    if (failed(importRegion(*graph.second, region, node, scope)))
+      return failure();
+  return finishNode(op, node, results);
 }
 
 LogicalResult GraphImporter::importBody(const ::onnx::FunctionProto &function,

@@ -159,15 +159,6 @@ static LogicalResult upgradeGroupNormalization(Node &node, NodeBuilder &builder,
   return success();
 }
 
-/// Scan-8 had a batch dimension of its own.
-static LogicalResult upgradeScan(Node &node, NodeBuilder &,
-                                 SmallVectorImpl<Value> &) {
-  if (node.version < 9)
-    return node.emitError() << "expected Scan of opset 9 or newer, but got 8, "
-                               "which has a batch dimension";
-  return success();
-}
-
 void tenon::import::addMeaningUpgrades(UpgradeTable &table) {
   table["Softmax"] = table["LogSoftmax"] = table["Hardmax"] = upgradeSoftmax;
   table["BatchNormalization"] = upgradeBatchNormalization;
@@ -177,5 +168,4 @@ void tenon::import::addMeaningUpgrades(UpgradeTable &table) {
   table["GridSample"] = upgradeGridSample;
   table["RoiAlign"] = upgradeRoiAlign;
   table["GroupNormalization"] = upgradeGroupNormalization;
-  table["Scan"] = upgradeScan;
 }

@@ -1,4 +1,5 @@
-// Takes the branch of an If whose condition is known.
+// Takes the branch of an If whose condition is known, and gives the results of
+// the others one rank where nothing can tell the difference.
 
 #include "Patterns.h"
 
@@ -44,11 +45,88 @@ struct InlineKnownBranch final : OpRewritePattern<onnx::IfOp> {
   const ShapeAnalysis &shapes;
 };
 
+/// Operators whose result is the broadcast of all their operands.
+bool broadcasts(Operation *op) {
+  return isa<onnx::AddOp, onnx::SubOp, onnx::MulOp, onnx::DivOp, onnx::PowOp,
+             onnx::ModOp, onnx::MinOp, onnx::MaxOp, onnx::SumOp, onnx::MeanOp,
+             onnx::AndOp, onnx::OrOp, onnx::XorOp, onnx::EqualOp, onnx::LessOp,
+             onnx::LessOrEqualOp, onnx::GreaterOp, onnx::GreaterOrEqualOp,
+             onnx::WhereOp>(op);
+}
+
+/// if c {a: [2]} else {b: [1, 2]} -> if c {Unsqueeze(a): [1, 2]} else {b},
+/// where each user broadcasts the result to a rank of at least 2 by another
+/// operand
+struct PadBranchRank final : OpRewritePattern<onnx::IfOp> {
+  PadBranchRank(MLIRContext *context, const ShapeAnalysis &shapes)
+      : OpRewritePattern(context), shapes(shapes) {}
+
+  LogicalResult matchAndRewrite(onnx::IfOp op,
+                                PatternRewriter &rewriter) const override {
+    bool changed = false;
+    for (OpResult result : op->getResults()) {
+      int64_t rank = 0;
+      SmallVector<int64_t> ranks;
+      for (Region &branch : op->getRegions()) {
+        Operation *end = branch.front().getTerminator();
+        if (end->getNumOperands() != op->getNumResults())
+          return rewriter.notifyMatchFailure(op, "a branch has other outputs");
+        auto dims = shapes.getDims(end->getOperand(result.getResultNumber()));
+        ranks.push_back(dims ? dims->size() : -1);
+        rank = std::max(rank, ranks.back());
+      }
+      if (llvm::is_contained(ranks, -1) || llvm::all_equal(ranks) ||
+          !isBroadcastToRank(result, rank))
+        continue;
+      for (auto [branch, from] : llvm::zip(op->getRegions(), ranks))
+        pad(branch.front().getTerminator()->getOpOperand(
+                result.getResultNumber()),
+            rank - from, rewriter);
+      changed = true;
+    }
+    return success(changed);
+  }
+
+private:
+  bool isBroadcastToRank(OpResult result, int64_t rank) const {
+    return llvm::all_of(result.getUses(), [&](OpOperand &use) {
+      Operation *user = use.getOwner();
+      // The second operand of CastLike gives its element type alone.
+      if (isa<onnx::CastLikeOp>(user))
+        return use.getOperandNumber() == 1;
+      return broadcasts(user) &&
+             llvm::any_of(user->getOperands(), [&](Value other) {
+               auto dims = shapes.getDims(other);
+               return other != result && dims && int64_t(dims->size()) >= rank;
+             });
+    });
+  }
+
+  static void pad(OpOperand &yielded, int64_t missing,
+                  PatternRewriter &rewriter) {
+    if (missing == 0)
+      return;
+    Value value = yielded.get();
+    Location loc = yielded.getOwner()->getLoc();
+    rewriter.setInsertionPoint(yielded.getOwner());
+    Value axes = createConstant(
+        rewriter, loc, RankedTensorType::get(missing, rewriter.getI64Type()),
+        llvm::to_vector(llvm::seq<int64_t>(missing)));
+    Value padded = onnx::UnsqueezeOp::create(
+        rewriter, loc,
+        UnrankedTensorType::get(getElementTypeOrSelf(value.getType())), value,
+        axes);
+    rewriter.modifyOpInPlace(yielded.getOwner(), [&] { yielded.set(padded); });
+  }
+
+  const ShapeAnalysis &shapes;
+};
+
 } // namespace
 
 void populateBranchPatterns(RewritePatternSet &patterns,
                             const ShapeAnalysis &shapes) {
-  patterns.add<InlineKnownBranch>(patterns.getContext(), shapes);
+  patterns.add<InlineKnownBranch, PadBranchRank>(patterns.getContext(), shapes);
 }
 
 } // namespace tenon

@@ -20,7 +20,7 @@ void populateIdentityPatterns(mlir::RewritePatternSet &patterns,
 /// Targets of Reshape and Expand become constants with wildcards.
 void populateTargetPatterns(mlir::RewritePatternSet &patterns,
                             const ShapeAnalysis &shapes);
-/// Branches with a known condition are inlined.
+/// Branches with a known condition are inlined; those of others get one rank.
 void populateBranchPatterns(mlir::RewritePatternSet &patterns,
                             const ShapeAnalysis &shapes);
 

@@ -29,3 +29,21 @@ func.func @too_few(%x: tensor<4x3xf32> {onnx.name = "x"}) -> tensor<4x1xf32> {
   %0 = onnx.ml.LinearRegressor(%x) {targets = 1 : i64, coefficients = array<f32: 1.0, 2.0>} : (tensor<4x3xf32>) -> tensor<4x1xf32>
   return %0 : tensor<4x1xf32>
 }
+
+// -----
+
+// A node that is reached twice could be walked for ever.
+func.func @tensor_trees(%x: tensor<4x2xf32> {onnx.name = "x"}) -> tensor<4x1xf32> {
+  // expected-error @below {{expected trees, but node 0 is reached in 2 ways}}
+  %0 = onnx.ml.TreeEnsemble(%x) {n_targets = 1 : i64, tree_roots = array<i64: 0>, nodes_featureids = array<i64: 0>, nodes_modes = dense<0> : tensor<1xui8>, nodes_splits = dense<0.5> : tensor<1xf32>, nodes_truenodeids = array<i64: 0>, nodes_trueleafs = array<i64: 0>, nodes_falsenodeids = array<i64: 0>, nodes_falseleafs = array<i64: 1>, leaf_targetids = array<i64: 0>, leaf_weights = dense<1.0> : tensor<1xf32>} : (tensor<4x2xf32>) -> tensor<4x1xf32>
+  return %0 : tensor<4x1xf32>
+}
+
+// -----
+
+// Each node that looks for a value in a set has one.
+func.func @tensor_tree_without_members(%x: tensor<4x2xf32> {onnx.name = "x"}) -> tensor<4x1xf32> {
+  // expected-error @below {{expected a set, ended by NaN, in 'membership_values' for each of 1 nodes, but got 0}}
+  %0 = onnx.ml.TreeEnsemble(%x) {n_targets = 1 : i64, tree_roots = array<i64: 0>, nodes_featureids = array<i64: 0>, nodes_modes = dense<6> : tensor<1xui8>, nodes_splits = dense<0.5> : tensor<1xf32>, nodes_truenodeids = array<i64: 0>, nodes_trueleafs = array<i64: 1>, nodes_falsenodeids = array<i64: 0>, nodes_falseleafs = array<i64: 1>, leaf_targetids = array<i64: 0>, leaf_weights = dense<1.0> : tensor<1xf32>} : (tensor<4x2xf32>) -> tensor<4x1xf32>
+  return %0 : tensor<4x1xf32>
+}

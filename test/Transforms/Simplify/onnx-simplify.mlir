@@ -56,3 +56,36 @@ func.func @root() -> (tensor<i64>, tensor<i64>) {
   %j = onnx.Cast(%q) {round_mode = "up", saturate = 1 : i64, to = 7 : i64} : (tensor<f32>) -> tensor<i64>
   return %i, %j : tensor<i64>, tensor<i64>
 }
+
+// -----
+
+// A branch gets the rank of the other where every user broadcasts to it anyway.
+// CHECK-LABEL: func @branches_of_two_ranks
+// CHECK:       %[[AXES:.+]] = onnx.Constant {value = dense<0> : tensor<1xi64>}
+// CHECK:       %[[PADDED:.+]] = onnx.Unsqueeze(%arg1, %[[AXES]]) : (tensor<f32>, tensor<1xi64>) -> tensor<1xf32>
+// CHECK:       onnx.Yield %[[PADDED]]
+// CHECK:       onnx.Mul({{.*}}) : (tensor<3xf32>, tensor<1xf32>) -> tensor<3xf32>
+func.func @branches_of_two_ranks(%c: tensor<i1> {onnx.name = "c"}, %a: tensor<f32> {onnx.name = "a"}, %b: tensor<1xf32> {onnx.name = "b"}, %x: tensor<3xf32> {onnx.name = "x"}) -> tensor<*xf32> {
+  %0 = onnx.If(%c) : (tensor<i1>) -> tensor<*xf32> {
+    onnx.Yield %b : tensor<1xf32>
+  }, {
+    onnx.Yield %a : tensor<f32>
+  }
+  %1 = onnx.Mul(%x, %0) : (tensor<3xf32>, tensor<*xf32>) -> tensor<*xf32>
+  return %1 : tensor<*xf32>
+}
+
+// -----
+
+// A user that shows the rank keeps it.
+// CHECK-LABEL: func @branches_of_two_shown_ranks
+// CHECK-NOT:   onnx.Unsqueeze
+func.func @branches_of_two_shown_ranks(%c: tensor<i1> {onnx.name = "c"}, %a: tensor<f32> {onnx.name = "a"}, %b: tensor<1xf32> {onnx.name = "b"}, %x: tensor<f32> {onnx.name = "x"}) -> tensor<*xf32> {
+  %0 = onnx.If(%c) : (tensor<i1>) -> tensor<*xf32> {
+    onnx.Yield %b : tensor<1xf32>
+  }, {
+    onnx.Yield %a : tensor<f32>
+  }
+  %1 = onnx.Mul(%x, %0) : (tensor<f32>, tensor<*xf32>) -> tensor<*xf32>
+  return %1 : tensor<*xf32>
+}

@@ -47,7 +47,9 @@ def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
   let description = [{
     Replaces by constants the values whose elements the shape analysis knows, removes
     operations that give their input back, takes the branch of an `onnx.If` whose
-    condition is known, and removes what is then unused or computed twice. Shapes are
+    condition is known, and removes what is then unused or computed twice. Where the
+    branches of another `onnx.If` differ in rank and every user broadcasts the result
+    to the greater rank anyway, the other branch gets leading dimensions. Shapes are
     taken from the analysis by later passes, so the operations that compute them
     vanish even where their values are not constant.
 
