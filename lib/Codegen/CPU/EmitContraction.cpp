@@ -1,9 +1,12 @@
 // A block of a contraction: for each part of k and each panel of b, packed here
 // if it does not lie so in memory, the tiles of all rows.
 
+#include "EmitTail.h"
 #include "EmitTile.h"
 #include "PackPanel.h"
 #include "RowEmitter.h"
+
+#include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -50,6 +53,11 @@ private:
   void emitPanel(Value column, Value columns);
   Value getPanelNumber(Value column);
   bool mayReadInPlace() const;
+  bool mayHaveTail() const;
+  Elements locate(Value memory);
+  /// The rows with the columns of a packed panel.
+  void emitPacked(Value column, Value columns);
+  void emitTailColumns(Value column, Value first, Value end);
   /// The tiles of all rows of the item with these columns of b.
   void emitRows(Elements panel, Value stride, Value column, Value columns);
   Elements locateA(Value row);
@@ -73,6 +81,8 @@ private:
     func::FuncOp function;
   };
   SmallVector<Tile> tiles;
+  func::FuncOp tail; // null where there is none
+  Value tailMemory;  // a column of a panel
   std::optional<PanelSource> source;
   std::optional<PanelTables> tables;
   Value panelMemory;
@@ -152,6 +162,8 @@ void ContractionEmitter::emitTiles() {
     if (count != 0)
       tiles.push_back(
           {height, count, emitTile(module, loc, name, format, height)});
+  if (mayHaveTail())
+    tail = emitTail(module, loc, name, format);
 }
 
 Elements ContractionEmitter::locateA(Value row) {
@@ -187,11 +199,9 @@ Elements ContractionEmitter::locateC(Value row, Value column) {
   Value down = arith::SubIOp::create(builder, loc, row, firstRow);
   Value skipped = arith::MulIOp::create(builder, loc, down, getRowStrideOfC());
   offset = arith::AddIOp::create(builder, loc, offset, skipped);
-  auto view = rows.getMemory(write.storage).getDefiningOp<memref::ViewOp>();
-  Value shift =
-      arith::DivUIOp::create(builder, loc, view.getByteShift(),
-                             index(format.sum.getIntOrFloatBitWidth() / 8));
-  return {view.getSource(), arith::AddIOp::create(builder, loc, offset, shift)};
+  Elements block = locate(rows.getMemory(write.storage));
+  return {block.bytes,
+          arith::AddIOp::create(builder, loc, offset, block.offset)};
 }
 
 void ContractionEmitter::emitRows(Elements panel, Value stride, Value column,
@@ -261,12 +271,59 @@ void ContractionEmitter::emitPanel(Value column, Value columns) {
   }
   packPanel(rows, builder, *source, *tables, panelMemory,
             getPanelNumber(column), column, columns, lowDepth, depth);
-  auto view = panelMemory.getDefiningOp<memref::ViewOp>();
+  emitPacked(column, columns);
+  builder = outer;
+}
+
+/// Rows of a can be read in vectors along k.
+bool ContractionEmitter::mayHaveTail() const {
+  return !contraction.isPacked && format.a == format.sum &&
+         getMostTailColumns(format) > 0 &&
+         a.getStride(contraction.k) ==
+             getAffineConstantExpr(1, builder.getContext());
+}
+
+/// Where memory of the frame begins.
+Elements ContractionEmitter::locate(Value memory) {
+  auto view = memory.getDefiningOp<memref::ViewOp>();
   Value shift =
       arith::DivUIOp::create(builder, loc, view.getByteShift(),
                              index(format.sum.getIntOrFloatBitWidth() / 8));
-  emitRows({view.getSource(), shift}, panelWidth, column, columns);
-  builder = outer;
+  return {view.getSource(), shift};
+}
+
+void ContractionEmitter::emitPacked(Value column, Value columns) {
+  Elements panel = locate(panelMemory);
+  if (!tail)
+    return emitRows(panel, index(format.panel), column, columns);
+  LoopBuilder b(builder, loc);
+  Value over = b.rem(columns, b.index(format.lanes));
+  Value isFew = b.isLess(over, b.index(getMostTailColumns(format) + 1));
+  Value whole = arith::SelectOp::create(builder, loc, isFew,
+                                        b.sub(columns, over), columns);
+  b.ifElse(b.isLess(b.index(0), whole),
+           [&] { emitRows(panel, index(format.panel), column, whole); });
+  emitTailColumns(column, whole, columns);
+}
+
+/// The columns of the panel from `first` to `end`, one by one.
+void ContractionEmitter::emitTailColumns(Value column, Value first, Value end) {
+  LoopBuilder b(builder, loc);
+  b.forEach(first, end, 1, [&](Value j) {
+    b.forEach(b.index(0), depth, 1, [&](Value at) {
+      Value from = b.add(b.mul(at, b.index(format.panel)), j);
+      b.store(b.load(panelMemory, from), tailMemory, at);
+    });
+    Elements from = locateA(firstRow), with = locate(tailMemory);
+    Elements to = locateC(firstRow, b.add(column, j));
+    Value aRow =
+        contraction.m < 0 ? index(0) : size(a.getStride(contraction.m));
+    func::CallOp::create(builder, loc, tail,
+                         ValueRange{from.bytes, from.offset, aRow,
+                                    b.sub(lastRow, firstRow), with.bytes,
+                                    with.offset, depth, to.bytes, to.offset,
+                                    getRowStrideOfC()});
+  });
 }
 
 Value ContractionEmitter::getPanelNumber(Value column) {
@@ -287,6 +344,8 @@ void ContractionEmitter::preparePanels() {
     rowsOfPanel = getAffineConstantExpr(getBlockDepth(), context);
   panelMemory = frame.allocate(
       {rowsOfPanel * getAffineConstantExpr(format.panel, context)}, format.sum);
+  if (tail)
+    tailMemory = frame.allocate({rowsOfPanel}, format.sum);
   forPanels([&](Value column, Value columns) {
     findRuns(rows, builder, *source, *tables, getPanelNumber(column), column,
              columns);

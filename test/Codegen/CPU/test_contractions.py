@@ -60,7 +60,7 @@ def pack(b, panel):
 # Kernels over symbols (m, n, k); each gives operands and result for a size.
 KERNELS, CASES = [], []
 SIZES = [(1, 1, 1), (2, 3, 5), (1, 40, 65), (13, 64, 7), (14, 31, 128), (29, 97, 33), (170, 65, 9), (3, 0, 4), (0, 5, 3),
-         (5, 6, 0), (16, 32, 577)]
+         (5, 6, 0), (16, 32, 577), (19, 34, 500), (9, 49, 390), (8, 3, 16), (40, 68, 801), (1, 2, 33)]
 
 
 def case(name, text, make, sizes=SIZES, tolerance=2e-5):
