@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "test/EndToEnd"), str(pathlib.Path(__file__).parent)]
 
 import numpy as np  # noqa: E402
-from cpu import cpu_name  # noqa: E402
+from cpu import cpu_name, rest  # noqa: E402
 from tenon_tools import compile_model, ort_session, tenon_session  # noqa: E402
 
 CORPUS = pathlib.Path(os.environ.get("TENON_CORPUS_WORK", ROOT / ".deps/corpus"))
@@ -102,6 +102,7 @@ def size_rows(names, args):
                 feeds = make_inputs(peer, dims)
                 right += agrees(generic.run(feeds), peer.run(None, feeds),
                                 plain.run(None, feeds), outputs)
+                rest()
                 a, b = least_times([lambda: generic.run(feeds), lambda: fixed.run(feeds)],
                                    args.rounds)
                 ratios.append(a / b)
