@@ -201,7 +201,13 @@ void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
       });
     });
     b.barrier();
-    finishPart(b, {tile, first, part, shape.columns, shape.columns}, b.thread(),
+    auto read = [&](Value at, int64_t count) {
+      Values elements;
+      for (int64_t e = 0; e < count; ++e)
+        elements.push_back(b.load(tile, b.add(at, b.index(e))));
+      return elements;
+    };
+    finishPart(b, {first, part, shape.columns, shape.columns, read}, b.thread(),
                shape.threads);
   }
 }
@@ -210,7 +216,7 @@ AffineExpr ContractionEmitter::emit() {
   placeStorages();
   ThreadBuilder b(frame.builder(), loc);
   const TileShape &shape = engine->shape;
-  enterTile(b, shape.rows, shape.columns);
+  enterTile(b, frame.begin(), shape.rows, shape.columns);
   finishTile(b, sumTiles(b));
   return getTiles(shape.rows, shape.columns);
 }

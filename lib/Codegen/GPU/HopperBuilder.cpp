@@ -131,6 +131,35 @@ void HopperBuilder::syncSome(int64_t barrier, int64_t threads) {
        "~{memory}", {});
 }
 
+Value HopperBuilder::rankInCluster() {
+  return call("mov.u32 $0, %cluster_ctarank;", "=r", {}, builder.getI32Type());
+}
+
+void HopperBuilder::syncCluster() {
+  call("barrier.cluster.arrive.release.aligned; "
+       "barrier.cluster.wait.acquire.aligned;",
+       "~{memory}", {});
+}
+
+SmallVector<Value> HopperBuilder::loadFromCluster(Value address, Value rank,
+                                                  int64_t count) {
+  Type f32 = builder.getF32Type();
+  StringRef map = "{ .reg .b32 there; mapa.shared::cluster.u32 there, ";
+  if (count == 1)
+    return {call((map + "$1, $2; ld.shared::cluster.f32 $0, [there]; }").str(),
+                 "=f,r,r,~{memory}", {address, rank}, f32)};
+  auto type = LLVM::LLVMStructType::getLiteral(builder.getContext(),
+                                               SmallVector<Type>(4, f32));
+  Value four = call((map + "$4, $5; ld.shared::cluster.v4.f32 "
+                           "{$0, $1, $2, $3}, [there]; }")
+                        .str(),
+                    "=f,=f,=f,=f,r,r,~{memory}", {address, rank}, type);
+  SmallVector<Value> elements;
+  for (int64_t i = 0; i < count; ++i)
+    elements.push_back(LLVM::ExtractValueOp::create(builder, loc, four, i));
+  return elements;
+}
+
 /// PTX ISA, "Matrix descriptor": the address, the distances between groups of
 /// columns and of eight rows, all over 16 bytes, and the swizzle of 128 bytes.
 Value HopperBuilder::describe(Value address, bool isAlongK) {

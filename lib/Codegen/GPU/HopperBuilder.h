@@ -38,6 +38,15 @@ public:
   /// A barrier of `threads` threads, one of 16.
   void syncSome(int64_t barrier, int64_t threads);
 
+  /// The number of the block in its cluster.
+  mlir::Value rankInCluster();
+  /// All threads of the cluster that have not ended wait here; writes are seen.
+  void syncCluster();
+  /// One or four f32 of the shared memory of block `rank` of the cluster, at
+  /// what is `address` here.
+  llvm::SmallVector<mlir::Value>
+  loadFromCluster(mlir::Value address, mlir::Value rank, int64_t count);
+
   /// Rows and columns of the tile in shared memory that a descriptor describes.
   struct Operand {
     mlir::Value descriptor; // i64

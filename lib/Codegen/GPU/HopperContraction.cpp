@@ -89,12 +89,20 @@ HopperContraction::match(const KernelProgram &program,
 
 HopperContraction::HopperContraction(KernelProgram &program,
                                      const Contraction &contraction,
-                                     const Factors &factors, int64_t columns,
+                                     const Factors &factors, Form form,
                                      KernelFrame &frame)
-    : TileKernel(program, contraction, frame), a(factors.first),
-      c(factors.second), columns(columns),
-      type(a.map.type.isF16() ? "f16" : "bf16") {
-  stages = std::min<int64_t>(kMostStageBytes / getStageBytes(), 6);
+    : TileKernel(program, contraction, frame),
+      a(form.isTurned ? factors.second : factors.first),
+      c(form.isTurned ? factors.first : factors.second), form(form),
+      columns(form.columns), type(a.map.type.isF16() ? "f16" : "bf16") {
+  // Narrow tiles leave room for a second block.
+  int64_t most = kMostStageBytes / getBlocks();
+  stages = std::min<int64_t>(most / getStageBytes(), 6);
+}
+
+/// Elements from one row of the result's part to the next.
+int64_t HopperContraction::getSumStride() const {
+  return (form.isTurned ? kRows : columns) + kPadding;
 }
 
 int64_t HopperContraction::getStageBytes() const {
@@ -103,7 +111,7 @@ int64_t HopperContraction::getStageBytes() const {
 
 /// The stages, or in their place the sums; the barriers; room to align.
 int64_t HopperContraction::getSharedBytes() const {
-  int64_t sums = kRows * (columns + kPadding) * 4;
+  int64_t sums = (form.isTurned ? columns : kRows) * getSumStride() * 4;
   return std::max(stages * getStageBytes(), sums) + kBarrierBytes + 1024;
 }
 
@@ -111,7 +119,7 @@ std::vector<TensorMapUse> HopperContraction::getMaps() const {
   auto withBox = [](const MappedFactor &factor, int64_t size) {
     TensorMapUse map = factor.map;
     map.box.assign(map.dims.size(), 1);
-    map.box[0] = factor.isAlongK ? kDepth : kChunk;
+    map.box[0] = factor.isAlongK ? kDepth : std::min(kChunk, size);
     map.box[1] = factor.isAlongK ? size : kDepth;
     return map;
   };
@@ -131,7 +139,6 @@ Value HopperContraction::getBarrier(HopperBuilder &b, Value stage,
 
 SmallVector<Value> HopperContraction::forTiles(HopperBuilder &b, Values start,
                                                Body body) {
-  Value depth = b.narrow(frame.size(getExtent(contraction.k).ceilDiv(kDepth)));
   Values carried = {b.number(0), b.number(0)};
   carried.append(start);
   auto loop = scf::ForOp::create(b.builder, loc, b.number(0), depth,
@@ -174,16 +181,18 @@ void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
 
 /// One thread keeps the stages full.
 void HopperContraction::produce(HopperBuilder &b) {
-  Value row = b.narrow(firstRow), column = b.narrow(firstColumn);
+  Value row = b.narrow(form.isTurned ? firstColumn : firstRow);
+  Value column = b.narrow(form.isTurned ? firstRow : firstColumn);
   forTiles(b, {}, [&](Value k, Value stage, Value phase, Values) {
     Value empty = getBarrier(b, stage, true),
           full = getBarrier(b, stage, false);
     // The first round finds all stages empty.
     b.waitFor(empty, arith::XOrIOp::create(b.builder, loc, phase, b.number(1)));
     b.expectBytes(full, getStageBytes());
-    Value to = getStage(b, stage), depth = b.mul(k, b.number(kDepth));
-    copyTile(b, a, mapA, to, row, depth, kRows, full);
-    copyTile(b, c, mapC, b.add(to, b.number(kRows * kRowBytes)), column, depth,
+    Value to = getStage(b, stage);
+    Value at = b.mul(b.add(firstDepth, k), b.number(kDepth));
+    copyTile(b, a, mapA, to, row, at, kRows, full);
+    copyTile(b, c, mapC, b.add(to, b.number(kRows * kRowBytes)), column, at,
              columns, full);
     return Values();
   });
@@ -233,14 +242,27 @@ void HopperContraction::consume(HopperBuilder &b, Value consumer) {
         b.ifElse(isFirst, [&] { b.arrive(getBarrier(b, stage, true)); });
         return Values{next};
       });
-  finish(b, consumer, sums[0]);
+  constexpr int64_t barrier = 1, threads = kConsumers * kWarpgroup;
+  // Nobody reads the stages any more.
+  b.syncSome(barrier, threads);
+  storeSums(b, consumer, sums[0]);
+  if (form.splits == 1) {
+    b.syncSome(barrier, threads);
+    return finish(b);
+  }
+  b.syncCluster();
+  finish(b);
+  b.syncCluster();
 }
 
-/// The sums take the place of the stages; then all consumers finish them.
-void HopperContraction::finish(HopperBuilder &b, Value consumer, Value sums) {
-  constexpr int64_t threads = kConsumers * kWarpgroup, barrier = 1;
-  int64_t stride = columns + kPadding;
-  Value memory = b.viewDynamicShared(kRows * stride, b.builder.getF32Type());
+/// The sums take the place of the stages.
+void HopperContraction::storeSums(HopperBuilder &b, Value consumer,
+                                  Value sums) {
+  int64_t stride = getSumStride();
+  int64_t rowStep = form.isTurned ? 1 : stride;
+  int64_t columnStep = form.isTurned ? stride : 1;
+  Value memory = b.viewDynamicShared((form.isTurned ? columns : kRows) * stride,
+                                     b.builder.getF32Type());
   Value number = b.rem(b.thread(), b.index(kWarpgroup));
   Value lane = b.rem(number, b.index(ThreadBuilder::kWarp));
   Value warp = b.div(number, b.index(ThreadBuilder::kWarp));
@@ -251,16 +273,67 @@ void HopperContraction::finish(HopperBuilder &b, Value consumer, Value sums) {
   Value row = b.add(b.mul(group, b.index(kRowsOfGroup)),
                     b.add(b.mul(warp, b.index(16)), b.div(lane, b.index(4))));
   Value column = b.mul(b.rem(lane, b.index(4)), b.index(2));
-  Value place = b.add(b.mul(row, b.index(stride)), column);
-  b.syncSome(barrier, threads);
+  Value place =
+      b.add(b.mul(row, b.index(rowStep)), b.mul(column, b.index(columnStep)));
   for (int64_t i = 0; i < columns / 2; ++i) {
-    int64_t at = i / 4 * 8 + i % 2 + (i % 4 / 2) * 8 * stride;
+    int64_t at = (i / 4 * 8 + i % 2) * columnStep + (i % 4 / 2) * 8 * rowStep;
     Value sum = LLVM::ExtractValueOp::create(b.builder, loc, sums, i);
     b.store(sum, memory, b.add(place, b.index(at)));
   }
-  b.syncSome(barrier, threads);
+}
+
+/// All consumers finish the sums; those of a cluster add what its blocks have,
+/// each for its share of the tile.
+void HopperContraction::finish(HopperBuilder &b) {
+  constexpr int64_t threads = kConsumers * kWarpgroup;
+  int64_t stride = getSumStride(), rows = form.isTurned ? columns : kRows;
+  Value memory = b.viewDynamicShared(rows * stride, b.builder.getF32Type());
+  auto readOwn = [&](Value at, int64_t count) {
+    Values elements;
+    for (int64_t e = 0; e < count; ++e)
+      elements.push_back(b.load(memory, b.add(at, b.index(e))));
+    return elements;
+  };
+  auto readCluster = [&](Value at, int64_t count) {
+    Values total;
+    int64_t step = std::min<int64_t>(count, 4);
+    for (int64_t e = 0; e < count; e += step)
+      for (int64_t block = 0; block < form.splits; ++block) {
+        Value bytes = b.mul(b.narrow(b.add(at, b.index(e))), b.number(4));
+        Values part =
+            b.loadFromCluster(b.add(shared, bytes), b.number(block), step);
+        if (block == 0)
+          total.append(part);
+        for (int64_t i = 0; block > 0 && i < step; ++i)
+          total[e + i] =
+              arith::AddFOp::create(b.builder, loc, total[e + i], part[i]);
+      }
+    return total;
+  };
   Value thread = b.sub(b.thread(), b.index(kWarpgroup));
-  finishPart(b, {memory, 0, kRows, columns, stride}, thread, threads);
+  int64_t width = form.isTurned ? kRows : columns;
+  if (form.splits == 1)
+    return finishPart(b, {0, rows, width, stride, readOwn}, thread, threads);
+  Value number = arith::IndexCastUIOp::create(b.builder, loc,
+                                              b.builder.getIndexType(), rank);
+  thread = b.add(thread, b.mul(number, b.index(threads)));
+  finishPart(b, {0, rows, width, stride, readCluster}, thread,
+             threads * form.splits);
+}
+
+/// Which tiles of k are the block's.
+void HopperContraction::enterSplit(HopperBuilder &b) {
+  AffineExpr all = getExtent(contraction.k).ceilDiv(kDepth);
+  if (form.splits == 1) {
+    firstDepth = b.number(0);
+    depth = b.narrow(frame.size(all));
+    return;
+  }
+  rank = b.rankInCluster();
+  Value share = b.narrow(frame.size(all.ceilDiv(form.splits)));
+  firstDepth = b.mul(rank, share);
+  depth = b.max(b.number(0),
+                b.min(share, b.sub(b.narrow(frame.size(all)), firstDepth)));
 }
 
 AffineExpr HopperContraction::emit() {
@@ -270,7 +343,11 @@ AffineExpr HopperContraction::emit() {
   mapC = frame.addArgument(pointer);
   HopperBuilder b(frame.builder(), loc);
   shared = b.getDynamicShared();
-  enterTile(b, kRows, columns);
+  int64_t rows = form.isTurned ? columns : kRows;
+  int64_t width = form.isTurned ? kRows : columns;
+  Value item = b.div(frame.begin(), b.index(form.splits));
+  enterTile(b, item, rows, width);
+  enterSplit(b);
   auto equals = [&](Value x, Value y) -> Value {
     return arith::CmpIOp::create(b.builder, loc, arith::CmpIPredicate::eq, x,
                                  y);
@@ -288,12 +365,14 @@ AffineExpr HopperContraction::emit() {
   b.ifElse(
       equals(group, b.index(0)),
       [&] {
-        b.setRegisters(false, 40);
+        if (!form.isTurned)
+          b.setRegisters(false, 40);
         b.ifElse(isFirst, [&] { produce(b); });
       },
       [&] {
-        b.setRegisters(true, 232);
+        if (!form.isTurned)
+          b.setRegisters(true, 232);
         consume(b, b.sub(b.narrow(group), b.number(1)));
       });
-  return getTiles(kRows, columns);
+  return getTiles(rows, width) * form.splits;
 }

@@ -35,13 +35,22 @@ public:
   static std::optional<Factors> match(const KernelProgram &program,
                                       const Contraction &contraction);
 
-  /// Tiles have 128 rows and `columns` columns: 64, 128 or 256.
+  /// Tiles have 128 rows and `columns` columns: a power of two from 16 to 256.
+  struct Form {
+    int64_t columns;
+    /// The rows of a tile are the result's columns: for few rows of it.
+    bool isTurned = false;
+    /// So many blocks, a cluster, share the k of a tile.
+    int64_t splits = 1;
+  };
   HopperContraction(KernelProgram &program, const Contraction &contraction,
-                    const Factors &factors, int64_t columns,
-                    KernelFrame &frame);
+                    const Factors &factors, Form form, KernelFrame &frame);
 
-  /// Adds the code of block number `begin`; the number of tiles.
+  /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
+  unsigned getCluster() const { return form.splits; }
+  /// How many blocks a multiprocessor holds.
+  unsigned getBlocks() const { return form.isTurned ? 2 : 1; }
   int64_t getSharedBytes() const;
   std::vector<TensorMapUse> getMaps() const;
 
@@ -60,13 +69,18 @@ private:
   void consume(HopperBuilder &b, mlir::Value consumer);
   mlir::Value multiplyStage(HopperBuilder &b, mlir::Value consumer,
                             mlir::Value stage, mlir::Value sums);
-  void finish(HopperBuilder &b, mlir::Value consumer, mlir::Value sums);
+  void storeSums(HopperBuilder &b, mlir::Value consumer, mlir::Value sums);
+  void finish(HopperBuilder &b);
+  int64_t getSumStride() const;
+  void enterSplit(HopperBuilder &b);
 
-  const MappedFactor a, c;
+  const MappedFactor a, c; // of the tile's rows, and of its columns
+  const Form form;
   const int64_t columns;
   int64_t stages;
   llvm::StringRef type; // PTX's name of the factors'
   mlir::Value mapA, mapC, shared;
+  mlir::Value rank, firstDepth, depth; // i32: in the cluster; tiles of k
 };
 
 } // namespace tenon

@@ -28,11 +28,11 @@ AffineExpr TileKernel::getTiles(int64_t rows, int64_t columns) {
 
 /// Tiles in groups of a few rows, column by column: blocks that run together
 /// read few rows of a and few columns of b, which the second cache then holds.
-void TileKernel::enterTile(ThreadBuilder &b, int64_t rows, int64_t columns) {
+void TileKernel::enterTile(ThreadBuilder &b, Value item, int64_t rows,
+                           int64_t columns) {
   constexpr int64_t rowsOfGroup = 8;
   Value down = frame.size(getExtent(contraction.m).ceilDiv(rows));
   Value across = frame.size(getExtent(contraction.n).ceilDiv(columns));
-  Value item = frame.begin();
   Value inBatch = b.take(item, b.mul(down, across));
   Value ofGroup = b.mul(across, b.index(rowsOfGroup));
   Value group = b.div(inBatch, ofGroup), inGroup = b.rem(inBatch, ofGroup);
@@ -60,11 +60,12 @@ void TileKernel::finishPart(ThreadBuilder &b, const Part &part, Value thread,
     Value isThere = arith::AndIOp::create(b.builder, loc, b.isLess(row, rows),
                                           b.isLess(column, columns));
     b.ifElse(isThere, [&] {
+      Values sums = part.read(at, run);
       for (int64_t i = 0; i < run; ++i) {
         if (contraction.m >= 0)
           position[step.classes[contraction.m]] = row;
         position[step.classes[contraction.n]] = b.add(column, b.index(i));
-        finishElement(b, b.load(part.memory, b.add(at, b.index(i))));
+        finishElement(b, sums[i]);
       }
     });
   });

@@ -22,14 +22,15 @@ protected:
   mlir::AffineExpr getExtent(int loop) const;
   /// How many tiles there are.
   mlir::AffineExpr getTiles(int64_t rows, int64_t columns);
-  /// Finds the tile of block number `begin`.
-  void enterTile(ThreadBuilder &b, int64_t rows, int64_t columns);
+  /// Finds tile number `item`.
+  void enterTile(ThreadBuilder &b, mlir::Value item, int64_t rows,
+                 int64_t columns);
 
-  /// Sums of a part of the tile in shared memory: `rows` rows from row `first`
-  /// of the tile on, each `columns` elements, `stride` apart.
+  /// Sums of a part of the tile: `rows` rows from row `first` of the tile on,
+  /// each `columns` elements, `stride` apart. `read` reads some neighbours.
   struct Part {
-    mlir::Value memory;
     int64_t first, rows, columns, stride;
+    llvm::function_ref<Values(mlir::Value at, int64_t count)> read;
   };
   /// Runs all steps on them, `thread` of `threads` taking its share.
   void finishPart(ThreadBuilder &b, const Part &part, mlir::Value thread,

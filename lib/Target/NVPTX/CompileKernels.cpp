@@ -121,7 +121,7 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.numSymbols = kernel.getNumKernelSymbols();
     signature.numMaps = stage.maps.size();
     signature.threads = stage.threads;
-    signature.isAlone = stage.isAlone;
+    signature.residents = stage.residents;
     signatures.push_back(signature);
   }
   return signatures;

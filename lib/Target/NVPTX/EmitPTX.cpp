@@ -109,8 +109,8 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
                                         stage.symbol, module);
   kernel->setCallingConv(llvm::CallingConv::PTX_Kernel);
   kernel->addFnAttr("nvvm.maxntid", std::to_string(stage.threads));
-  if (stage.isAlone)
-    kernel->addFnAttr("nvvm.minctasm", "1");
+  if (stage.residents)
+    kernel->addFnAttr("nvvm.minctasm", std::to_string(stage.residents));
   setParameters(*kernel, stage);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", kernel));
   auto *pointer = llvm::PointerType::get(context, 0);

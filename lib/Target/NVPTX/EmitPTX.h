@@ -13,7 +13,7 @@ struct StageSignature {
   std::string body, symbol;
   unsigned numInputs, numBuffers, numSymbols, numMaps;
   unsigned threads;
-  bool isAlone; // one block at a time on a multiprocessor
+  unsigned residents; // blocks that a multiprocessor must hold; 0: any
 };
 
 /// The PTX of a module whose loops are in the LLVM dialect, with a kernel of

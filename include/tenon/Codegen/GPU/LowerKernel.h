@@ -32,8 +32,8 @@ struct LoweredStage {
   mlir::func::FuncOp body;
   mlir::AffineExpr grid;
   unsigned threads;
-  unsigned shared = 0;  // bytes of dynamic shared memory
-  bool isAlone = false; // one block at a time on a multiprocessor
+  unsigned shared = 0;    // bytes of dynamic shared memory
+  unsigned residents = 0; // blocks that a multiprocessor must hold; 0: any
   unsigned cluster = 1;
   std::vector<TensorMapUse> maps = {};
 };
