@@ -13,12 +13,6 @@ static constexpr int64_t kTurned[] = {16, 64}, kTurnedSize = 128;
 /// Columns of Hopper's tiles, and how many of the wide ones keep it busy.
 static constexpr int64_t kWide = 256, kNarrow = 128, kMultiprocessors = 132;
 
-/// 1 if the size is at least `least`, else 0.
-static AffineExpr isAtLeast(AffineExpr size, int64_t least) {
-  AffineExpr times = size.floorDiv(least);
-  return times.ceilDiv(times + 1);
-}
-
 namespace {
 class ContractionStages {
 public:

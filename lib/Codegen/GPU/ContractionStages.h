@@ -14,6 +14,12 @@ inline std::string getStageName(kernel::FuncOp kernel, unsigned stage) {
   return (kernel.getSymName() + ".stage" + llvm::Twine(stage)).str();
 }
 
+/// 1 if the size is at least `least`, else 0.
+inline mlir::AffineExpr isAtLeast(mlir::AffineExpr size, int64_t least) {
+  mlir::AffineExpr times = size.floorDiv(least);
+  return times.ceilDiv(times + 1);
+}
+
 /// The kernel's stages, of which expressions over its symbols give all but one
 /// no blocks; nothing if it is no kernel around a contraction, or one for other
 /// forms.

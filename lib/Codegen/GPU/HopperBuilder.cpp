@@ -20,6 +20,11 @@ Value HopperBuilder::narrow(Value index) {
   return arith::IndexCastOp::create(builder, loc, builder.getI32Type(), index);
 }
 
+Value HopperBuilder::widen(Value number) {
+  return arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(),
+                                      number);
+}
+
 Value HopperBuilder::call(StringRef text, StringRef constraints,
                           ValueRange operands, Type result) {
   auto op = LLVM::InlineAsmOp::create(
@@ -40,17 +45,20 @@ static LLVM::GlobalOp getDynamic(OpBuilder &builder, Location loc) {
                                 kAlignment, kShared);
 }
 
-Value HopperBuilder::getDynamicShared() {
+Value HopperBuilder::getDynamicShared(int64_t alignment) {
   LLVM::GlobalOp global = getDynamic(builder, loc);
   Value pointer = LLVM::AddressOfOp::create(builder, loc, global);
   Type i32 = builder.getI32Type();
   Value address = LLVM::PtrToIntOp::create(builder, loc, i32, pointer);
-  Value raised = add(address, number(kAlignment - 1));
-  return arith::AndIOp::create(builder, loc, raised, number(-kAlignment));
+  if (alignment <= 16)
+    return address;
+  Value raised = add(address, number(alignment - 1));
+  return arith::AndIOp::create(builder, loc, raised, number(-alignment));
 }
 
-Value HopperBuilder::viewDynamicShared(int64_t size, Type type) {
-  Value address = getDynamicShared();
+Value HopperBuilder::viewDynamicShared(int64_t size, Type type,
+                                       int64_t alignment) {
+  Value address = getDynamicShared(alignment);
   auto pointerType = LLVM::LLVMPointerType::get(builder.getContext(), kShared);
   Value pointer = LLVM::IntToPtrOp::create(builder, loc, pointerType, address);
   auto space = builder.getI64IntegerAttr(kShared);

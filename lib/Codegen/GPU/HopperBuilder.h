@@ -14,12 +14,15 @@ public:
 
   mlir::Value number(int64_t value); // i32
   mlir::Value narrow(mlir::Value index);
+  mlir::Value widen(mlir::Value number); // of what is not negative
   mlir::Value plus(mlir::Value a, mlir::Value b) { return add(a, b); }
 
-  /// The first multiple of 1024 in the block's dynamic shared memory.
-  mlir::Value getDynamicShared();
+  /// The first multiple of `alignment` in the block's dynamic shared memory,
+  /// which begins at one of 16.
+  mlir::Value getDynamicShared(int64_t alignment = 1024);
   /// Dynamic shared memory as a memref of `size` elements.
-  mlir::Value viewDynamicShared(int64_t size, mlir::Type type);
+  mlir::Value viewDynamicShared(int64_t size, mlir::Type type,
+                                int64_t alignment = 1024);
 
   /// An mbarrier that `count` arrivals complete; fence after the last.
   void initBarrier(mlir::Value barrier, int64_t count);
@@ -62,7 +65,7 @@ public:
                             mlir::Value sums, int64_t columns,
                             llvm::StringRef type);
 
-private:
+protected:
   mlir::Value call(llvm::StringRef text, llvm::StringRef constraints,
                    mlir::ValueRange operands, mlir::Type result = {});
 };

@@ -2,6 +2,7 @@
 
 #include "tenon/Codegen/GPU/LowerKernel.h"
 #include "ContractionStages.h"
+#include "MatrixAttention.h"
 #include "StageEmitter.h"
 #include "WholeKernels.h"
 #include "tenon/Codegen/Program/LowerByBufferization.h"
@@ -61,6 +62,37 @@ static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
   }
 }
 
+/// A stage for few rows of one key head and one for many, of which one runs;
+/// nothing if the operands are not for mma.sync.
+static std::optional<StagedKernel> lowerMatrixAttention(kernel::AttentionOp op,
+                                                        kernel::FuncOp kernel,
+                                                        ModuleOp module) {
+  StagedKernel staged;
+  for (bool isForFew : {true, false}) {
+    KernelFrame frame(kernel, module,
+                      getStageName(kernel, staged.stages.size()));
+    MatrixAttention emitter(op, kernel, frame, isForFew);
+    if (!emitter.matches()) {
+      frame.getFunction().erase();
+      return std::nullopt;
+    }
+    AffineExpr isMany = isAtLeast(emitter.rows, MatrixAttention::kFewRows + 1);
+    AffineExpr runs = isForFew ? 1 - isMany : isMany;
+    LoweredKernel lowered = frame.finish(emitter.emit() * runs);
+    staged.workspace = lowered.workspace;
+    bool isOnly = !isForFew && staged.stages.empty();
+    if (lowered.grid == 0 && !isOnly) {
+      lowered.body.erase();
+      continue;
+    }
+    LoweredStage stage{lowered.body, lowered.grid, emitter.getThreads()};
+    stage.shared = emitter.getSharedBytes();
+    stage.residents = emitter.getResidents();
+    staged.stages.push_back(std::move(stage));
+  }
+  return staged;
+}
+
 /// The one stage of a kernel that is one operation with an emitter of its own,
 /// or none.
 static FailureOr<std::optional<StagedKernel>> lowerWhole(kernel::FuncOp kernel,
@@ -69,6 +101,12 @@ static FailureOr<std::optional<StagedKernel>> lowerWhole(kernel::FuncOp kernel,
   auto product = findInBody<kernel::BlockProductOp>(kernel);
   if (!attention && !product)
     return std::optional<StagedKernel>();
+  if (attention) {
+    if (failed(checkAlone(attention, kernel)))
+      return failure();
+    if (auto staged = lowerMatrixAttention(attention, kernel, module))
+      return staged;
+  }
   KernelFrame frame(kernel, module, getStageName(kernel, 0));
   FailureOr<BlockGrid> grid = attention
                                   ? emitAttention(attention, kernel, frame)
