@@ -27,7 +27,7 @@ public:
 private:
   LogicalResult lower();
   format::StagedKernelT describe(const StagedKernel &staged, ExprPool &exprs,
-                                 uint32_t image);
+                                 const GPUTarget &target, uint32_t image);
   void nameStages(GPUKernel &described);
   LogicalResult emit(const GPUKernel &described,
                      MutableArrayRef<GPUImages> images);
@@ -55,6 +55,7 @@ LogicalResult KernelCompiler::lower() {
 
 format::StagedKernelT KernelCompiler::describe(const StagedKernel &staged,
                                                ExprPool &exprs,
+                                               const GPUTarget &target,
                                                uint32_t image) {
   format::StagedKernelT code;
   code.workspace = exprs.add(staged.workspace);
@@ -65,6 +66,7 @@ format::StagedKernelT KernelCompiler::describe(const StagedKernel &staged,
     table->threads = stage.threads;
     table->shared = stage.shared;
     table->cluster = stage.cluster;
+    table->waits_itself = target.capability >= 90;
     for (const TensorMapUse &use : stage.maps) {
       auto map = std::make_unique<format::TensorMapT>();
       map->buffer = use.buffer;
@@ -122,6 +124,7 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.numMaps = stage.maps.size();
     signature.threads = stage.threads;
     signature.residents = stage.residents;
+    signature.waitsItself = code.stages[number]->waits_itself;
     signatures.push_back(signature);
   }
   return signatures;
@@ -155,7 +158,7 @@ KernelCompiler::compile(MutableArrayRef<GPUImages> images) {
   described.table.device = format::Device::cuda;
   for (auto [index, staged] : llvm::enumerate(lowered.staged))
     described.codes.push_back(
-        describe(staged, exprs, images[index].images.size()));
+        describe(staged, exprs, targets[index], images[index].images.size()));
   // A launch's work is the stages'.
   described.table.grid = exprs.addConstant(0);
   described.table.workspace = described.table.grid;

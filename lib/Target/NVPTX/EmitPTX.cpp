@@ -6,6 +6,7 @@
 #include "llvm/Analysis/TargetTransformInfo.h"
 #include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -100,6 +101,15 @@ static void setParameters(llvm::Function &kernel, const StageSignature &stage) {
   }
 }
 
+/// Lets the next launch begin where there is room, then waits for the one
+/// before.
+static void emitWait(llvm::IRBuilder<> &builder) {
+  auto *type = llvm::FunctionType::get(builder.getVoidTy(), false);
+  builder.CreateCall(llvm::InlineAsm::get(
+      type, "griddepcontrol.launch_dependents; griddepcontrol.wait;",
+      "~{memory}", /*hasSideEffects=*/true));
+}
+
 /// SYMBOL(buffers, workspace, symbols, maps) calls the body with the number of
 /// the block.
 static void emitKernel(llvm::Module &module, const StageSignature &stage) {
@@ -113,6 +123,8 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
     kernel->addFnAttr("nvvm.minctasm", std::to_string(stage.residents));
   setParameters(*kernel, stage);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", kernel));
+  if (stage.waitsItself)
+    emitWait(builder);
   auto *pointer = llvm::PointerType::get(context, 0);
   auto argument = [&](unsigned index) -> llvm::Value * {
     llvm::Value *value = kernel->getArg(index);
@@ -172,13 +184,14 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.crossRegisterProxies(loops, functions, sccs, modules);
   llvm::ModulePassManager passes =
       builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3);
-  passes.addPass(llvm::createModuleToFunctionPassAdaptor(
-      llvm::InferAddressSpacesPass()));
+  passes.addPass(
+      llvm::createModuleToFunctionPassAdaptor(llvm::InferAddressSpacesPass()));
   passes.run(module, modules);
 }
 
-/// Says of every access how far its address is known to be aligned, so that the code
-/// generator makes one access of neighbours; it looks at the instruction alone.
+/// Says of every access how far its address is known to be aligned, so that the
+/// code generator makes one access of neighbours; it looks at the instruction
+/// alone.
 static void raiseAlignments(llvm::Module &module) {
   const llvm::DataLayout &layout = module.getDataLayout();
   auto raise = [&](auto &access) {

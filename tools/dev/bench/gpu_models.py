@@ -138,7 +138,7 @@ class Decoder:
                      self.positions[:, begin:end]}
             if self.masked:
                 feeds["attention_mask"] = self.ones[:, :end]
-            self.feeds[begin, end] = {n: x.contiguous() for n, x in feeds.items()}
+            self.feeds[begin, end] = {n: x.clone() for n, x in feeds.items()}
             torch.cuda.synchronize()
         self.session.run(self.feeds[begin, end], copy=False)
         self.length = end
