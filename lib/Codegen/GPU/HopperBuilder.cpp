@@ -185,8 +185,30 @@ Value HopperBuilder::describe(Value address, bool isAlongK) {
   return arith::OrIOp::create(builder, loc, wide, constant(fixed));
 }
 
-void HopperBuilder::fenceProducts() {
-  call("wgmma.fence.sync.aligned;", "~{memory}", {});
+/// Constraints of `count` f32 that an instruction changes: results first, the
+/// operands tied to them last.
+static std::pair<std::string, std::string> changeAll(int64_t count) {
+  std::string results, tied;
+  for (int64_t i = 0; i < count; ++i) {
+    results += i ? ",=f" : "=f";
+    tied += "," + std::to_string(i);
+  }
+  return {results, tied};
+}
+
+SmallVector<Value> HopperBuilder::unpack(Value sums) {
+  SmallVector<Value> elements;
+  auto type = cast<LLVM::LLVMStructType>(sums.getType());
+  for (int64_t i = 0; i < int64_t(type.getBody().size()); ++i)
+    elements.push_back(LLVM::ExtractValueOp::create(builder, loc, sums, i));
+  return elements;
+}
+
+Value HopperBuilder::fenceProducts(Value sums) {
+  SmallVector<Value> operands = unpack(sums);
+  auto [results, tied] = changeAll(operands.size());
+  return call("wgmma.fence.sync.aligned;", results + tied + ",~{memory}",
+              operands, sums.getType());
 }
 
 void HopperBuilder::commitProducts() {
@@ -202,12 +224,10 @@ Value HopperBuilder::multiplyAsync(const Operand &a, const Operand &b,
                                    Value sums, int64_t columns,
                                    StringRef type) {
   int64_t count = columns / 2;
-  std::string registers, constraints, tied;
-  for (int64_t i = 0; i < count; ++i) {
+  auto [results, tied] = changeAll(count);
+  std::string registers;
+  for (int64_t i = 0; i < count; ++i)
     registers += (i ? ", $" : "$") + std::to_string(i);
-    constraints += "=f,";
-    tied += "," + std::to_string(i);
-  }
   std::string text =
       ("wgmma.mma_async.sync.aligned.m64n" + Twine(columns) + "k16.f32." +
        type + "." + type + " {" + registers + "}, $" + Twine(count) + ", $" +
@@ -215,7 +235,6 @@ Value HopperBuilder::multiplyAsync(const Operand &a, const Operand &b,
        (b.isAlongK ? "0" : "1") + ";")
           .str();
   SmallVector<Value> operands = {a.descriptor, b.descriptor};
-  for (int64_t i = 0; i < count; ++i)
-    operands.push_back(LLVM::ExtractValueOp::create(builder, loc, sums, i));
-  return call(text, constraints + "l,l" + tied, operands, sums.getType());
+  operands.append(unpack(sums));
+  return call(text, results + ",l,l" + tied, operands, sums.getType());
 }

@@ -57,7 +57,9 @@ public:
   };
   /// The descriptor of a tile in rows of 128 swizzled bytes.
   mlir::Value describe(mlir::Value address, bool isAlongK);
-  void fenceProducts();
+  /// Before the first product that uses `sums`, a struct of f32, which are in
+  /// their registers from here on.
+  mlir::Value fenceProducts(mlir::Value sums);
   void commitProducts();
   void waitForProducts(int64_t left);
   /// sums += a * b for m 64, n `columns`, k 16; `sums` is a struct of f32.
@@ -66,6 +68,7 @@ public:
                             llvm::StringRef type);
 
 protected:
+  llvm::SmallVector<mlir::Value> unpack(mlir::Value sums);
   mlir::Value call(llvm::StringRef text, llvm::StringRef constraints,
                    mlir::ValueRange operands, mlir::Type result = {});
 };

@@ -206,7 +206,7 @@ Value HopperContraction::multiplyStage(HopperBuilder &b, Value consumer,
   Value left = b.describe(b.add(tile, own), a.isAlongK);
   Value right =
       b.describe(b.add(tile, b.number(kRows * kRowBytes)), c.isAlongK);
-  b.fenceProducts();
+  sums = b.fenceProducts(sums);
   for (int64_t k = 0; k < kDepth; k += kDepthOfProduct) {
     // In units of 16 bytes: along a row, or so many rows down.
     auto move = [&](Value descriptor, bool isAlongK) -> Value {
