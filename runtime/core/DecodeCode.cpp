@@ -130,7 +130,8 @@ Stage StageDecoder::decodeStage(const format::Stage &stage, size_t index) {
   budget.spend(1 + sizeOf(stage.maps()));
   Stage result{view(stage.symbol()), stage.image(),  expr(stage.grid(), at),
                stage.threads(),      stage.shared(), stage.cluster(),
-               {},                   stage.waits_itself()};
+               {},                   stage.waits_itself(),
+               stage.registers(),    stage.local_bytes()};
   checkSymbol(result.symbol, index, at);
   if (result.image >= numImages)
     fail(Status::corrupt, at, ": expected an image below ", numImages, ", but got ",

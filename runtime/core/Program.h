@@ -190,6 +190,7 @@ struct Stage {
   uint32_t image, grid, threads, shared, cluster;
   std::vector<TensorMap> maps;
   bool waitsItself;
+  uint32_t registers, localBytes; // 0: not known
 };
 
 struct StagedKernel {

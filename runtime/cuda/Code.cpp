@@ -74,6 +74,17 @@ LoadedCode::~LoadedCode() {
     gpu->unload(module);
 }
 
+LoadedCode::Use LoadedCode::use(uint32_t kernel, size_t stage) const {
+  Current current(*gpu);
+  Use result;
+  CUfunction function = stages[kernel][stage];
+  gpu->check(gpu->driver.cuFuncGetAttribute(&result.registers, functionRegisters, function),
+             "cuFuncGetAttribute");
+  gpu->check(gpu->driver.cuFuncGetAttribute(&result.localBytes, functionLocalBytes, function),
+             "cuFuncGetAttribute");
+  return result;
+}
+
 namespace {
 /// One text on its way through the driver's compiler.
 class Link {

@@ -29,6 +29,12 @@ public:
   /// The functions of a kernel's stages.
   const std::vector<CUfunction> &functions(uint32_t index) const { return stages[index]; }
 
+  /// What the driver says of a stage's function.
+  struct Use {
+    int registers = 0, localBytes = 0;
+  };
+  Use use(uint32_t kernel, size_t stage) const;
+
 private:
   void loadImages(const Artifact &artifact);
   void loadImage(const Artifact &artifact, size_t index);

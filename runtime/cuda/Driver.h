@@ -50,7 +50,12 @@ enum : int {
 };
 
 // CUfunction_attribute
-enum : int { functionMaxDynamicShared = 8, functionNonPortableCluster = 14 };
+enum : int {
+  functionLocalBytes = 3,
+  functionRegisters = 4,
+  functionMaxDynamicShared = 8,
+  functionNonPortableCluster = 14
+};
 
 // CUjit_option and CUjitInputType
 enum : int { jitErrorLog = 5, jitErrorLogSize = 6, jitInputPtx = 1 };
@@ -174,6 +179,7 @@ static_assert(sizeof(CUmemcpy3D) == 200 && offsetof(CUmemcpy3D, target) == 88);
     (CUmodule *, const void *, unsigned, int *, void **))                                  \
   F(cuModuleUnload, "cuModuleUnload", (CUmodule))                                          \
   F(cuModuleGetFunction, "cuModuleGetFunction", (CUfunction *, CUmodule, const char *))    \
+  F(cuFuncGetAttribute, "cuFuncGetAttribute", (int *, int, CUfunction))                    \
   F(cuFuncSetAttribute, "cuFuncSetAttribute", (CUfunction, int, int))                      \
   F(cuLaunchKernelEx, "cuLaunchKernelEx",                                                  \
     (const CUlaunchConfig *, CUfunction, void **, void **))                                \

@@ -61,19 +61,28 @@ static std::string code(const rt::Code &code, const Machine &machine) {
                 "}");
 }
 
-static std::string stage(const rt::Stage &stage) {
+static std::string stage(const rt::Stage &stage, const rt::cuda::LoadedCode::Use &use) {
   return concat("{\"symbol\": ", quote(stage.symbol), ", \"image\": ", stage.image,
                 ", \"threads\": ", stage.threads, ", \"shared_bytes\": ", stage.shared,
+                ", \"registers\": ", use.registers, ", \"local_bytes\": ", use.localBytes,
                 ", \"cluster\": ", stage.cluster, ", \"tensor_maps\": ", stage.maps.size(),
                 "}");
 }
 
-static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel) {
+static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel,
+                          const Machine &machine) {
   std::string codes;
-  for (const rt::Code &code : artifact.codes)
-    if (kernel.device == format::Device::cuda && code.isFor(kernel.device))
-      codes += concat(codes.empty() ? "" : ", ", quote(code.target), ": ",
-                      list(code.kernels[&kernel - artifact.kernels.data()].stages, stage));
+  size_t index = &kernel - artifact.kernels.data();
+  for (const rt::Code &code : artifact.codes) {
+    if (kernel.device != format::Device::cuda || !code.isFor(kernel.device))
+      continue;
+    const std::vector<rt::Stage> &stages = code.kernels[index].stages;
+    codes += concat(codes.empty() ? "" : ", ", quote(code.target), ": ",
+                    list(stages, [&](const rt::Stage &each) {
+                      return stage(each, useOf(artifact, code, index, &each - stages.data(),
+                                               machine));
+                    }));
+  }
   return concat("{\"name\": ", quote(kernel.name), ", \"uses\": ", kernel.uses,
                 ", \"device\": ", quote(format::EnumNameDevice(kernel.device)),
                 ", \"stages\": {", codes, "}}");
@@ -166,7 +175,7 @@ std::string reportAsJson(const rt::Artifact &artifact, const Machine &machine) {
                 ", \"gpu\": ", gpu(machine), ", \"codes\": ",
                 list(artifact.codes, [&](const rt::Code &c) { return code(c, machine); }),
                 ", \"kernels\": ",
-                list(artifact.kernels, [&](const rt::Kernel &k) { return kernel(artifact, k); }),
+                list(artifact.kernels, [&](const rt::Kernel &k) { return kernel(artifact, k, machine); }),
                 ", \"weight_bytes_stored\": ", storedWeightBytes(artifact),
                 ", \"weight_bytes_model\": ", modelWeightBytes(artifact),
                 ", \"weights\": ", list(artifact.weights, weight),

@@ -2,7 +2,6 @@
 
 #include "runtime/cpu/CpuDevice.h"
 #include "runtime/cpu/Features.h"
-#include "runtime/cuda/Code.h"
 #include "runtime/support/Failure.h"
 
 namespace tenon::inspect {
@@ -40,6 +39,8 @@ Machine findMachine(const std::string &device) {
   else if (isAskedFor)
     rt::cuda::requireDriver();
   machine.whyNoGpu = state.reason;
+  if (isAskedFor)
+    machine.ordinal = ordinal.value_or(0);
   return machine;
 }
 
@@ -54,6 +55,19 @@ int chosenFor(const rt::Artifact &artifact, format::Device device, const Machine
   if (device == format::Device::cpu)
     return rt::chooseCpuCode(artifact);
   return machine.gpu ? rt::cuda::chooseCode(artifact, *machine.gpu) : -1;
+}
+
+rt::cuda::LoadedCode::Use useOf(const rt::Artifact &artifact, const rt::Code &code,
+                                size_t kernel, size_t stage, const Machine &machine) {
+  const rt::Stage &known = code.kernels[kernel].stages[stage];
+  int chosen = chosenFor(artifact, format::Device::cuda, machine);
+  if (machine.ordinal < 0 || chosen < 0 || &artifact.codes[chosen] != &code)
+    return {int(known.registers), int(known.localBytes)};
+  std::shared_ptr<rt::cuda::Gpu> gpu = rt::cuda::Gpu::open(machine.ordinal);
+  auto loaded = artifact.kept.get<rt::cuda::LoadedCode>(gpu->key(), [&] {
+    return std::make_shared<rt::cuda::LoadedCode>(gpu, artifact);
+  });
+  return loaded->use(kernel, stage);
 }
 
 std::string refusal(const rt::Artifact &artifact, const Machine &machine) {

@@ -48,18 +48,29 @@ static std::string printCode(const rt::Artifact &artifact, size_t index,
                 "\n");
 }
 
-static std::string printKernel(const rt::Artifact &artifact, size_t index) {
+static std::string printStage(const rt::Artifact &artifact, const rt::Code &code,
+                              size_t kernel, size_t index, const Machine &machine) {
+  const rt::Stage &stage = code.kernels[kernel].stages[index];
+  auto use = useOf(artifact, code, kernel, index, machine);
+  return concat(" ", stage.threads, " threads, ", stage.shared, " bytes shared",
+                use.registers ? concat(", ", use.registers, " registers, ", use.localBytes,
+                                       " bytes local")
+                              : "",
+                stage.cluster > 1 ? concat(", clusters of ", stage.cluster) : "",
+                stage.maps.empty() ? "" : concat(", ", stage.maps.size(), " tensor maps"),
+                index + 1 == code.kernels[kernel].stages.size() ? "\n" : ";");
+}
+
+static std::string printKernel(const rt::Artifact &artifact, size_t index,
+                               const Machine &machine) {
   const rt::Kernel &kernel = artifact.kernels[index];
   std::string text = concat("  ", kernel.name, ": ", kernel.uses, " uses\n");
   for (const rt::Code &code : artifact.codes) {
     if (kernel.device != format::Device::cuda || !code.isFor(kernel.device))
       continue;
     text += concat("    ", code.target, ":");
-    for (const rt::Stage &stage : code.kernels[index].stages)
-      text += concat(" ", stage.threads, " threads, ", stage.shared, " bytes shared",
-                     stage.cluster > 1 ? concat(", clusters of ", stage.cluster) : "",
-                     stage.maps.empty() ? "" : concat(", ", stage.maps.size(), " tensor maps"),
-                     &stage == &code.kernels[index].stages.back() ? "\n" : ";");
+    for (size_t i = 0; i < code.kernels[index].stages.size(); ++i)
+      text += printStage(artifact, code, index, i, machine);
   }
   return text;
 }
@@ -112,7 +123,7 @@ std::string reportAsText(const rt::Artifact &artifact, const Machine &machine) {
     text += printCode(artifact, i, machine);
   text += concat("kernels: ", artifact.kernels.size(), "\n");
   for (size_t i = 0; i < artifact.kernels.size(); ++i)
-    text += printKernel(artifact, i);
+    text += printKernel(artifact, i, machine);
   text += concat("weights: ", artifact.weights.size(), ", ", storedWeightBytes(artifact),
                  " bytes stored, ", modelWeightBytes(artifact), " in the model\n");
   for (const rt::WeightInfo &weight : artifact.weights) {

@@ -376,6 +376,10 @@ EXPORT int cuModuleGetFunction(void **result, void *module, const char *symbol) 
   *result = new Function{name, kernel};
   return ok;
 }
+EXPORT int cuFuncGetAttribute(int *value, int attribute, void *) {
+  *value = attribute == 4 ? 40 : attribute == 3 ? 8 : 0;
+  return ok;
+}
 EXPORT int cuFuncSetAttribute(void *function, int attribute, int value) {
   if (attribute == 8)
     driver.dynamicShared[static_cast<Function *>(function)->name] = value;

@@ -121,6 +121,8 @@ class Devices(unittest.TestCase):
     def test_inspect_for_a_device(self):
         self.assertEqual(self.inspect("scale-cuda.tenon", "--device=sm_90",
                                       driver=NO_DRIVER).returncode, 0)
+        self.assertIn("128 threads, 0 bytes shared, 40 registers, 8 bytes local",
+                      self.inspect("scale-cuda.tenon", "--device=cuda").stdout)
         refused = self.inspect("scale-cuda.tenon", "--device=sm_75", driver=NO_DRIVER)
         self.refused(refused, "does not run on sm_75", "8.0 or later", "has 7.5")
         self.refused(self.inspect("scale.tenon", "--device=cuda"), "programs for cuda")
