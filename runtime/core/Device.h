@@ -46,7 +46,7 @@ struct LaunchCall {
   void *const *buffers;
   const int64_t *symbols;
   size_t numSymbols;
-  const LaunchSize &size;
+  const LaunchSize &size; // of this launch, at one address for the session's life
 };
 
 /// Bytes between the host and the device in one run.

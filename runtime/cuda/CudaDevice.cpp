@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 namespace tenon::rt {
@@ -67,6 +68,8 @@ private:
   void measureStage(const Stage &stage, const std::vector<Evaluated> &exprs,
                     const Kernel &kernel, LaunchSize &size);
   void addParameters(const LaunchCall &call);
+  const CUtensorMap &encoded(const LaunchCall &call, size_t index, const TensorMap &map,
+                             const int64_t *sizes);
   void reserve(Memory &block, int64_t bytes, const char *what);
   void beginPart();
   void asked();
@@ -95,6 +98,12 @@ private:
     const uint8_t *from;
     int64_t bytes;
   };
+  struct EncodedMap {
+    void *memory = nullptr;
+    std::vector<int64_t> sizes;
+    CUtensorMap map;
+  };
+  std::unordered_map<const LaunchSize *, std::vector<EncodedMap>> encodedMaps;
   // Of a timed run: the commands of each launch, which are issued a batch at a time.
   std::unique_ptr<LaunchTimer> timer;
   bool isTimed = false;
@@ -199,13 +208,34 @@ void CudaDevice::reserve(Memory &block, int64_t bytes, const char *what) {
   block.grow(bytes, 0, what);
 }
 
+/// Map number `index` of the launch; the driver is asked again only where its memory or its
+/// sizes have changed.
+const CUtensorMap &CudaDevice::encoded(const LaunchCall &call, size_t index,
+                                       const TensorMap &map, const int64_t *sizes) {
+  std::vector<EncodedMap> &known = encodedMaps[&call.size];
+  if (known.size() <= index)
+    known.resize(index + 1);
+  EncodedMap &entry = known[index];
+  size_t count = map.dims.size() + map.strides.size();
+  void *memory = call.buffers[map.buffer];
+  bool isSame = entry.memory == memory && entry.sizes.size() == count &&
+                std::equal(sizes, sizes + count, entry.sizes.begin());
+  if (!isSame) {
+    entry.sizes.clear();
+    entry.map = encodeMap(*gpu, map, sizes, memory);
+    entry.memory = memory;
+    entry.sizes.assign(sizes, sizes + count);
+  }
+  return entry.map;
+}
+
 void CudaDevice::launch(const LaunchCall &call) {
   Current current = enter();
   if (call.size.workspace > 0)
     reserve(workspace, call.size.workspace, "the kernels' workspace");
   const StagedKernel &staged = code->kernel(call.kernel);
   const int64_t *sizes = call.size.more.data();
-  size_t first = commands.size();
+  size_t first = commands.size(), numMaps = 0;
   for (size_t s = 0; s < staged.stages.size(); ++s) {
     const Stage &stage = staged.stages[s];
     int64_t grid = *sizes++;
@@ -215,7 +245,8 @@ void CudaDevice::launch(const LaunchCall &call) {
     }
     for (const TensorMap &map : stage.maps) {
       if (grid > 0)
-        commands.addMap(encodeMap(*gpu, map, sizes, call.buffers[map.buffer]));
+        commands.addMap(encoded(call, numMaps, map, sizes));
+      ++numMaps;
       sizes += map.dims.size() + map.strides.size();
     }
   }

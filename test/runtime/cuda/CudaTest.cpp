@@ -138,6 +138,14 @@ TEST_F(Cuda, EncodesTensorMaps) {
   EXPECT_EQ(fake->mapStrides, std::vector<uint64_t>{16});
   EXPECT_EQ(fake->mapBox, (std::vector<unsigned>{4, 2}));
   EXPECT_EQ(fake->mapType, 7); // f32
+  fake->mapsEncoded = 0;
+  s->run();
+  EXPECT_EQ(fake->mapsEncoded, 0); // it is known from the run before
+  std::vector<float> x4 = {5, 6, 7, 8};
+  s->setInput(0, floats(x4));
+  s->run();
+  EXPECT_EQ(fake->mapsEncoded, 1);
+  EXPECT_EQ(read<float>(*s, 0), x4);
   s->setInput(0, floats(x7)); // two rows of 4 do not fit in 7
   expectFailure(rt::Status::execution, {"tensor map", "28 bytes", "32"}, [&] { s->run(); });
 }

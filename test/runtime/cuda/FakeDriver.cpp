@@ -546,6 +546,7 @@ EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *addr
                                   const uint64_t *dims, const uint64_t *strides,
                                   const unsigned *box, const unsigned *, int, int swizzle,
                                   int, int) {
+  ++driver.mapsEncoded;
   std::memset(map, 0, 128);
   std::memcpy(map, &address, sizeof(address));
   driver.mapDims.assign(dims, dims + rank);

@@ -30,6 +30,7 @@ struct FakeDriver {
   int graphs = 0, updates = 0; // instances made, nodes changed
   int earlyNodes = 0;          // that may begin before the one before has ended
   uint64_t allocated = 0;                   // bytes of the GPU in use now
+  int mapsEncoded = 0;
   std::vector<uint64_t> mapDims, mapStrides; // of the last tensor map
   std::vector<unsigned> mapBox;
   int mapType = -1, mapSwizzle = -1;
