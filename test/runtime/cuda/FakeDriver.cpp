@@ -11,7 +11,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <set>
 
 using namespace tenon::test;
 
@@ -22,12 +21,13 @@ enum { ok = 0, invalid = 1, noMemory = 2, noDevice = 100, invalidPtx = 218, notF
        illegalAddress = 700 };
 
 using Event = std::shared_ptr<int>; // when it was
-struct Module {
-  std::string image;
-};
 struct Function {
   std::string name; // without hash and number
   FakeKernel kernel;
+};
+struct Module {
+  std::string image;
+  std::vector<std::unique_ptr<Function>> functions;
 };
 struct Link {
   std::string output;
@@ -55,7 +55,6 @@ FakeDriver driver;
 std::deque<std::function<int()>> queue;
 std::map<uint64_t, uint64_t> blocks; // of the GPU: address -> bytes
 std::map<uint64_t, uint64_t> pinned;
-std::set<Function *> functions;
 int lost = 0; // the result of all calls after a failure
 } // namespace
 
@@ -208,7 +207,8 @@ static int copyChecked(void *to, const void *from, size_t bytes, bool toGpu, boo
   if ((toGpu && !within(blocks, reinterpret_cast<uint64_t>(to), bytes)) ||
       (fromGpu && !within(blocks, reinterpret_cast<uint64_t>(from), bytes)))
     return illegalAddress;
-  std::memcpy(to, from, bytes);
+  if (bytes)
+    std::memcpy(to, from, bytes);
   return ok;
 }
 
@@ -355,7 +355,7 @@ EXPORT int cuLinkDestroy(void *state) {
 EXPORT int cuModuleLoadDataEx(void **module, const void *image, unsigned, int *, void **) {
   if (std::strncmp(static_cast<const char *>(image), "CUBIN ", 6) != 0)
     return 200;
-  *module = new Module{static_cast<const char *>(image)};
+  *module = new Module{static_cast<const char *>(image), {}};
   return ok;
 }
 EXPORT int cuModuleUnload(void *module) {
@@ -373,7 +373,9 @@ EXPORT int cuModuleGetFunction(void **result, void *module, const char *symbol) 
   FakeKernel kernel = findFakeKernel(stage == "_0" ? name : name + stage);
   if (!kernel)
     return notFound;
-  *result = new Function{name, kernel};
+  auto &functions = static_cast<Module *>(module)->functions;
+  functions.push_back(std::make_unique<Function>(Function{name, kernel}));
+  *result = functions.back().get();
   return ok;
 }
 EXPORT int cuFuncGetAttribute(int *value, int attribute, void *) {

@@ -146,6 +146,8 @@ TEST_F(Replay, ForgetsAFailedRun) {
   auto s = open(makeCudaScaleModel().write());
   run(*s, 8);
   run(*s, 8);
+  std::vector<float> x(8, 2);
+  s->setInput(0, floats(x));
   s->cancel();
   expectFailure(rt::Status::cancelled, {"cancelled"}, [&] { s->run(); });
   EXPECT_EQ(run(*s, 8), 1u);
