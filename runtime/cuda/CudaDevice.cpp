@@ -15,6 +15,7 @@
 #include <cstring>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace tenon::rt {
@@ -75,6 +76,7 @@ private:
   void asked();
   void issueAll();
   void issueTimed();
+  bool noteLaunched();
   void submit();
 
   const std::shared_ptr<const Artifact> artifact;
@@ -107,6 +109,7 @@ private:
   // Of a timed run: the commands of each launch, which are issued a batch at a time.
   std::unique_ptr<LaunchTimer> timer;
   bool isTimed = false;
+  std::unordered_set<CUfunction> launched; // ever, in this session
   std::vector<std::pair<size_t, size_t>> spans;
   std::vector<Download> afterReplay; // to memory that graphs had better not touch
   unsigned numReplayed = 0, numIssued = 0; // parts of the run
@@ -335,9 +338,26 @@ void CudaDevice::asked() {
     issueAll();
 }
 
+/// Whether all functions at hand have been launched before; from now on they have. The first
+/// launch of one may wait for the GPU, as the driver loads it then: nothing may hold it.
+bool CudaDevice::noteLaunched() {
+  bool areKnown = true;
+  for (const Command &command : commands.commands)
+    if (command.kind == CommandKind::launch)
+      areKnown &= !launched.insert(command.function).second;
+  return areKnown;
+}
+
 void CudaDevice::issueTimed() {
   size_t next = 0;
-  timer->hold(stream);
+  bool isHeld = noteLaunched();
+  if (isHeld)
+    timer->hold(stream);
+  // Also after a failure, or nobody could wait for the stream any more.
+  struct Release {
+    ~Release() { timer.release(); }
+    LaunchTimer &timer;
+  } release{*timer};
   for (size_t i = 0; i < commands.size(); ++i) {
     bool isInSpan = next < spans.size();
     if (isInSpan && i == spans[next].first)
@@ -348,16 +368,17 @@ void CudaDevice::issueTimed() {
       ++next;
     }
   }
-  timer->release();
   spans.clear();
 }
 
 void CudaDevice::issueAll() {
-  if (!spans.empty())
+  if (!spans.empty()) {
     issueTimed();
-  else
-  for (size_t i = 0; i < commands.size(); ++i)
-    issue(*gpu, commands, i, stream, pointers);
+  } else {
+    noteLaunched();
+    for (size_t i = 0; i < commands.size(); ++i)
+      issue(*gpu, commands, i, stream, pointers);
+  }
   commands.clear();
 }
 

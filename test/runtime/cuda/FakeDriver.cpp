@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 using namespace tenon::test;
 
@@ -24,6 +25,7 @@ using Event = std::shared_ptr<int>; // when it was
 struct Function {
   std::string name; // without hash and number
   FakeKernel kernel;
+  bool isLoaded = false;
 };
 struct Module {
   std::string image;
@@ -374,7 +376,7 @@ EXPORT int cuModuleGetFunction(void **result, void *module, const char *symbol) 
   if (!kernel)
     return notFound;
   auto &functions = static_cast<Module *>(module)->functions;
-  functions.push_back(std::make_unique<Function>(Function{name, kernel}));
+  functions.push_back(std::make_unique<Function>(Function{name, kernel, false}));
   *result = functions.back().get();
   return ok;
 }
@@ -393,6 +395,9 @@ EXPORT int cuLaunchKernelEx(const LaunchConfig *config, void *handle, void **par
   if (!currentContext)
     return 201;
   Function *function = static_cast<Function *>(handle);
+  // It is loaded by its first launch, which waits for the GPU.
+  if (!std::exchange(function->isLoaded, true))
+    drain();
   unsigned cluster = 1;
   bool isEarly = false;
   for (unsigned i = 0; i < config->numAttributes; ++i)
