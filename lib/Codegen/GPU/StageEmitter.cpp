@@ -1,4 +1,5 @@
 #include "StageEmitter.h"
+#include "SharedLoop.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
@@ -25,13 +26,23 @@ void StageEmitter::emitFlat(ThreadBuilder &b, const ThreadGroup &group) {
   });
 }
 
+/// The threads of the block share the loop that was just emitted, the only one.
+void StageEmitter::shareOnlyLoop(ThreadBuilder &b) {
+  scf::ForOp only;
+  frame.getFunction().walk([&](scf::ForOp loop) { only = loop; });
+  shareLoop(b, only, stage.threads);
+}
+
 /// Each thread takes every so many elements.
 void StageEmitter::emitThreads(ThreadBuilder &b, const ThreadGroup &group) {
   if (group.spread.empty()) {
     // One element: all threads know it, one of them stores it.
     for (unsigned index : group.steps) {
       const Step &step = program.steps[index];
-      storeRowValue(b, step, emitOwnSum(b.builder, step));
+      Values values = emitOwnSum(b.builder, step);
+      if (group.sharesLoop)
+        shareOnlyLoop(b);
+      storeRowValue(b, step, values);
     }
     return;
   }

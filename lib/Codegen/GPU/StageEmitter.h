@@ -26,6 +26,7 @@ private:
   void emitFlat(ThreadBuilder &b, const ThreadGroup &group);
   void emitGroup(ThreadBuilder &b, const ThreadGroup &group);
   void emitThreads(ThreadBuilder &b, const ThreadGroup &group);
+  void shareOnlyLoop(ThreadBuilder &b);
   void emitTogether(ThreadBuilder &b, const ThreadGroup &group);
   void storeRowValue(ThreadBuilder &b, const Step &step, Values values);
   mlir::Value combineBlock(ThreadBuilder &b, const Step &step, unsigned index,

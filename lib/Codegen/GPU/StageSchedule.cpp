@@ -1,4 +1,5 @@
 #include "StageSchedule.h"
+#include "SharedLoop.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -211,7 +212,7 @@ void StageSchedule::orderSpread(ThreadGroup &group) const {
 }
 
 void StageSchedule::chooseThreads(StagePlan &stage) const {
-  if (stage.isFlat)
+  if (stage.isFlat || stage.groups[0].sharesLoop)
     return;
   unsigned most = kFewestThreads;
   for (const ThreadGroup &group : stage.groups) {
@@ -243,6 +244,15 @@ void StageSchedule::makeStages() {
   } else {
     for (ThreadGroup &group : makeGroups({})) {
       StagePlan stage;
+      if (group.steps.size() == 1 &&
+          findChoosingLoop(program.steps[group.steps[0]])) {
+        std::swap(stage.rows, group.spread);
+        group.sharesLoop = true;
+        stage.threads = kMostThreads;
+        stage.groups.push_back(group);
+        stages.push_back(stage);
+        continue;
+      }
       stage.isFlat = true;
       stage.groups.push_back(group);
       stages.push_back(stage);

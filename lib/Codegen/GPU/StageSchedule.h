@@ -15,6 +15,8 @@ struct ThreadGroup {
   llvm::SmallVector<unsigned> steps;
   llvm::SmallVector<int> spread; // classes, the contiguous one last
   bool reducesTogether = false;
+  /// The threads share the loop within the only step, at one element.
+  bool sharesLoop = false;
 };
 
 /// Groups that run one after the other in each block of one launch.
