@@ -82,8 +82,11 @@ void ContractionStages::add(Reading &reading, AffineExpr blocks,
 
 void ContractionStages::addFewRows(int64_t rows, AffineExpr runs) {
   Reading reading(kernel, module, staged.stages.size());
-  FewRows emitter(*reading.program, *reading.found, rows, reading.frame);
+  bool overlaps = target.capability >= 90;
+  FewRows emitter(*reading.program, *reading.found, rows, overlaps,
+                  reading.frame);
   add(reading, emitter.emit() * runs, FewRows::kThreads);
+  staged.stages.back().hasWait = overlaps;
 }
 
 /// One form of Hopper's tiles; `runs` says of their number whether they run.

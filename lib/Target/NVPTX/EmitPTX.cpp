@@ -123,7 +123,7 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
     kernel->addFnAttr("nvvm.minctasm", std::to_string(stage.residents));
   setParameters(*kernel, stage);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", kernel));
-  if (stage.waitsItself)
+  if (stage.mustWait)
     emitWait(builder);
   auto *pointer = llvm::PointerType::get(context, 0);
   auto argument = [&](unsigned index) -> llvm::Value * {
