@@ -18,6 +18,7 @@
 #include "tenon/Support/OutputFile.h"
 #include "tenon/Target/Artifact/WriteArtifact.h"
 #include "tenon/Target/CPU/CompileKernels.h"
+#include "tenon/Target/NVPTX/AssembleImages.h"
 #include "tenon/Target/NVPTX/CompileKernels.h"
 #include "tenon/Transforms/Expand/Passes.h"
 #include "tenon/Transforms/Fuse/Passes.h"
@@ -241,6 +242,8 @@ private:
       if (failed(compile<GPUCode>(
               [&] { return compileKernelsForGPU(*module, targets.gpu); }, gpu)))
         return failure();
+      if (!options.ptxas.empty() && failed(assemble(gpu)))
+        return failure();
       parts.push_back({*module, nullptr, &gpu});
     }
     if (options.report)
@@ -358,6 +361,11 @@ private:
       return failure();
     code = std::move(*compiled);
     return success();
+  }
+
+  LogicalResult assemble(GPUCode &code) {
+    StepTimer timer(root, options.report, "assemble");
+    return assembleImages(code, options.ptxas, getFileLoc());
   }
 
   void reportPrograms(Report &report, ArrayRef<DevicePart> parts) {

@@ -30,6 +30,8 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            run too, and sm_90a; cuda:SM: the baseline and that one
   --target=cpu,cuda        for both, in one artifact
   --no-baseline            leaves the baseline out
+  --ptxas=PATH|auto        cubins in place of PTX, but for the baseline; auto: the ptxas of
+                           PATH, of /usr/local/cuda or of Python's nvidia-cuda-nvcc
   --dim NAME=N             gives a symbolic dimension a fixed size
   --dim NAME=LO..HI        promises that a dimension is within LO and HI
   --variant NAME:DIM=RANGE,...
@@ -116,13 +118,12 @@ static bool parseLevel(StringRef name, CompileOptions &options) {
 
 /// Sets one option; -1 to go on, else the exit code.
 static int setOption(StringRef name, StringRef value, Options &options) {
-  static constexpr StringRef kLater[] = {"--ptxas"};
-  if (llvm::is_contained(kLater, name))
-    return usage(name + " is not supported yet");
   if (name == "-o") {
     options.output = value.str();
   } else if (name == "--target") {
     options.compile.target = value.str();
+  } else if (name == "--ptxas") {
+    options.compile.ptxas = value.str();
   } else if (name == "--kv") {
     options.compile.caches =
         value == "session" ? CacheMode::session : CacheMode::io;

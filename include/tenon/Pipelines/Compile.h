@@ -47,6 +47,8 @@ struct CompileOptions {
   std::string target = "cpu";
   /// Code for GPUs includes that which later ones run, too.
   bool withBaseline = true;
+  /// Who makes cubins of PTX: a path, or "auto"; empty: nobody.
+  std::string ptxas;
   Level emit = Level::artifact;
   OnnxForm onnxForm = OnnxForm::mlir;
   /// Of an exported model; 0: the model's own.
