@@ -87,6 +87,8 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
     passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
   ConvertONNXToKernelPassOptions conversion;
   conversion.keepGoing = keepGoing;
+  // Three blocks on each of the multiprocessors of a large GPU.
+  conversion.attentionItems = device == DeviceClass::cpu ? 0 : 3 * 132;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
   passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());

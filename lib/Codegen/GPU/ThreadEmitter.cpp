@@ -1,5 +1,6 @@
 #include "ThreadEmitter.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -64,6 +65,18 @@ SmallVector<Value> ThreadEmitter::emitOnce(OpBuilder &builder, const Step &step,
   return emitBody(builder, step, elements);
 }
 
+/// Loads of so many iterations are on their way at a time; sums keep their
+/// order.
+static LLVM::LoopAnnotationAttr getUnrolled(OpBuilder &builder) {
+  constexpr int64_t count = 16;
+  LLVM::LoopUnrollAttr unroll = LLVM::LoopUnrollAttr::get(
+      builder.getContext(), {}, builder.getI32IntegerAttr(count), {}, {}, {},
+      {}, {});
+  return LLVM::LoopAnnotationAttr::get(builder.getContext(), {}, {}, {}, unroll,
+                                       {}, {}, {}, {}, {}, {}, {}, {}, {}, {},
+                                       {});
+}
+
 /// The loops over a step's reduced classes.
 SmallVector<Value> ThreadEmitter::emitReduced(OpBuilder &builder,
                                               const Step &step,
@@ -74,6 +87,8 @@ SmallVector<Value> ThreadEmitter::emitReduced(OpBuilder &builder,
   auto loop = scf::ForOp::create(builder, loc, frame.constant(0),
                                  frame.size(program.extents[reduced[0]]),
                                  frame.constant(1), sums);
+  if (reduced.size() == 1)
+    loop->setDiscardableAttr("loop_annotation", getUnrolled(builder));
   position[reduced[0]] = loop.getInductionVar();
   OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
   Values results = emitReduced(nested, step, reduced.drop_front(),
