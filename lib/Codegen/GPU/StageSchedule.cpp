@@ -229,14 +229,35 @@ void StageSchedule::chooseThreads(StagePlan &stage) const {
   stage.threads = most;
 }
 
-/// One stage whose blocks are rows where some sum is made together; else a
-/// stage for each group, so that there are threads for all elements.
+/// Whether several groups have work for the threads of one block in a row, but
+/// for no more: blocks need not wait for other stages then.
+bool StageSchedule::fitBlock(ArrayRef<ThreadGroup> groups) const {
+  constexpr int64_t fewest = 64;
+  int64_t most = 0;
+  for (const ThreadGroup &group : groups) {
+    int64_t size = 1;
+    for (int shared : group.spread) {
+      auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
+      if (!extent || extent.getValue() > kMostThreads)
+        return false;
+      size *= extent.getValue();
+    }
+    most = std::max(most, size);
+  }
+  return groups.size() > 1 && most >= fewest && most <= kMostThreads;
+}
+
+/// One stage whose blocks are rows where some sum is made together, or the rows
+/// suit blocks; else a stage for each group, so that there are threads for all
+/// elements.
 void StageSchedule::makeStages() {
   SmallVector<int> rows = getRows();
   SmallVector<ThreadGroup> groups = makeGroups(rows);
   bool reduces = llvm::any_of(
       groups, [](const ThreadGroup &group) { return group.reducesTogether; });
-  if (reduces) {
+  bool chooses = llvm::any_of(
+      program.steps, [](const Step &step) { return findChoosingLoop(step); });
+  if (reduces || (!rows.empty() && !chooses && fitBlock(groups))) {
     StagePlan stage;
     stage.rows = rows;
     stage.groups = groups;

@@ -49,6 +49,7 @@ private:
   bool joins(const Step &step, const ThreadGroup &group) const;
   llvm::SmallVector<ThreadGroup> makeGroups(llvm::ArrayRef<int> rows) const;
   ThreadGroup startGroup(unsigned index, llvm::ArrayRef<int> rows) const;
+  bool fitBlock(llvm::ArrayRef<ThreadGroup> groups) const;
   void chooseThreads(StagePlan &stage) const;
   void makeStages();
   void findForwarded();
