@@ -131,7 +131,10 @@ static SmallVector<int64_t> getFactors(const Polynomial &sum) {
 bool SymbolTable::isAssumed(const Polynomial &sum) const {
   constexpr int kDepth = 2;
   for (const SizeFact &fact : assumptions) {
-    Polynomial known = Polynomial::get(normalize(sub(fact.a, fact.b)));
+    AffineExpr difference = normalize(sub(fact.a, fact.b));
+    if (!difference) // it overflows
+      continue;
+    Polynomial known = Polynomial::get(difference);
     for (int64_t own : getFactors(sum))
       for (int64_t factor : getFactors(known))
         if (isNonNegative(sum * own - known * factor, kDepth))

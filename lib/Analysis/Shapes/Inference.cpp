@@ -348,17 +348,20 @@ ShapeAnalysis Inference::finish() {
   }
   auto addFact = [&](const SizeFact &fact) {
     // A substituted symbol keeps its name: its own value is to be compared.
-    auto symbol = dyn_cast<AffineSymbolExpr>(fact.a);
+    auto symbol = dyn_cast_or_null<AffineSymbolExpr>(fact.a);
     bool stays = symbol && symbols.isSubstituted(symbol.getPosition()) &&
                  fact.relation == SizeFact::Relation::Equal;
     AffineExpr a = rename(stays ? fact.a : symbols.normalize(fact.a));
     AffineExpr b = rename(symbols.normalize(fact.b));
+    // What overflows cannot be compared; its dimension is not known either.
+    if (!a || !b)
+      return;
     AffineExpr one = symbols.constant(1);
     bool isOne = fact.relation == SizeFact::Relation::Broadcasts &&
                  (a == one || b == one);
     // An assumption proves itself: only numbers decide.
     bool isDecided = fact.relation == SizeFact::Relation::AtLeast &&
-                     isa<AffineConstantExpr>(symbols.sub(
+                     isa_and_nonnull<AffineConstantExpr>(symbols.sub(
                          symbols.normalize(fact.a), symbols.normalize(fact.b)));
     if (a != b && !isOne && !isDecided)
       result.facts.push_back({a, b, fact.relation, fact.op});

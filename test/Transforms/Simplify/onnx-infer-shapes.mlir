@@ -64,3 +64,13 @@ func.func @products_and_quotients_of_sizes(%x: tensor<?x4xf32> {onnx.dims = ["n"
   %y = onnx.Reshape(%x, %target) {allowzero = 0 : i64} : (tensor<?x4xf32>, tensor<2xi64>) -> tensor<*xf32>
   return %y : tensor<*xf32>
 }
+
+// -----
+
+// Sizes that overflow are not known, and neither is what they would have to fit.
+// CHECK-LABEL: func @padding_that_overflows
+// CHECK:       onnx.Conv({{.*}}) {{.*}} -> tensor<1x1x?x?xf32>
+func.func @padding_that_overflows(%x: tensor<1x?x?x?xf32> {onnx.dims = ["", "c", "h", "w"], onnx.name = "x"}, %w: tensor<1x2x2x2xf32> {onnx.name = "w"}) -> tensor<*xf32> {
+  %c = onnx.Conv(%x, %w) {pads = array<i64: 1, 9223372036854775807, 1, 1>, strides = array<i64: 2, 2>} : (tensor<1x?x?x?xf32>, tensor<1x2x2x2xf32>) -> tensor<*xf32>
+  return %c : tensor<*xf32>
+}
