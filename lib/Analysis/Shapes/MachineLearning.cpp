@@ -1,4 +1,4 @@
-// Operators of ai.onnx.ml on tensors of numbers.
+// Operators of ai.onnx.ml, and the like, on tensors of numbers.
 
 #include "Inference.h"
 
@@ -81,6 +81,22 @@ static LogicalResult inferFeatureExtractor(Node &node) {
   return success();
 }
 
+/// A column for each index of an n-gram, in place of the last axis.
+static LogicalResult inferTfIdfVectorizer(Node &node) {
+  const Dims *data = node.getDims(0);
+  std::optional<ArrayRef<int64_t>> indexes = node.getInts("ngram_indexes");
+  if (!data || data->empty() || !indexes || indexes->empty())
+    return success();
+  int64_t last = *llvm::max_element(*indexes);
+  if (last < 0 || last > INT32_MAX)
+    return node.error() << "expected elements of 'ngram_indexes' from 0 to "
+                        << INT32_MAX << ", but got " << last;
+  Dims result(*data);
+  result.back() = node.constant(last + 1);
+  node.setDims(0, std::move(result));
+  return success();
+}
+
 static LogicalResult inferSame(Node &node) {
   if (const Dims *data = node.getDims(0))
     node.setDims(0, *data);
@@ -91,6 +107,7 @@ void addMachineLearning(ShapeTable &table) {
   table["ml.ArrayFeatureExtractor"] = inferFeatureExtractor;
   for (StringRef name : {"ml.LinearClassifier", "ml.TreeEnsembleClassifier"})
     table[name] = inferClassifier;
+  table["TfIdfVectorizer"] = inferTfIdfVectorizer;
   table["ml.SVMClassifier"] = inferSupportVectorClassifier;
   table["ml.LinearRegressor"] = inferLinearRegressor;
   table["ml.SVMRegressor"] = inferSupportVectorRegressor;

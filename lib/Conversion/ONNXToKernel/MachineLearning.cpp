@@ -2,6 +2,7 @@
 
 #include "Attributes.h"
 #include "Lowering.h"
+#include "NGrams.h"
 #include "RowSpace.h"
 #include "Scores.h"
 
@@ -270,6 +271,7 @@ static LogicalResult lowerFeatureExtractor(Operation *op, Lowering &lowering) {
 }
 
 void tenon::addMachineLearningLowerings(LoweringTable &table) {
+  table["onnx.TfIdfVectorizer"] = lowerTfIdfVectorizer;
   table["onnx.ml.ArrayFeatureExtractor"] = lowerFeatureExtractor;
   table["onnx.ml.Binarizer"] = lowerBinarizer;
   table["onnx.ml.Imputer"] = lowerImputer;

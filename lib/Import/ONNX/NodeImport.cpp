@@ -322,6 +322,17 @@ static SmallVector<Type> placeholders(const Node &node, StringRef signature,
   return types;
 }
 
+/// An attribute of a type that the operator does not have is lost on the way.
+static LogicalResult checkAttributes(Operation *op, const Node &node) {
+  for (NamedAttribute attribute : node.attributes)
+    if (op->getAttr(attribute.getName()) != attribute.getValue())
+      return node.emitError()
+             << "expected attribute " << attribute.getName()
+             << " to have the type that the operator gives it, but got "
+             << attribute.getValue();
+  return success();
+}
+
 Operation *GraphImporter::createNode(const Node &node, unsigned numRegions) {
   std::string mnemonic = mnemonicOf(node.domain, node.op);
   auto info = RegisteredOperationName::lookup(mnemonic, context);
@@ -342,7 +353,7 @@ Operation *GraphImporter::createNode(const Node &node, unsigned numRegions) {
                      << interface->getInputSignature() << "' and '"
                      << interface->getOutputSignature() << "', but got "
                      << node.inputs.size() << " and " << node.outputs.size();
-  return op;
+  return op && succeeded(checkAttributes(op, node)) ? op : nullptr;
 }
 
 LogicalResult GraphImporter::finishNode(Operation *op, const Node &node,

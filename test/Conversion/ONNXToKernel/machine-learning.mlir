@@ -47,3 +47,23 @@ func.func @tensor_tree_without_members(%x: tensor<4x2xf32> {onnx.name = "x"}) ->
   %0 = onnx.ml.TreeEnsemble(%x) {n_targets = 1 : i64, tree_roots = array<i64: 0>, nodes_featureids = array<i64: 0>, nodes_modes = dense<6> : tensor<1xui8>, nodes_splits = dense<0.5> : tensor<1xf32>, nodes_truenodeids = array<i64: 0>, nodes_trueleafs = array<i64: 1>, nodes_falsenodeids = array<i64: 0>, nodes_falseleafs = array<i64: 1>, leaf_targetids = array<i64: 0>, leaf_weights = dense<1.0> : tensor<1xf32>} : (tensor<4x2xf32>) -> tensor<4x1xf32>
   return %0 : tensor<4x1xf32>
 }
+
+// -----
+
+// N-grams are counted by loops over skips and places; each has its column.
+// CHECK-LABEL: func @grams
+// CHECK:         kernel.launch
+// CHECK:           arith.cmpi eq
+func.func @grams(%x: tensor<?x6xi32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<?x2xf32> {
+  %0 = onnx.TfIdfVectorizer(%x) {mode = "TF", min_gram_length = 1 : i64, max_gram_length = 2 : i64, max_skip_count = 1 : i64, ngram_counts = array<i64: 0, 1>, ngram_indexes = array<i64: 1, 0>, pool_int64s = array<i64: 7, 8, 9>} : (tensor<?x6xi32>) -> tensor<?x2xf32>
+  return %0 : tensor<?x2xf32>
+}
+
+// -----
+
+// Where n-grams of a length begin must lie within the pool.
+func.func @grams_beyond(%x: tensor<6xi32> {onnx.name = "x"}) -> tensor<2xf32> {
+  // expected-error @below {{expected 'ngram_counts' that rise from 0 to 3, but got 0 and 4}}
+  %0 = onnx.TfIdfVectorizer(%x) {mode = "TF", min_gram_length = 1 : i64, max_gram_length = 2 : i64, max_skip_count = 0 : i64, ngram_counts = array<i64: 0, 4>, ngram_indexes = array<i64: 1, 0>, pool_int64s = array<i64: 7, 8, 9>} : (tensor<6xi32>) -> tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
