@@ -133,8 +133,10 @@ void ContractionStages::addWide(AffineExpr runs) {
 
 void ContractionStages::addTiles(AffineExpr runs) {
   Reading reading(kernel, module, staged.stages.size());
-  ContractionEmitter emitter(*reading.program, *reading.found, reading.frame);
+  ContractionEmitter emitter(*reading.program, *reading.found,
+                             target.isHopper(), reading.frame);
   add(reading, emitter.emit() * runs, emitter.getThreads());
+  staged.stages.back().cluster = emitter.getCluster();
 }
 
 /// Hopper's forms, for `first` rows and more.

@@ -182,6 +182,25 @@ SmallVector<Value> HopperBuilder::loadFromCluster(Value address, Value rank,
   return elements;
 }
 
+SmallVector<Value> HopperBuilder::sumOverCluster(Value address, Value at,
+                                                 int64_t count,
+                                                 int64_t blocks) {
+  SmallVector<Value> total;
+  int64_t width = std::min<int64_t>(count, 4);
+  for (int64_t e = 0; e < count; e += width)
+    for (int64_t block = 0; block < blocks; ++block) {
+      Value bytes = mul(narrow(add(at, index(e))), number(4));
+      SmallVector<Value> part =
+          loadFromCluster(add(address, bytes), number(block), width);
+      if (block == 0)
+        total.append(part);
+      for (int64_t i = 0; block > 0 && i < width; ++i)
+        total[e + i] =
+            arith::AddFOp::create(builder, loc, total[e + i], part[i]);
+    }
+  return total;
+}
+
 /// PTX ISA, "Matrix descriptor": the address, the distances between groups of
 /// columns and of eight rows, all over 16 bytes, and the swizzle of 128 bytes.
 Value HopperBuilder::describe(Value address, bool isAlongK) {

@@ -36,6 +36,12 @@ public:
   void copyBox(mlir::Value to, mlir::Value map,
                llvm::ArrayRef<mlir::Value> coordinates, mlir::Value barrier);
 
+  /// Some neighbouring f32, from element `at` of what begins at `address`, each
+  /// summed over the first `blocks` blocks of the cluster in their order.
+  llvm::SmallVector<mlir::Value> sumOverCluster(mlir::Value address,
+                                                mlir::Value at, int64_t count,
+                                                int64_t blocks);
+
   /// Brings the line at a global address to the second cache.
   void prefetch(mlir::Value address);
   /// Lets the next launch begin where there is room.

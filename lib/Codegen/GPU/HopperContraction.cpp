@@ -295,20 +295,7 @@ void HopperContraction::finish(HopperBuilder &b) {
     return elements;
   };
   auto readCluster = [&](Value at, int64_t count) {
-    Values total;
-    int64_t step = std::min<int64_t>(count, 4);
-    for (int64_t e = 0; e < count; e += step)
-      for (int64_t block = 0; block < form.splits; ++block) {
-        Value bytes = b.mul(b.narrow(b.add(at, b.index(e))), b.number(4));
-        Values part =
-            b.loadFromCluster(b.add(shared, bytes), b.number(block), step);
-        if (block == 0)
-          total.append(part);
-        for (int64_t i = 0; block > 0 && i < step; ++i)
-          total[e + i] =
-              arith::AddFOp::create(b.builder, loc, total[e + i], part[i]);
-      }
-    return total;
+    return b.sumOverCluster(shared, at, count, form.splits);
   };
   Value thread = b.sub(b.thread(), b.index(kWarpgroup));
   int64_t width = form.isTurned ? kRows : columns;
