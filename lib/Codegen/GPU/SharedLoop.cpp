@@ -27,8 +27,8 @@ static SmallVector<Value> getElements(scf::ForOp loop) {
 }
 
 /// The operations between elements and carried values on one side and what is
-/// yielded on the other, in order. False if they read anything else that the
-/// loop makes.
+/// yielded on the other, in order. False if they read memory or anything else
+/// that the loop makes.
 static bool getChoice(scf::ForOp loop, ArrayRef<Value> elements,
                       SmallVectorImpl<Operation *> &ops) {
   llvm::DenseSet<Value> known(elements.begin(), elements.end());
@@ -41,7 +41,8 @@ static bool getChoice(scf::ForOp loop, ArrayRef<Value> elements,
     if (known.contains(value) || value.getParentRegion() != &loop.getRegion())
       continue;
     Operation *op = value.getDefiningOp();
-    if (!op || op->getNumRegions() != 0 || !isPure(op))
+    if (!op || op->getNumRegions() != 0 || !isPure(op) ||
+        llvm::any_of(op->getOperandTypes(), llvm::IsaPred<ShapedType>))
       return false;
     if (wanted.insert(op).second)
       open.append(op->operand_begin(), op->operand_end());
