@@ -255,9 +255,10 @@ void StageSchedule::makeStages() {
   SmallVector<ThreadGroup> groups = makeGroups(rows);
   bool reduces = llvm::any_of(
       groups, [](const ThreadGroup &group) { return group.reducesTogether; });
-  bool chooses = llvm::any_of(
-      program.steps, [](const Step &step) { return findChoosingLoop(step); });
-  if (reduces || (!rows.empty() && !chooses && fitBlock(groups))) {
+  auto chooses = [](const Step &step) { return bool(findChoosingLoop(step)); };
+  bool isForBlocks = !rows.empty() && fitBlock(groups) &&
+                     llvm::none_of(program.steps, chooses);
+  if (reduces || isForBlocks) {
     StagePlan stage;
     stage.rows = rows;
     stage.groups = groups;
