@@ -2,7 +2,9 @@
 
 #include "MatrixAttention.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -17,6 +19,14 @@ static constexpr int64_t kChunk = 8;
 /// bytes apart, lie in different banks.
 static constexpr int64_t kPadding = 8;
 static constexpr int64_t kStages = 2, kAlignment = 16;
+
+/// For loops whose rounds take many registers; several at a time would spill.
+static LLVM::LoopAnnotationAttr getNotUnrolled(MLIRContext *context) {
+  auto unroll = LLVM::LoopUnrollAttr::get(context, BoolAttr::get(context, true),
+                                          {}, {}, {}, {}, {}, {});
+  return LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {}, {}, {},
+                                       {}, {}, {}, {}, {}, {}, {}, {});
+}
 
 MatrixAttention::State MatrixAttention::State::from(ValueRange values) {
   return {{values[0], values[1]},
@@ -83,6 +93,21 @@ unsigned MatrixAttention::getSharedBytes() const {
   if (isQueryShared())
     bytes += getRows() * getRowBytes(query);
   return std::max(bytes, merged);
+}
+
+/// Left alone, ptxas spills in some forms to hold one block more.
+unsigned MatrixAttention::getResidents() {
+  if (isQueryShared())
+    return 1;
+  if (rowWarps == 1)
+    return 0;
+  bool isBare = !lse && !lengths && !positions && !sinks &&
+                int64_t(op.getLeftWindow()) < 0 &&
+                int64_t(op.getRightWindow()) < 0;
+  if (isPlain && getFeatures(query) <= 64)
+    return 3;
+  // Three blocks fit without a spill, but not where they are demanded.
+  return isPlain && isBare && getFeatures(query) == 128 ? 0 : 2;
 }
 
 void MatrixAttention::enterThread() {
@@ -220,19 +245,28 @@ void MatrixAttention::copyChunk(const Tiles &tiles, Value first, Value stage,
 void MatrixAttention::copyTile(const Tiles &tiles, Value first, Value stage) {
   int64_t chunks = getFeatures(*tiles.tensor) / kChunk;
   int64_t threads = getThreads(), total = keysOfTile * chunks;
+  Value chunksOfRow = b.number(chunks);
+  if (threads % chunks != 0) {
+    Value last = b.number(total);
+    auto loop =
+        scf::ForOp::create(b.builder, b.loc, thread, last, b.number(threads));
+    loop->setDiscardableAttr("loop_annotation",
+                             getNotUnrolled(op.getContext()));
+    OpBuilder::InsertionGuard guard(b.builder);
+    b.builder.setInsertionPoint(loop.getBody()->getTerminator());
+    Value number = loop.getInductionVar();
+    return copyChunk(tiles, first, stage, b.div(number, chunksOfRow),
+                     b.rem(number, chunksOfRow));
+  }
   // The threads of a round take whole rows, so that only constants differ.
-  bool isEven = threads % chunks == 0;
+  Value row = b.div(thread, chunksOfRow), chunk = b.rem(thread, chunksOfRow);
   for (int64_t done = 0; done < total; done += threads) {
-    Value number = b.add(thread, b.number(done));
-    Value row = b.div(number, b.number(chunks));
-    if (isEven)
-      row = b.add(b.div(thread, b.number(chunks)), b.number(done / chunks));
-    Value chunk = b.rem(isEven ? thread : number, b.number(chunks));
-    auto copy = [&] { copyChunk(tiles, first, stage, row, chunk); };
+    Value own = b.add(row, b.number(done / chunks));
+    auto copy = [&] { copyChunk(tiles, first, stage, own, chunk); };
     if (done + threads <= total)
       copy();
     else
-      b.ifElse(b.isLess(number, b.number(total)), copy);
+      b.ifElse(b.isLess(b.add(thread, b.number(done)), b.number(total)), copy);
   }
 }
 
@@ -294,6 +328,8 @@ MatrixAttention::State MatrixAttention::emitKeys() {
     return results;
   };
   Values results = b.fold(begin, end, keysOfTile, start, emitRound);
+  results[0].getDefiningOp()->setDiscardableAttr(
+      "loop_annotation", getNotUnrolled(op.getContext()));
   return State::from(ArrayRef(results).drop_front());
 }
 

@@ -28,8 +28,9 @@ public:
     return rowWarps * keyWarps * ThreadBuilder::kWarp;
   }
   unsigned getSharedBytes() const;
-  /// Blocks that a multiprocessor must hold; 0: any.
-  unsigned getResidents() const { return isQueryShared(); }
+  /// Blocks that a multiprocessor must hold, which bounds a thread's registers;
+  /// 0: as many as ptxas finds.
+  unsigned getResidents();
 
 private:
   using Values = llvm::SmallVector<mlir::Value>;
