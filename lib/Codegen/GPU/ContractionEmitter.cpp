@@ -1,6 +1,5 @@
 #include "ContractionEmitter.h"
 
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -13,11 +12,9 @@ static constexpr int64_t kFewTiles = 128;
 
 ContractionEmitter::ContractionEmitter(KernelProgram &program,
                                        const Contraction &contraction,
-                                       bool hasClusters, KernelFrame &frame)
+                                       KernelFrame &frame)
     : TileKernel(program, contraction, frame) {
   chooseEngine();
-  if (hasClusters)
-    chooseSplits();
   a = getFactor(contraction.a, contraction.m, engine->shape.rows);
   c = getFactor(contraction.b, contraction.n, engine->shape.columns);
 }
@@ -46,21 +43,6 @@ void ContractionEmitter::chooseEngine() {
         isSmallTile ? TileShape{64, 64, 16, 256} : TileShape{128, 128, 8, 256};
     engine = createArithmeticEngine(shape, sum);
   }
-}
-
-/// Where sizes are known and tiles are few, the blocks of a cluster share the k
-/// of one, as long as each has some rounds to do.
-void ContractionEmitter::chooseSplits() {
-  constexpr int64_t enough = 264, most = 8, fewestRounds = 6;
-  const TileShape &shape = engine->shape;
-  auto tiles = dyn_cast<AffineConstantExpr>(
-      simplify(getTiles(shape.rows, shape.columns), 64));
-  auto depth = dyn_cast<AffineConstantExpr>(getExtent(contraction.k));
-  if (!tiles || !depth || !engine->sum.isF32())
-    return;
-  while (splits < most && tiles.getValue() * splits * 2 <= enough &&
-         depth.getValue() >= shape.depth * splits * 2 * fewestRounds)
-    splits *= 2;
 }
 
 ContractionEmitter::Factor
@@ -160,7 +142,7 @@ SmallVector<Value> ContractionEmitter::loadFirst(ThreadBuilder &b, Value depth,
                                 b.isLess(b.index(0), depth), true);
   OpBuilder then = OpBuilder::atBlockEnd(some.thenBlock());
   ThreadBuilder inside(then, loc);
-  scf::YieldOp::create(then, loc, loadBoth(inside, firstDepth));
+  scf::YieldOp::create(then, loc, loadBoth(inside, inside.index(0)));
   OpBuilder otherwise = OpBuilder::atBlockEnd(some.elseBlock());
   Values zeros(types.size(), getZero(otherwise, engine->stored));
   scf::YieldOp::create(otherwise, loc, zeros);
@@ -180,9 +162,8 @@ SmallVector<Value> ContractionEmitter::sumTiles(ThreadBuilder &b) {
     return elements;
   };
   start.append(loadFirst(b, depth, loadBoth));
-  Value last = splits == 1 ? depth : b.min(depth, b.add(firstDepth, share));
   SmallVector<Value> results = b.fold(
-      firstDepth, last, engine->shape.depth, start,
+      b.index(0), depth, engine->shape.depth, start,
       [&](Value k, ValueRange running) {
         ValueRange elements = running.drop_front(numSums);
         b.barrier();
@@ -201,7 +182,7 @@ SmallVector<Value> ContractionEmitter::sumTiles(ThreadBuilder &b) {
 
 /// The sums go through shared memory, so that neighbouring threads write
 /// neighbours.
-void ContractionEmitter::finishTile(HopperBuilder &b, ValueRange sums) {
+void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
   const TileShape &shape = engine->shape;
   // Part by part: a tile of sums may be larger than what a block has.
   constexpr int64_t most = 16 * 1024;
@@ -220,62 +201,22 @@ void ContractionEmitter::finishTile(HopperBuilder &b, ValueRange sums) {
       });
     });
     b.barrier();
-    if (splits == 1)
-      finishOwn(b, tile, first, part);
-    else
-      finishShared(b, tile, first, part);
+    auto read = [&](Value at, int64_t count) {
+      Values elements;
+      for (int64_t e = 0; e < count; ++e)
+        elements.push_back(b.load(tile, b.add(at, b.index(e))));
+      return elements;
+    };
+    finishPart(b, {first, part, shape.columns, shape.columns, read}, b.thread(),
+               shape.threads);
   }
-}
-
-void ContractionEmitter::finishOwn(HopperBuilder &b, Value tile, int64_t first,
-                                   int64_t part) {
-  const TileShape &shape = engine->shape;
-  auto read = [&](Value at, int64_t count) {
-    Values elements;
-    for (int64_t e = 0; e < count; ++e)
-      elements.push_back(b.load(tile, b.add(at, b.index(e))));
-    return elements;
-  };
-  finishPart(b, {first, part, shape.columns, shape.columns, read}, b.thread(),
-             shape.threads);
-}
-
-/// The blocks of a cluster finish their shares of what they have together.
-void ContractionEmitter::finishShared(HopperBuilder &b, Value tile,
-                                      int64_t first, int64_t part) {
-  const TileShape &shape = engine->shape;
-  Value base = b.narrow(
-      memref::ExtractAlignedPointerAsIndexOp::create(b.builder, loc, tile));
-  auto read = [&](Value at, int64_t count) {
-    return b.sumOverCluster(base, at, count, splits);
-  };
-  b.syncCluster();
-  Value thread = b.add(b.thread(), b.mul(rank, b.index(shape.threads)));
-  finishPart(b, {first, part, shape.columns, shape.columns, read}, thread,
-             int64_t(shape.threads) * splits);
-  b.syncCluster();
-}
-
-/// Which part of k is the block's: whole tiles of it.
-void ContractionEmitter::enterSplit(HopperBuilder &b) {
-  firstDepth = b.index(0);
-  if (splits == 1)
-    return;
-  const int64_t depth = engine->shape.depth;
-  AffineExpr tiles = getExtent(contraction.k).ceilDiv(depth);
-  share = frame.size(tiles.ceilDiv(splits) * depth);
-  rank = arith::IndexCastUIOp::create(b.builder, loc, b.builder.getIndexType(),
-                                      b.rankInCluster());
-  firstDepth = b.mul(rank, share);
 }
 
 AffineExpr ContractionEmitter::emit() {
   placeStorages();
-  HopperBuilder b(frame.builder(), loc);
+  ThreadBuilder b(frame.builder(), loc);
   const TileShape &shape = engine->shape;
-  Value tile = b.div(frame.begin(), b.index(splits));
-  enterTile(b, tile, shape.rows, shape.columns);
-  enterSplit(b);
+  enterTile(b, frame.begin(), shape.rows, shape.columns);
   finishTile(b, sumTiles(b));
-  return getTiles(shape.rows, shape.columns) * splits;
+  return getTiles(shape.rows, shape.columns);
 }

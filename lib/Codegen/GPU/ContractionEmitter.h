@@ -4,7 +4,6 @@
 #ifndef TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H
 #define TENON_LIB_CODEGEN_GPU_CONTRACTIONEMITTER_H
 
-#include "HopperBuilder.h"
 #include "TileEngine.h"
 #include "TileKernel.h"
 
@@ -14,14 +13,12 @@ namespace tenon {
 /// convolutions too.
 class ContractionEmitter : public TileKernel {
 public:
-  /// `hasClusters`: blocks of a cluster may share a tile's k.
   ContractionEmitter(KernelProgram &program, const Contraction &contraction,
-                     bool hasClusters, KernelFrame &frame);
+                     KernelFrame &frame);
 
   /// Adds the code of block number `begin` to the frame; returns the grid.
   mlir::AffineExpr emit();
   unsigned getThreads() const { return engine->shape.threads; }
-  unsigned getCluster() const { return splits; }
 
 private:
   /// One of the two factors: how a tile of it is read.
@@ -47,18 +44,10 @@ private:
   using LoadBoth = llvm::function_ref<Values(ThreadBuilder &, mlir::Value)>;
   Values loadFirst(ThreadBuilder &b, mlir::Value depth, LoadBoth loadBoth);
   Values sumTiles(ThreadBuilder &b);
-  void chooseSplits();
-  void enterSplit(HopperBuilder &b);
-  void finishTile(HopperBuilder &b, mlir::ValueRange sums);
-  void finishOwn(HopperBuilder &b, mlir::Value tile, int64_t first,
-                 int64_t part);
-  void finishShared(HopperBuilder &b, mlir::Value tile, int64_t first,
-                    int64_t part);
+  void finishTile(ThreadBuilder &b, mlir::ValueRange sums);
 
   std::unique_ptr<TileEngine> engine;
   Factor a, c; // the left and the right one
-  int64_t splits = 1;
-  mlir::Value rank, share, firstDepth; // in the cluster; of k
 };
 
 } // namespace tenon

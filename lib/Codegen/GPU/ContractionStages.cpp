@@ -82,11 +82,8 @@ void ContractionStages::add(Reading &reading, AffineExpr blocks,
 
 void ContractionStages::addFewRows(int64_t rows, AffineExpr runs) {
   Reading reading(kernel, module, staged.stages.size());
-  bool overlaps = target.capability >= 90;
-  FewRows emitter(*reading.program, *reading.found, rows, overlaps,
-                  reading.frame);
+  FewRows emitter(*reading.program, *reading.found, rows, reading.frame);
   add(reading, emitter.emit() * runs, FewRows::kThreads);
-  staged.stages.back().hasWait = overlaps;
 }
 
 /// One form of Hopper's tiles; `runs` says of their number whether they run.
@@ -133,10 +130,8 @@ void ContractionStages::addWide(AffineExpr runs) {
 
 void ContractionStages::addTiles(AffineExpr runs) {
   Reading reading(kernel, module, staged.stages.size());
-  ContractionEmitter emitter(*reading.program, *reading.found,
-                             target.isHopper(), reading.frame);
+  ContractionEmitter emitter(*reading.program, *reading.found, reading.frame);
   add(reading, emitter.emit() * runs, emitter.getThreads());
-  staged.stages.back().cluster = emitter.getCluster();
 }
 
 /// Hopper's forms, for `first` rows and more.

@@ -1,7 +1,5 @@
 #include "FewRows.h"
 
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-
 using namespace mlir;
 using namespace tenon;
 
@@ -19,8 +17,8 @@ bool FewRows::matches(const KernelProgram &program,
 }
 
 FewRows::FewRows(KernelProgram &program, const Contraction &contraction,
-                 int64_t rows, bool overlaps, KernelFrame &frame)
-    : TileKernel(program, contraction, frame), rows(rows), overlaps(overlaps) {
+                 int64_t rows, KernelFrame &frame)
+    : TileKernel(program, contraction, frame), rows(rows) {
   Type element = program.storages[step.reads[contraction.b].storage].element;
   run = kRunBytes * 8 / element.getIntOrFloatBitWidth();
   auto depth = dyn_cast<AffineConstantExpr>(getExtent(contraction.k));
@@ -84,29 +82,6 @@ SmallVector<Value> FewRows::sumLane(ThreadBuilder &b, Value lane) {
                 });
 }
 
-/// The warp's column of b goes to the second cache. Whoever writes b, if anyone
-/// does, writes there, so it is no older than memory.
-void FewRows::bringNear(HopperBuilder &b) {
-  constexpr int64_t lineBits = 128 * 8;
-  const Access &access = step.reads[contraction.b];
-  const Storage &storage = program.storages[access.storage];
-  int64_t width = storage.element.getIntOrFloatBitWidth();
-  Value lane = b.rem(b.thread(), b.index(ThreadBuilder::kWarp));
-  Value first = b.mul(lane, b.index(lineBits / width));
-  Value base = memref::ExtractAlignedPointerAsIndexOp::create(
-      b.builder, loc, memory[access.storage]);
-  b.forEach(first, frame.size(getExtent(contraction.k)),
-            ThreadBuilder::kWarp * lineBits / width, [&](Value k) {
-              position[step.classes[contraction.k]] = k;
-              Value offset = b.index(0);
-              for (auto [index, dim] :
-                   llvm::zip(getIndices(b.builder, access, getLoops(step)),
-                             storage.dims))
-                offset = b.add(b.mul(offset, frame.size(dim)), index);
-              b.prefetch(b.add(base, b.mul(offset, b.index(width / 8))));
-            });
-}
-
 void FewRows::emitColumn(ThreadBuilder &b) {
   Value lane = b.rem(b.thread(), b.index(ThreadBuilder::kWarp));
   Values sums = sumLane(b, lane);
@@ -131,7 +106,7 @@ void FewRows::emitColumn(ThreadBuilder &b) {
 AffineExpr FewRows::emit() {
   constexpr int64_t warps = kThreads / ThreadBuilder::kWarp;
   placeStorages();
-  HopperBuilder b(frame.builder(), loc);
+  ThreadBuilder b(frame.builder(), loc);
   Value item = frame.begin();
   AffineExpr columns = getExtent(contraction.n);
   Value block = b.take(item, frame.size(columns.ceilDiv(warps)));
@@ -141,11 +116,6 @@ AffineExpr FewRows::emit() {
   position[step.classes[contraction.n]] = column;
   // The same for all threads of a warp.
   Value isThere = b.isLess(column, frame.size(columns));
-  if (overlaps) {
-    b.letNextBegin();
-    b.ifElse(isThere, [&] { bringNear(b); });
-    b.waitForLaunch();
-  }
   b.ifElse(isThere, [&] { emitColumn(b); });
   return getCountExpr(batches) * columns.ceilDiv(warps);
 }

@@ -3,7 +3,6 @@
 #ifndef TENON_LIB_CODEGEN_GPU_FEWROWS_H
 #define TENON_LIB_CODEGEN_GPU_FEWROWS_H
 
-#include "HopperBuilder.h"
 #include "TileKernel.h"
 
 namespace tenon {
@@ -18,10 +17,9 @@ public:
   static bool matches(const KernelProgram &program,
                       const Contraction &contraction);
 
-  /// For up to `rows` rows. `overlaps`: the kernel begins while the launch
-  /// before it runs; it brings b near, then waits.
+  /// For up to `rows` rows.
   FewRows(KernelProgram &program, const Contraction &contraction, int64_t rows,
-          bool overlaps, KernelFrame &frame);
+          KernelFrame &frame);
 
   /// Adds the code of block number `begin`; returns the grid.
   mlir::AffineExpr emit();
@@ -34,10 +32,7 @@ private:
   Values sumLane(ThreadBuilder &b, mlir::Value lane);
   void setRow(ThreadBuilder &b, mlir::Value row);
 
-  void bringNear(HopperBuilder &b);
-
   const int64_t rows;
-  const bool overlaps;
   int64_t run; // elements of k that a thread reads at once
 };
 

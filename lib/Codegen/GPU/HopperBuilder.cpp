@@ -127,20 +127,6 @@ void HopperBuilder::copyBox(Value to, Value map, ArrayRef<Value> coordinates,
   call(text, constraints + ",~{memory}", operands);
 }
 
-void HopperBuilder::prefetch(Value address) {
-  Value wide =
-      arith::IndexCastOp::create(builder, loc, builder.getI64Type(), address);
-  call("prefetch.L2 [$0];", "l", {wide});
-}
-
-void HopperBuilder::letNextBegin() {
-  call("griddepcontrol.launch_dependents;", "~{memory}", {});
-}
-
-void HopperBuilder::waitForLaunch() {
-  call("griddepcontrol.wait;", "~{memory}", {});
-}
-
 void HopperBuilder::setRegisters(bool increases, int64_t count) {
   call(("setmaxnreg." + Twine(increases ? "inc" : "dec") +
         ".sync.aligned.u32 " + Twine(count) + ";")

@@ -42,13 +42,6 @@ public:
                                                 mlir::Value at, int64_t count,
                                                 int64_t blocks);
 
-  /// Brings the line at a global address to the second cache.
-  void prefetch(mlir::Value address);
-  /// Lets the next launch begin where there is room.
-  void letNextBegin();
-  /// Waits for the launch before: what it wrote is seen.
-  void waitForLaunch();
-
   /// Gives up or takes registers, for all threads of a warpgroup.
   void setRegisters(bool increases, int64_t count);
   /// A barrier of `threads` threads, one of 16.

@@ -8,22 +8,29 @@ using namespace tenon;
 /// Fewer rounds are one thread's.
 static constexpr int64_t kFewestRounds = 64;
 
-/// The element's value for each carried value; empty if some is not chosen.
+/// The element's value for each carried value; empty if some is not chosen, or
+/// not by the same condition.
 static SmallVector<Value> getElements(scf::ForOp loop) {
   SmallVector<Value> elements;
+  Value condition;
   for (auto [carried, next] :
        llvm::zip(loop.getRegionIterArgs(), loop.getYieldedValues())) {
     auto choice = next.getDefiningOp<arith::SelectOp>();
-    if (!choice || choice->getBlock() != loop.getBody())
+    if (!choice || choice->getBlock() != loop.getBody() ||
+        choice.getFalseValue() != carried ||
+        (condition && choice.getCondition() != condition))
       return {};
-    if (choice.getFalseValue() == carried)
-      elements.push_back(choice.getTrueValue());
-    else if (choice.getTrueValue() == carried)
-      elements.push_back(choice.getFalseValue());
-    else
-      return {};
+    condition = choice.getCondition();
+    elements.push_back(choice.getTrueValue());
   }
   return elements;
+}
+
+/// The condition under which a round takes its element.
+static Value getCondition(scf::ForOp loop) {
+  return loop.getYieldedValues()[0]
+      .getDefiningOp<arith::SelectOp>()
+      .getCondition();
 }
 
 /// The operations between elements and carried values on one side and what is
@@ -75,24 +82,33 @@ scf::ForOp tenon::findChoosingLoop(const Step &step) {
 }
 
 namespace {
-/// Joins two choices, of which the first is of earlier rounds.
+/// Joins two choices, of which the first is of earlier rounds. The last value
+/// of a choice says whether it took any element: one that did not is what the
+/// loop began with, which the earlier rounds have seen.
 class Joiner {
 public:
-  Joiner(ThreadBuilder &b, scf::ForOp loop)
-      : b(b), loop(loop), elements(getElements(loop)) {
-    (void)getChoice(loop, elements, ops);
+  /// `counted`: the loop with that value carried behind those of `loop`.
+  Joiner(ThreadBuilder &b, scf::ForOp counted, unsigned numCarried)
+      : b(b), loop(counted), numCarried(numCarried) {
+    for (Value next : counted.getYieldedValues().take_front(numCarried))
+      elements.push_back(next.getDefiningOp<arith::SelectOp>().getTrueValue());
+    (void)getChoice(counted, elements, ops);
   }
   using Values = SmallVector<Value>;
 
   Values join(ArrayRef<Value> earlier, ArrayRef<Value> later) {
     IRMapping mapping;
     mapping.map(loop.getRegionIterArgs(), earlier);
-    mapping.map(elements, later);
+    mapping.map(elements, later.take_front(numCarried));
     for (Operation *op : ops)
       b.builder.clone(*op, mapping);
     Values joined;
-    for (Value value : loop.getYieldedValues())
-      joined.push_back(mapping.lookupOrDefault(value));
+    for (unsigned i = 0; i < numCarried; ++i) {
+      Value chosen = mapping.lookupOrDefault(loop.getYieldedValues()[i]);
+      joined.push_back(select(later.back(), chosen, earlier[i]));
+    }
+    joined.push_back(
+        arith::OrIOp::create(b.builder, b.loc, earlier.back(), later.back()));
     return joined;
   }
 
@@ -119,6 +135,8 @@ public:
     Value lane = b.rem(b.thread(), b.index(ThreadBuilder::kWarp));
     Value warp = b.div(b.thread(), b.index(ThreadBuilder::kWarp));
     Values memory;
+    own.back() = arith::ExtUIOp::create(b.builder, b.loc, b.builder.getI8Type(),
+                                        own.back());
     for (Value value : own)
       memory.push_back(b.allocateShared(warps, value.getType()));
     b.ifElse(b.isLess(lane, b.index(1)), [&] {
@@ -131,6 +149,8 @@ public:
       Values next;
       for (Value from : memory)
         next.push_back(b.load(from, b.index(number)));
+      next.back() = arith::TruncIOp::create(b.builder, b.loc,
+                                            b.builder.getI1Type(), next.back());
       joined = number == 0 ? next : join(joined, next);
     }
     return joined;
@@ -143,15 +163,32 @@ private:
 
   ThreadBuilder &b;
   scf::ForOp loop;
+  unsigned numCarried;
   Values elements;
   SmallVector<Operation *> ops;
 };
 } // namespace
 
-/// Every part begins with what the whole loop begins with: that choosing twice
-/// from the same changes nothing is what makes the parts independent.
+/// The loop with one more carried value: whether a round took its element.
+static scf::ForOp countChoices(ThreadBuilder &b, scf::ForOp loop) {
+  IRRewriter rewriter(b.builder.getContext());
+  rewriter.setInsertionPoint(loop);
+  Value condition = getCondition(loop);
+  Value no =
+      arith::ConstantOp::create(rewriter, b.loc, rewriter.getBoolAttr(false));
+  auto yields = [&](OpBuilder &inside, Location loc,
+                    ArrayRef<BlockArgument> carried) {
+    Value any = arith::OrIOp::create(inside, loc, carried[0], condition);
+    return SmallVector<Value>{any};
+  };
+  auto counted = loop.replaceWithAdditionalYields(rewriter, no, false, yields);
+  return cast<scf::ForOp>(counted->getOperation());
+}
+
 void tenon::shareLoop(ThreadBuilder &b, scf::ForOp loop, unsigned threads) {
   OpBuilder::InsertionGuard guard(b.builder);
+  unsigned numCarried = loop.getNumResults();
+  loop = countChoices(b, loop);
   b.builder.setInsertionPoint(loop);
   Value low = loop.getLowerBound(), step = loop.getStep();
   Value span = b.max(b.index(0), b.sub(loop.getUpperBound(), low));
@@ -164,7 +201,8 @@ void tenon::shareLoop(ThreadBuilder &b, scf::ForOp loop, unsigned threads) {
   b.builder.setInsertionPointAfter(loop);
   Operation *next = loop->getNextNode();
   SmallVector<Value> joined =
-      Joiner(b, loop).joinBlock(SmallVector<Value>(loop.getResults()), threads);
+      Joiner(b, loop, numCarried)
+          .joinBlock(SmallVector<Value>(loop.getResults()), threads);
   for (auto [result, value] : llvm::zip(loop.getResults(), joined))
     result.replaceUsesWithIf(value, [&](OpOperand &use) {
       Operation *user =

@@ -40,9 +40,10 @@ void StageEmitter::emitThreads(ThreadBuilder &b, const ThreadGroup &group) {
     for (unsigned index : group.steps) {
       const Step &step = program.steps[index];
       Values values = emitOwnSum(b.builder, step);
+      storeRowValue(b, step, values);
+      // What was just stored follows the loop's results.
       if (group.sharesLoop)
         shareOnlyLoop(b);
-      storeRowValue(b, step, values);
     }
     return;
   }

@@ -124,7 +124,7 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.numMaps = stage.maps.size();
     signature.threads = stage.threads;
     signature.residents = stage.residents;
-    signature.mustWait = code.stages[number]->waits_itself && !stage.hasWait;
+    signature.mustWait = code.stages[number]->waits_itself;
     signatures.push_back(signature);
   }
   return signatures;

@@ -34,8 +34,6 @@ struct LoweredStage {
   unsigned threads;
   unsigned shared = 0;    // bytes of dynamic shared memory
   unsigned residents = 0; // blocks that a multiprocessor must hold; 0: any
-  /// Where launches overlap, the function itself waits for the one before.
-  bool hasWait = false;
   unsigned cluster = 1;
   std::vector<TensorMapUse> maps = {};
 };
