@@ -194,11 +194,12 @@ void CudaDevice::measureStage(const Stage &stage, const std::vector<Evaluated> &
   }
 }
 
-/// Those that all stages have: buffers, workspace, symbols.
+/// Those that all stages have: buffers, workspace, symbols. An empty tensor has an address,
+/// too: a kernel may read an element before it finds that there is none.
 void CudaDevice::addParameters(const LaunchCall &call) {
   size_t numBuffers = artifact->kernels[call.kernel].arguments.size();
   for (size_t i = 0; i < numBuffers; ++i)
-    commands.addWord(address(call.buffers[i]));
+    commands.addWord(address(call.buffers[i] ? call.buffers[i] : workspace.data()));
   commands.addWord(address(workspace.data()));
   for (size_t i = 0; i < call.numSymbols; ++i)
     commands.addWord(uint64_t(call.symbols[i]));
@@ -234,8 +235,12 @@ const CUtensorMap &CudaDevice::encoded(const LaunchCall &call, size_t index,
 
 void CudaDevice::launch(const LaunchCall &call) {
   Current current = enter();
-  if (call.size.workspace > 0)
-    reserve(workspace, call.size.workspace, "the kernels' workspace");
+  constexpr int64_t leastWorkspace = 256; // what empty tensors are given as
+  size_t numBuffers = artifact->kernels[call.kernel].arguments.size();
+  bool hasEmpty = std::count(call.buffers, call.buffers + numBuffers, nullptr) > 0;
+  int64_t bytes = std::max(call.size.workspace, hasEmpty ? leastWorkspace : 0);
+  if (bytes > 0)
+    reserve(workspace, bytes, "the kernels' workspace");
   const StagedKernel &staged = code->kernel(call.kernel);
   const int64_t *sizes = call.size.more.data();
   size_t first = commands.size(), numMaps = 0;
