@@ -61,9 +61,24 @@ static std::string code(const rt::Code &code, const Machine &machine) {
                 "}");
 }
 
+/// "[0, 3]": indices of a table.
+static std::string indices(const std::vector<uint32_t> &items) {
+  return list(items, [](uint32_t item) { return std::to_string(item); });
+}
+
+/// The pool, whole: ["constant", 4], ["symbol", 0], or an operator and two earlier nodes.
+static std::string expressions(const std::vector<rt::Expr> &exprs) {
+  return list(exprs, [](const rt::Expr &expr) {
+    bool isLeaf = expr.op == rt::ExprOp::constant || expr.op == rt::ExprOp::symbol;
+    return concat("[", quote(format::EnumNameExprOp(expr.op)), ", ",
+                  isLeaf ? std::to_string(expr.value) : concat(expr.a, ", ", expr.b), "]");
+  });
+}
+
 static std::string stage(const rt::Stage &stage, const rt::cuda::LoadedCode::Use &use) {
   return concat("{\"symbol\": ", quote(stage.symbol), ", \"image\": ", stage.image,
-                ", \"threads\": ", stage.threads, ", \"shared_bytes\": ", stage.shared,
+                ", \"grid\": ", stage.grid, ", \"threads\": ", stage.threads,
+                ", \"shared_bytes\": ", stage.shared,
                 ", \"registers\": ", use.registers, ", \"local_bytes\": ", use.localBytes,
                 ", \"cluster\": ", stage.cluster, ", \"tensor_maps\": ", stage.maps.size(),
                 "}");
@@ -71,12 +86,14 @@ static std::string stage(const rt::Stage &stage, const rt::cuda::LoadedCode::Use
 
 static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel,
                           const Machine &machine) {
-  std::string codes;
+  std::string codes, workspaces;
   size_t index = &kernel - artifact.kernels.data();
   for (const rt::Code &code : artifact.codes) {
     if (kernel.device != format::Device::cuda || !code.isFor(kernel.device))
       continue;
     const std::vector<rt::Stage> &stages = code.kernels[index].stages;
+    workspaces += concat(workspaces.empty() ? "" : ", ", quote(code.target), ": ",
+                         code.kernels[index].workspace);
     codes += concat(codes.empty() ? "" : ", ", quote(code.target), ": ",
                     list(stages, [&](const rt::Stage &each) {
                       return stage(each, useOf(artifact, code, index, &each - stages.data(),
@@ -85,7 +102,8 @@ static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel
   }
   return concat("{\"name\": ", quote(kernel.name), ", \"uses\": ", kernel.uses,
                 ", \"device\": ", quote(format::EnumNameDevice(kernel.device)),
-                ", \"stages\": {", codes, "}}");
+                ", \"exprs\": ", expressions(kernel.exprs), ", \"workspace\": {", workspaces,
+                "}, \"stages\": {", codes, "}}");
 }
 
 /// The GPU that it would run on, if any.
@@ -109,6 +127,20 @@ static std::string symbol(const rt::Symbol &symbol) {
   return concat("{\"name\": ", quote(symbol.name), ", \"min\": ", symbol.min, ", \"max\": ",
                 symbol.max == -1 ? "null" : std::to_string(symbol.max),
                 ", \"residency\": ", quote(residencyName(symbol.residency)), "}");
+}
+
+/// Where a value's bytes are; `index` and `offset` as the manifest has them.
+static std::string value(const rt::Value &value) {
+  return concat("{\"name\": ", quote(value.name), ", \"type\": ",
+                quote(rt::elementName(value.type)), ", \"dims\": ", indices(value.dims),
+                ", \"storage\": ", quote(format::EnumNameStorage(value.storage)),
+                ", \"index\": ", value.index, ", \"offset\": ", value.offset, "}");
+}
+
+static std::string launch(const rt::Launch &launch) {
+  return concat("{\"kernel\": ", launch.kernel, ", \"node\": ", quote(launch.node),
+                ", \"buffers\": ", indices(launch.buffers), ", \"symbols\": ",
+                indices(launch.symbols), "}");
 }
 
 static std::string bytesOrNull(int64_t bytes) {
@@ -145,7 +177,7 @@ static std::string program(const rt::Program &program) {
                   ", \"type\": ", quote(rt::elementName(tensor.type)), ", \"dims\": ",
                   list(tensor.dims,
                        [&](uint32_t dim) { return quote(printExpr(program, dim)); }),
-                  "}");
+                  ", \"value\": ", tensor.value, "}");
   };
   return concat("{\"variant\": ", quote(program.variant),
                 ", \"device\": ", quote(format::EnumNameDevice(program.device)),
@@ -157,7 +189,10 @@ static std::string program(const rt::Program &program) {
                 list(program.caches, [&](const rt::Cache &c) { return cache(program, c); }),
                 ", \"kv_bytes_per_token\": ", bytesOrNull(bytesPerToken(program)),
                 ", \"steps\": ", countSteps(program),
-                ", \"launches\": ", program.launches.size(), "}");
+                ", \"launches\": ", program.launches.size(),
+                ", \"exprs\": ", expressions(program.exprs), ", \"arena\": ", program.arena,
+                ", \"values\": ", list(program.values, value), ", \"launch_list\": ",
+                list(program.launches, launch), "}");
 }
 
 std::string reportAsJson(const rt::Artifact &artifact, const Machine &machine) {

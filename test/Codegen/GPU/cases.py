@@ -1,0 +1,161 @@
+"""What the test runs: models by name, their inputs, and what NumPy says of them."""
+import ml_dtypes
+import numpy as np
+
+from models import MICROSOFT, model, node
+
+F16, BF16 = np.float16, ml_dtypes.bfloat16
+# One rounding of a result of each type, and that of sums of f32 in another order.
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(F16): 2e-3, np.dtype(BF16): 1.6e-2,
+             np.dtype(np.int64): 0}
+
+
+class Case:
+    """Dimensions of inputs that are named in `dims` are known at run time only. The PTX must
+    have the instructions that it `needs`; `stage`: the one of the last kernel that has blocks.
+    """
+
+    def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stage=0):
+        self.feeds, self.want, self.needs, self.stage = feeds, want, needs, stage
+        self.model = model(nodes, feeds, want.dtype, dims, weights)
+        self.tolerance = TOLERANCE[want.dtype]
+
+
+def normal(*shape, dtype=np.float32, seed=0):
+    return np.random.default_rng(seed + sum(shape)).standard_normal(shape).astype(dtype)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def elementwise(rows, columns):
+    a, b = normal(rows, columns), normal(columns, seed=1)
+    nodes = [node("Add", "a b", "s"), node("Sigmoid", "s", "g"), node("Mul", "s g", "y")]
+    total = a.astype(np.float64) + b
+    return Case(nodes, {"a": a, "b": b}, (total * sigmoid(total)).astype(np.float32),
+                {"a": ["m", "n"], "b": ["n"]})
+
+
+def softmax(rows, columns):
+    x = normal(rows, columns).astype(np.float64) * 3
+    weights = np.exp(x - x.max(1, keepdims=True))
+    want = weights / weights.sum(1, keepdims=True)
+    return Case([node("Softmax", "x", "y")], {"x": x.astype(np.float32)},
+                want.astype(np.float32), {"x": ["m", "n"]})
+
+
+def layer_norm(rows, columns):
+    x, scale, bias = normal(rows, columns), normal(columns, seed=1), normal(columns, seed=2)
+    wide = x.astype(np.float64)
+    centred = wide - wide.mean(1, keepdims=True)
+    want = centred / np.sqrt((centred ** 2).mean(1, keepdims=True) + 1e-5) * scale + bias
+    return Case([node("LayerNormalization", "x scale bias", "y")],
+                {"x": x, "scale": scale, "bias": bias}, want.astype(np.float32),
+                {"x": ["m", columns]})
+
+
+def sum_of_all(*shape):
+    x = normal(*shape)
+    return Case([node("ReduceSum", "x", "y", keepdims=0)], {"x": x},
+                x.sum(dtype=np.float64).astype(np.float32), {"x": ["m", "n"]})
+
+
+def extreme(op, size, last, x):
+    """The first or the last place of the extreme; NaN is larger than every number."""
+    choose = np.argmax if op == "ArgMax" else np.argmin
+    ordered = np.where(np.isnan(x), np.inf, x)
+    want = size - 1 - choose(ordered[:, ::-1], 1) if last else choose(ordered, 1)
+    return Case([node(op, "x", "y", axis=-1, keepdims=0, select_last_index=int(last))],
+                {"x": x.astype(np.float32)}, want.astype(np.int64), {"x": ["m", "n"]})
+
+
+def product(m, n, k, dtype=np.float32, epilogue=False, symbols=True, weight=False,
+            **claims):
+    """`weight`: B is one, and lies with k last."""
+    a, b, bias = normal(m, k, dtype=dtype), normal(k, n, dtype=dtype), normal(n, dtype=dtype)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    nodes, feeds = [node("MatMul", "a b", "p" if epilogue else "y")], {"a": a}
+    weights = {"b": b} if weight else {}
+    feeds |= {} if weight else {"b": b}
+    if epilogue:
+        nodes += [node("Add", "p bias", "s"), node("Relu", "s", "y")]
+        feeds["bias"] = bias
+        want = np.maximum(want + bias.astype(np.float64), 0)
+    dims = {"a": ["m", k]} if symbols else None
+    return Case(nodes, feeds, want.astype(dtype), dims, weights, **claims)
+
+
+def convolution(channels, results, height, width):
+    x, w = normal(1, channels, height, width), normal(results, channels, 3, 3)
+    padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    want = np.einsum("nchwij,ocij->nohw", windows, w)
+    return Case([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], {"x": x, "w": w},
+                want.astype(np.float32))
+
+
+def attention(heads, kv_heads, rows, keys, width, causal, dtype=F16):
+    q = normal(1, heads, rows, width, dtype=dtype)
+    k, v = (normal(1, kv_heads, keys, width, dtype=dtype, seed=s) for s in (1, 2))
+    wide = [x.astype(np.float64) for x in (q, k, v)]
+    wide[1:] = [np.repeat(x, heads // kv_heads, 1) for x in wide[1:]]
+    scores = np.einsum("bhsd,bhtd->bhst", wide[0], wide[1]) * width ** -0.5
+    if causal:
+        scores = np.where(np.arange(keys) <= np.arange(rows)[:, None], scores, -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    want = weights / weights.sum(-1, keepdims=True) @ wide[2]
+    return Case([node("Attention", "q k v", "y", is_causal=int(causal))],
+                {"q": q, "k": k, "v": v}, want.astype(dtype), needs=("mma.sync",))
+
+
+def four_bit(m, n, k, block=32):
+    """Columns of B in blocks of 4 bits, the lower half of a byte first, about a zero of 8."""
+    draw = np.random.default_rng(n)
+    packed = draw.integers(0, 256, (n, k // block, block // 2), np.uint8)
+    scales = draw.uniform(0.02, 0.1, (n, k // block)).astype(np.float32)
+    values = np.stack([packed & 15, packed >> 4], -1).reshape(n, k // block, block)
+    b = ((values.astype(np.float64) - 8) * scales[:, :, None]).reshape(n, k)
+    a = normal(m, k)
+    return Case([node("MatMulNBits", "a b scales", "y", domain=MICROSOFT, K=k, N=n, bits=4,
+                      block_size=block)], {"a": a}, (a @ b.T).astype(np.float32),
+                {"a": ["m", k]}, {"b": packed, "scales": scales.reshape(-1)})
+
+
+def extremes():
+    """Few values, so that there are ties; and NaN among them."""
+    draw = np.random.default_rng(5)
+    for size in (3, 5, 70, 600, 1500):
+        for op in ("ArgMax", "ArgMin"):
+            for last in (False, True):
+                x = draw.integers(0, 4, (4, size)).astype(float)
+                x[1, draw.integers(0, size, 2)] = np.nan
+                x[2] = np.nan
+                yield f"{op}-{size}-{'last' if last else 'first'}", extreme(op, size, last, x)
+
+
+def all_cases():
+    yield "elementwise-1x1", elementwise(1, 1)
+    yield "elementwise-7x131", elementwise(7, 131)
+    yield from extremes()
+    yield "softmax-3x5", softmax(3, 5)
+    yield "softmax-2x1031", softmax(2, 1031)
+    yield "layer-norm-3x77", layer_norm(3, 77)
+    yield "layer-norm-2x515", layer_norm(2, 515)
+    yield "sum-of-all", sum_of_all(23, 61)
+    yield "product-f32", product(70, 65, 33)
+    yield "product-f32-static", product(70, 65, 33, symbols=False)
+    yield "product-f32-epilogue", product(33, 66, 20, epilogue=True)
+    # One row, up to eight, and tiles, side by side in one kernel.
+    for m, stage in ((1, 0), (2, 1), (8, 1), (9, 2)):
+        yield f"rows-{m}", product(m, 37, 150, weight=True, stage=stage)
+        yield f"rows-{m}-f16", product(m, 21, 136, F16, weight=True, stage=stage)
+        yield f"rows-{m}-bf16", product(m, 21, 136, BF16, weight=True, stage=stage)
+    for name, dtype in (("f16", F16), ("bf16", BF16)):
+        yield f"product-{name}", product(70, 72, 40, dtype, needs=("mma.sync",))
+        yield f"product-{name}-ragged", product(67, 33, 35, dtype, True, needs=("mma.sync",))
+    yield "convolution", convolution(3, 5, 7, 9)
+    yield "attention-few", attention(4, 2, 3, 40, 16, False)
+    yield "attention-64", attention(2, 1, 40, 40, 16, True)
+    yield "four-bit-1", four_bit(1, 24, 64)
+    yield "four-bit-9", four_bit(9, 24, 64)

@@ -1,0 +1,53 @@
+# RUN: %python %s
+# Kernels for sm_80 against NumPy, with no GPU: compiled models, all their blocks run by the
+# interpreter in ptx/.
+import argparse
+import pathlib
+import tempfile
+import time
+
+import numpy as np
+
+from artifact import Artifact
+from cases import all_cases
+from models import compile_model
+
+
+def failure(folder, case):
+    """Why the case does not hold, or nothing."""
+    folder.mkdir()
+    artifact = Artifact(compile_model(folder, case.model))
+    missing = [use for use in case.needs if not artifact.uses(use)]
+    if missing:
+        return f"expected the instructions {missing}, but got none"
+    try:
+        ran, got = artifact.run(case.feeds)
+        if ran[-1] != [case.stage]:
+            return f"expected blocks of stage {case.stage}, but got blocks of {ran[-1]}"
+        np.testing.assert_allclose(got.astype(np.float64), case.want.astype(np.float64),
+                                   case.tolerance, case.tolerance)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).strip()[:800]}"
+    return ""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--filter", default="", help="part of a case's name")
+    args = parser.parse_args()
+    failed = passed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, case in all_cases():
+            if args.filter not in name:
+                continue
+            start = time.time()
+            reason = failure(pathlib.Path(folder, name), case)
+            passed, failed = passed + (not reason), failed + bool(reason)
+            print(f"{'FAIL' if reason else 'pass'}: {name} ({time.time() - start:.1f} s) {reason}",
+                  flush=True)
+    print(f"{passed} passed, {failed} failed")
+    raise SystemExit(failed > 0 or not passed)
+
+
+if __name__ == "__main__":
+    main()
