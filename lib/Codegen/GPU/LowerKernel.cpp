@@ -116,6 +116,8 @@ static FailureOr<std::optional<StagedKernel>> lowerWhole(kernel::FuncOp kernel,
   LoweredKernel lowered = frame.finish(grid->blocks);
   StagedKernel staged;
   staged.stages.push_back({lowered.body, lowered.grid, grid->threads});
+  // Else ptxas would rather spill than have fewer blocks side by side.
+  staged.stages.back().residents = 1;
   staged.workspace = lowered.workspace;
   return std::optional<StagedKernel>(staged);
 }
