@@ -51,7 +51,7 @@ class Run:
 
     def __init__(self, artifact, feeds):
         self.artifact, self.program = artifact, artifact.program
-        self.memory = ptx.Memory(BASE)
+        self.memory = ptx.Memory(BASE, kinds=2)
         ordered = [feeds[item["name"]] for item in self.program["inputs"]]
         self.exprs = evaluate(self.program["exprs"], self._symbols(ordered))
         self.arena = self.memory.add_garbage("arena", self.exprs[self.program["arena"]], 64)
@@ -103,6 +103,7 @@ class Run:
                                  f"map, but got {stage}")
             for index in range(exprs[stage["grid"]]):
                 ptx.Block(function, self.memory, parameters, index, stage["shared_bytes"]).run()
+            self.memory.watches[1].barriers += 1  # all its blocks have ended
         return [number for number, stage in enumerate(kernel["stages"][TARGET])
                 if exprs[stage["grid"]] > 0]
 

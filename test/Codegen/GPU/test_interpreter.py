@@ -25,13 +25,14 @@ MODULE = """
 """
 
 
-def run(body, x=None, parameters=None):
+def run(body, x=None, parameters=None, blocks=1):
     """What the body stores at %rd4, a word for each of 64 threads; %rd3 has the inputs."""
-    memory = ptx.Memory(1 << 40)
+    memory = ptx.Memory(1 << 40, kinds=2)
     source = memory.add("x", np.arange(64, dtype=np.uint32) if x is None else x, writable=False)
     target = memory.add_garbage("y", 4 * 64)
     function = ptx.parse(MODULE.replace("BODY", body))["k"]
-    ptx.Block(function, memory, parameters or [source, target], 0, 0).run()
+    for block in range(blocks):
+        ptx.Block(function, memory, parameters or [source, target], block, 0).run()
     return memory.contents(target).view(np.uint32)
 
 
@@ -118,11 +119,27 @@ def test_copies_arrive_when_waited_for():
             "cp.async.cg.shared.global [%r5], [%rd0], 16, 8; cp.async.commit_group; WAIT "
             "$L: bar.sync 0; shr.u64 %rd6, %rd2, 4; ld.shared.v4.b32 {%r1, %r2, %r3, %r4}, [%rd5];"
             "st.global.b32 [%rd4], RESULT;")
-    early = run(copy.replace("WAIT", "cp.async.wait_group 1;").replace("RESULT", "%r2"))
-    assert (early == 0xFFFFFFFF).all()
+    early = copy.replace("WAIT", "cp.async.wait_group 1;").replace("RESULT", "%r2")
+    refuses(ptx.RaceError, "a copy is about to write", early)
     for register, want in (("%r2", 1), ("%r3", 0)):  # 8 bytes are read, the rest is zero
         waited = copy.replace("WAIT", "cp.async.wait_group 0;").replace("RESULT", register)
         assert (run(waited) == want).all()
+
+
+def test_races():
+    """Warps that share memory need a barrier between a write and all else; blocks have none."""
+    store, load = "st.shared.b32 [%rd5], %r0;", "ld.shared.b32 %r1, [%rd5];"
+    first = "mov.b64 %rd5, room; setp.ne.b32 %p2, %r0, 0; @!%p2 "
+    last = "setp.ne.b32 %p3, %r0, 63; @!%p3 "
+    assert (run(f"{first}{store} bar.sync 0; {load} st.global.b32 [%rd4], %r1;") == 0).all()
+    race = ptx.RaceError
+    refuses(race, "others have written", f"{first}{store} {last}{load}")
+    refuses(race, "others have read", f"{first}{load} {last}{store}")
+    refuses(race, "others have read", f"mov.b64 %rd5, room; {load} {last}{store}")
+    refuses(race, "others write too", f"mov.b64 %rd5, room; {store}")
+    refuses(race, "others have written", "st.global.b32 [%rd4], %r0;", blocks=2)
+    refuses(race, "others have written", f"{first}st.global.b32 [%rd1], %r0;"
+            "ld.global.b32 %r1, [%rd1];")
 
 
 def main():

@@ -22,7 +22,7 @@ class Block:
         if len(parameters) != len(function.parameters):
             raise ExecutionError(f"{function.name}: expected {len(function.parameters)} "
                                  f"parameters, but got {len(parameters)}")
-        self.function, self.memory = function, memory
+        self.function, self.memory, self.index = function, memory, index
         self.parameters = dict(zip(function.parameters, parameters))
         self.shared, self.variables = Memory(0), {}
         for variable in function.shared:
@@ -30,6 +30,7 @@ class Block:
             self.variables[variable.name] = self.shared.add_garbage(
                 variable.name, size, variable.alignment)
         self.threads = np.arange(function.threads, dtype=np.uint32)
+        self.warps = self.threads.astype(np.int64) // WARP
         self.registers = {"%tid.x": self.threads,
                           "%ctaid.x": np.full(function.threads, index, np.uint32)}
         self.copies = []
@@ -96,6 +97,7 @@ class Block:
 
     def run(self):
         """The threads that are behind go first: so those that parted meet again."""
+        self._order_warps()  # after the blocks that ran before; watches of blocks order those
         count = self.function.threads
         self.counter = np.zeros(count, np.int64)
         self.waiting, self.ended = np.zeros(count, bool), np.zeros(count, bool)
@@ -119,6 +121,11 @@ class Block:
             raise ExecutionError(f"{self.function.name}: expected one barrier, but got {texts}")
         self.counter[self.waiting] += 1
         self.waiting[:] = False
+        self._order_warps()
+
+    def _order_warps(self):
+        self.shared.watches[0].barriers += 1
+        self.memory.watches[0].barriers += 1
 
     def _advance(self, ready):
         """Runs the threads that are furthest behind up to a branch, a barrier, or where

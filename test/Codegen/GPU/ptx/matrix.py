@@ -23,7 +23,7 @@ def ldmatrix(made, block):
     neighbours of each matrix."""
     block.require_whole_warps(made)
     address = block.bits(made.operands[1].strip("[]")).astype(np.int64)[block.active]
-    rows = block.shared.read(address, 16, made.text).view(np.uint16)
+    rows = block.shared.read(address, 16, [block.warps[block.active]], made.text).view(np.uint16)
     matrices = rows.reshape(-1, 4, 8, 8)
     if made.has("trans"):
         matrices = matrices.transpose(0, 1, 3, 2)

@@ -1,6 +1,8 @@
 """Memory in which every access is checked, as a GPU does not."""
 import numpy as np
 
+from ptx.watch import Watch
+
 # Between buffers, so that a step past an end is not a step into the next one.
 GUARD = 256
 # What nobody has written: NaN as a float of any size.
@@ -12,11 +14,12 @@ class AccessError(Exception):
 
 
 class Memory:
-    """A space of addresses from `base` on."""
+    """A space of addresses from `base` on, with a watch for each kind of agents."""
 
-    def __init__(self, base):
+    def __init__(self, base, kinds=1):
         self.base, self.bytes = base, np.empty(0, np.uint8)
         self.names, self.begins, self.ends, self.writable = [], [], [], []
+        self.watches = [Watch() for _ in range(kinds)]
 
     def add(self, name, contents, alignment=16, writable=True):
         """The address of a copy of it: a multiple of the alignment, and of no more."""
@@ -25,6 +28,8 @@ class Memory:
         data = np.frombuffer(np.ascontiguousarray(contents).tobytes(), np.uint8)
         gap = np.full(begin - self.base - len(self.bytes), GARBAGE, np.uint8)
         self.bytes = np.concatenate([self.bytes, gap, data])
+        for watch in self.watches:
+            watch.grow(len(self.bytes))
         self.names.append(name)
         self.begins.append(begin)
         self.ends.append(begin + len(data))
@@ -38,16 +43,34 @@ class Memory:
         place = self.begins.index(begin)
         return self.bytes[begin - self.base:self.ends[place] - self.base].copy()
 
-    def read(self, addresses, size, text, alignment=None):
-        """[access, byte] of `size` bytes at each address; `text`: who asks, for errors."""
+    def read(self, addresses, size, agents, text, alignment=None):
+        """[access, byte] of `size` bytes at each address; `agents`: of each kind, who reads."""
         places = self._checked(addresses, size, text, False, alignment or size)
-        return self.bytes[places[:, None] + np.arange(size)]
+        for watch, these in zip(self.watches, agents, strict=True):
+            watch.read(places, these, text)
+        return self.bytes[places]
 
-    def write(self, addresses, values, text):
+    def write(self, addresses, values, agents, text):
         places = self._checked(addresses, values.shape[1], text, True, values.shape[1])
-        self.bytes[places[:, None] + np.arange(values.shape[1])] = values
+        for watch, these in zip(self.watches, agents, strict=True):
+            watch.write(places, these, text)
+        self.bytes[places] = values
+
+    def expect(self, addresses, size, agents, text):
+        """A copy in the background will write there."""
+        places = self._checked(addresses, size, text, True, size)
+        for watch, these in zip(self.watches, agents, strict=True):
+            watch.write(places, these, text, pending=True)
+
+    def arrive(self, addresses, values, text):
+        """What was expected is here."""
+        places = self._checked(addresses, values.shape[1], text, True, values.shape[1])
+        for watch in self.watches:
+            watch.arrive(places, text)
+        self.bytes[places] = values
 
     def _checked(self, addresses, size, text, writes, alignment):
+        """[access, byte] -> place in `bytes`."""
         addresses = addresses.astype(np.int64)
         owners = np.searchsorted(self.begins, addresses, "right") - 1
         inside = (owners >= 0) & (addresses + size <= np.array(self.ends)[owners])
@@ -56,7 +79,7 @@ class Memory:
                             (np.array(self.writable)[owners] | (not writes), "no operand written")):
             if not holds.all():
                 self._refuse(rule, addresses[~holds][0], owners[~holds][0], text)
-        return addresses - self.base
+        return (addresses - self.base)[:, None] + np.arange(size)
 
     def _refuse(self, rule, address, owner, text):
         near = "before all buffers"

@@ -17,7 +17,9 @@ def _places(block, made, operand):
 
 
 def _space(block, made):
-    return block.shared if made.has("shared") else block.memory
+    """The memory, and who uses it."""
+    warps = block.warps[block.active]
+    return (block.shared, [warps]) if made.has("shared") else (block.memory, [warps, block.index])
 
 
 def _require_space(made):
@@ -32,7 +34,8 @@ def ld(made, block):
         name = made.operands[1].strip("[]")
         return block.put(lanes[0], np.array(block.parameters[name], np.uint64).astype(dtype))
     _require_space(made)
-    raw = _space(block, made).read(_places(block, made, 1), len(lanes) * dtype.itemsize, made.text)
+    space, agents = _space(block, made)
+    raw = space.read(_places(block, made, 1), len(lanes) * dtype.itemsize, agents, made.text)
     for lane, values in zip(lanes, raw.view(dtype).T):
         block.put_active(lane, values)
 
@@ -43,7 +46,8 @@ def st(made, block):
     values = [np.broadcast_to(block.get(lane, made.type), block.function.threads)[block.active]
               for lane in made.lanes(1)]
     raw = np.stack(values, 1).view(np.uint8)
-    _space(block, made).write(_places(block, made, 0), raw, made.text)
+    space, agents = _space(block, made)
+    space.write(_places(block, made, 0), raw, agents, made.text)
 
 
 @instruction("mov")
@@ -85,7 +89,9 @@ def cp(made, block):
         threads = np.flatnonzero(block.active)
         sizes = np.broadcast_to(block.get(made.operands[3], "u32"),
                                 block.function.threads)[threads]
-        block.copies.append((threads, block.committed[threads], _places(block, made, 0),
+        targets = _places(block, made, 0)
+        block.shared.expect(targets, 16, [block.warps[threads]], made.text)
+        block.copies.append((threads, block.committed[threads], targets,
                              _places(block, made, 1), sizes, made.text))
     else:
         raise UnknownInstruction(f"expected cp.async.cg of 16 bytes, but got '{made.text}'")
@@ -100,8 +106,9 @@ def _arrive(block, made, left):
             these = ready & (sizes == size)
             values = np.zeros((these.sum(), 16), np.uint8)  # zeros beyond what is read
             if size:
-                values[:, :size] = block.memory.read(sources[these], int(size), text, 16)
-            block.shared.write(targets[these], values, text)
+                agents = [block.warps[threads[these]], block.index]
+                values[:, :size] = block.memory.read(sources[these], int(size), agents, text, 16)
+            block.shared.arrive(targets[these], values, text)
         rest = ~ready
         if rest.any():
             waiting.append((threads[rest], groups[rest], targets[rest], sources[rest],
