@@ -12,11 +12,11 @@ TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(F16): 2e-3, np.dtype(BF16): 1.
 
 class Case:
     """Dimensions of inputs that are named in `dims` are known at run time only. The PTX must
-    have the instructions that it `needs`; `stage`: the one of the last kernel that has blocks.
+    have the instructions that it `needs`; `stages`: those of the last kernel that have blocks.
     """
 
-    def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stage=0):
-        self.feeds, self.want, self.needs, self.stage = feeds, want, needs, stage
+    def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stages=(0,)):
+        self.feeds, self.want, self.needs, self.stages = feeds, want, needs, stages
         self.model = model(nodes, feeds, want.dtype, dims, weights)
         self.tolerance = TOLERANCE[want.dtype]
 
@@ -86,39 +86,52 @@ def product(m, n, k, dtype=np.float32, epilogue=False, symbols=True, weight=Fals
     return Case(nodes, feeds, want.astype(dtype), dims, weights, **claims)
 
 
-def convolution(channels, results, height, width):
-    x, w = normal(1, channels, height, width), normal(results, channels, 3, 3)
+def convolution(channels, results, height, width, stride=1, dtype=np.float32, **claims):
+    x = normal(2, channels, height, width, dtype=dtype)
+    w = normal(results, channels, 3, 3, dtype=dtype)
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
-    want = np.einsum("nchwij,ocij->nohw", windows, w)
-    return Case([node("Conv", "x w", "y", pads=[1, 1, 1, 1])], {"x": x, "w": w},
-                want.astype(np.float32))
+    want = np.einsum("nchwij,ocij->nohw", windows[:, :, ::stride, ::stride], w.astype(np.float64))
+    return Case([node("Conv", "x w", "y", pads=[1, 1, 1, 1], strides=[stride, stride])],
+                {"x": x, "w": w}, want.astype(dtype), {"x": ["b", channels, height, width]},
+                **claims)
 
 
-def attention(heads, kv_heads, rows, keys, width, causal, dtype=F16):
+def batched_product(batch, m, n, k, dtype):
+    a, b = normal(batch, m, k, dtype=dtype), normal(batch, k, n, dtype=dtype, seed=1)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    return Case([node("MatMul", "a b", "y")], {"a": a, "b": b}, want.astype(dtype),
+                {"a": ["b", "m", "k"], "b": ["b", "k", "n"]}, needs=("mma.sync",))
+
+
+def attention(heads, kv_heads, rows, keys, width, causal=False, masked=False, dtype=F16, **claims):
     q = normal(1, heads, rows, width, dtype=dtype)
     k, v = (normal(1, kv_heads, keys, width, dtype=dtype, seed=s) for s in (1, 2))
     wide = [x.astype(np.float64) for x in (q, k, v)]
     wide[1:] = [np.repeat(x, heads // kv_heads, 1) for x in wide[1:]]
     scores = np.einsum("bhsd,bhtd->bhst", wide[0], wide[1]) * width ** -0.5
+    mask = normal(rows, keys) > -0.5
     if causal:
         scores = np.where(np.arange(keys) <= np.arange(rows)[:, None], scores, -np.inf)
+    if masked:
+        scores = np.where(mask, scores, -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     want = weights / weights.sum(-1, keepdims=True) @ wide[2]
-    return Case([node("Attention", "q k v", "y", is_causal=int(causal))],
-                {"q": q, "k": k, "v": v}, want.astype(dtype), needs=("mma.sync",))
+    feeds = {"q": q, "k": k, "v": v} | ({"mask": mask} if masked else {})
+    return Case([node("Attention", " ".join(feeds), "y", is_causal=int(causal))], feeds,
+                want.astype(dtype), needs=("mma.sync",), **claims)
 
 
-def four_bit(m, n, k, block=32):
+def four_bit(m, n, k, block=32, dtype=np.float32):
     """Columns of B in blocks of 4 bits, the lower half of a byte first, about a zero of 8."""
     draw = np.random.default_rng(n)
     packed = draw.integers(0, 256, (n, k // block, block // 2), np.uint8)
-    scales = draw.uniform(0.02, 0.1, (n, k // block)).astype(np.float32)
+    scales = draw.uniform(0.02, 0.1, (n, k // block)).astype(dtype)
     values = np.stack([packed & 15, packed >> 4], -1).reshape(n, k // block, block)
-    b = ((values.astype(np.float64) - 8) * scales[:, :, None]).reshape(n, k)
-    a = normal(m, k)
+    b = ((values.astype(np.float64) - 8) * scales.astype(np.float64)[:, :, None]).reshape(n, k)
+    a = normal(m, k, dtype=dtype)
     return Case([node("MatMulNBits", "a b scales", "y", domain=MICROSOFT, K=k, N=n, bits=4,
-                      block_size=block)], {"a": a}, (a @ b.T).astype(np.float32),
+                      block_size=block)], {"a": a}, (a.astype(np.float64) @ b.T).astype(dtype),
                 {"a": ["m", k]}, {"b": packed, "scales": scales.reshape(-1)})
 
 
@@ -148,14 +161,24 @@ def all_cases():
     yield "product-f32-epilogue", product(33, 66, 20, epilogue=True)
     # One row, up to eight, and tiles, side by side in one kernel.
     for m, stage in ((1, 0), (2, 1), (8, 1), (9, 2)):
-        yield f"rows-{m}", product(m, 37, 150, weight=True, stage=stage)
-        yield f"rows-{m}-f16", product(m, 21, 136, F16, weight=True, stage=stage)
-        yield f"rows-{m}-bf16", product(m, 21, 136, BF16, weight=True, stage=stage)
+        yield f"rows-{m}", product(m, 37, 150, weight=True, stages=[stage])
+        yield f"rows-{m}-f16", product(m, 21, 136, F16, weight=True, stages=[stage])
+        yield f"rows-{m}-bf16", product(m, 21, 136, BF16, weight=True, stages=[stage])
     for name, dtype in (("f16", F16), ("bf16", BF16)):
         yield f"product-{name}", product(70, 72, 40, dtype, needs=("mma.sync",))
         yield f"product-{name}-ragged", product(67, 33, 35, dtype, True, needs=("mma.sync",))
+        yield f"product-{name}-deep", product(33, 40, 200, dtype, weight=True, stages=[2])
+        yield f"product-{name}-epilogue", product(19, 24, 70, dtype, epilogue=True)
+        yield f"product-{name}-batched", batched_product(3, 17, 20, 50, dtype)
     yield "convolution", convolution(3, 5, 7, 9)
-    yield "attention-few", attention(4, 2, 3, 40, 16, False)
-    yield "attention-64", attention(2, 1, 40, 40, 16, True)
-    yield "four-bit-1", four_bit(1, 24, 64)
-    yield "four-bit-9", four_bit(9, 24, 64)
+    yield "convolution-stride", convolution(4, 9, 8, 11, stride=2)
+    yield "convolution-f16", convolution(8, 20, 6, 7, dtype=F16, needs=("mma.sync",))
+    yield "attention-few", attention(4, 2, 3, 40, 16)
+    yield "attention-few-masked", attention(4, 2, 3, 40, 16, masked=True)
+    yield "attention-64", attention(2, 1, 40, 40, 16, causal=True)
+    yield "attention-64-ragged", attention(3, 3, 67, 131, 32, masked=True)
+    yield "attention-64-bf16", attention(2, 1, 35, 70, 64, dtype=BF16)
+    yield "attention-split", attention(2, 1, 1, 600, 16, stages=range(4))
+    for m in (1, 9):
+        yield f"four-bit-{m}", four_bit(m, 24, 64)
+        yield f"four-bit-{m}-f16", four_bit(m, 17, 96, 16, dtype=F16)

@@ -12,7 +12,8 @@ BUILD = pathlib.Path(os.environ.get("TENON_BUILD",
                                     pathlib.Path(__file__).resolve().parents[3] / "build"))
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16,
          np.dtype(ml_dtypes.bfloat16): TensorProto.BFLOAT16,
-         np.dtype(np.int64): TensorProto.INT64, np.dtype(np.uint8): TensorProto.UINT8}
+         np.dtype(np.int64): TensorProto.INT64, np.dtype(np.uint8): TensorProto.UINT8,
+         np.dtype(bool): TensorProto.BOOL}
 MICROSOFT = "com.microsoft"
 
 

@@ -22,8 +22,8 @@ def failure(folder, case):
         return f"expected the instructions {missing}, but got none"
     try:
         ran, got = artifact.run(case.feeds)
-        if ran[-1] != [case.stage]:
-            return f"expected blocks of stage {case.stage}, but got blocks of {ran[-1]}"
+        if ran[-1] != list(case.stages):
+            return f"expected blocks of stages {list(case.stages)}, but got blocks of {ran[-1]}"
         np.testing.assert_allclose(got.astype(np.float64), case.want.astype(np.float64),
                                    case.tolerance, case.tolerance)
     except Exception as error:
