@@ -10,7 +10,7 @@ from models import BUILD
 
 TARGET = "cuda:sm_80"
 TYPES = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i64": np.int64,
-         "u8": np.uint8, "bool": np.bool_, "i32": np.int32}
+         "u8": np.uint8, "bool": np.bool_, "i32": np.int32, "i8": np.int8, "f64": np.float64}
 OPERATORS = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b,
              "floordiv": lambda a, b: a // b, "ceildiv": lambda a, b: -(-a // b),
              "mod": lambda a, b: a % b, "min": min, "max": max}

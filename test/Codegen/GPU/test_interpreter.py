@@ -97,6 +97,8 @@ def test_integers():
     assert (unary("shr.s32 %r2, %r1, 40", signed, np.int32)[:2] == [0, -1]).all()
     assert (unary("mul.hi.u32 %r2, %r1, -1", [3, 0], np.uint32)[:2] == [2, 0]).all()
     assert (unary("bfe.u32 %r2, %r1, 4, 8", [0x12345]) == 0x34).all()
+    assert (unary("bfe.s32 %r2, %r1, 4, 8", [0x12C45, 0x345], np.int32)[:2] == [-60, 52]).all()
+    assert (unary("bfe.u32 %r2, %r1, 28, 8", [0xF0000000]) == 15).all()
     assert (unary("prmt.b32 %r2, %r1, 0, 0x7770U", [0x80]) == 0x80).all()
     assert (unary("cvt.s32.s8 %r2, %r1", [0x80], np.int32) == -128).all()
 
@@ -109,6 +111,7 @@ def test_floats():
     for relation, with_nan in (("lt", 0), ("ltu", 1), ("ne", 0), ("neu", 1), ("nan", 1)):
         code = f"setp.{relation}.f32 %p2, %r1, %r1; selp.b32 %r2, 1, 0, %p2"
         assert (unary(code, x)[0] == with_nan).all(), relation
+    assert (unary("copysign.f32 %r2, %r1, 0f3F800000", x, np.float32)[1:3] == [1, -1]).all()
     two = np.array([2], np.float32)
     halves = unary("cvt.rn.f16x2.f32 %r2, 0f3F800000, %r1", two).view(np.float16)
     assert halves[0] == 2 and halves[1] == 1

@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from artifact import Artifact
-from cases import all_cases
+from claims import all_cases
 from models import compile_model
 
 
@@ -22,7 +22,7 @@ def failure(folder, case):
         return f"expected the instructions {missing}, but got none"
     try:
         ran, got = artifact.run(case.feeds)
-        if ran[-1] != list(case.stages):
+        if case.stages is not None and ran[-1] != list(case.stages):
             return f"expected blocks of stages {list(case.stages)}, but got blocks of {ran[-1]}"
         np.testing.assert_allclose(got.astype(np.float64), case.want.astype(np.float64),
                                    case.tolerance, case.tolerance)

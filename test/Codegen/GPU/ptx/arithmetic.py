@@ -64,11 +64,30 @@ def mad(made, a, b, c):
     return _widened(a) * _widened(b) + c if made.has("wide") else a * b + c
 
 
+def _halves(x):
+    """x as a sum of two, whose products with others are exact (Dekker)."""
+    scaled = x * (2.0 ** 27 + 1)
+    high = scaled - (scaled - x)
+    return high, x - high
+
+
+def _fma_of_f64(a, b, c):
+    """What the product and the sum lose is added at the end."""
+    product, (a1, a0), (b1, b0) = a * b, _halves(a), _halves(b)
+    lost = ((a1 * b1 - product) + a1 * b0 + a0 * b1) + a0 * b0
+    total = product + c
+    virtual = total - product
+    lost += (product - (total - virtual)) + (c - virtual)
+    return np.where(np.isfinite(lost), total + lost, total)
+
+
 @value("fma", "rn", types="t t t")
 def fma(made, a, b, c):
     """The product is exact in f64; the sum is rounded twice, which is seldom seen in f32."""
-    if made.type not in ("f32", "f16"):
-        raise UnknownInstruction(f"expected fma of f32 or f16, but got '{made.text}'")
+    if made.type not in ("f64", "f32", "f16"):
+        raise UnknownInstruction(f"expected fma of f64, f32 or f16, but got '{made.text}'")
+    if made.type == "f64":
+        return _fma_of_f64(a, b, c)
     return (a.astype(np.float64) * b + c.astype(np.float64)).astype(a.dtype)
 
 
@@ -106,6 +125,11 @@ def ex2(_, a):
     return np.where(np.abs(result) < np.finfo(a.dtype).tiny, a.dtype.type(0), result)
 
 
+@value("copysign")
+def copysign(_, sign, size):
+    return np.copysign(size, sign)
+
+
 @value("min", "NaN")
 def minimum(made, a, b):
     ignores_nan = made.type in FLOATS and not made.has("NaN")
@@ -135,10 +159,12 @@ def shr(_, a, amount):
 
 @value("bfe", types="t u32 u32")
 def bfe(made, a, position, length):
-    if made.type not in ("u32", "u64"):
-        raise UnknownInstruction(f"expected bfe of unsigned integers, but got '{made.text}'")
-    ones = ~np.zeros_like(a)
-    return shr(made, a, position & 255) & ~shl(made, ones, length & 255)
+    """A signed field is extended by its highest bit; beyond the register is its sign."""
+    bits = np.uint32(8 * a.dtype.itemsize)
+    position, length = position & np.uint32(255), length & np.uint32(255)
+    above = bits - np.minimum(position + length, bits)
+    field = shr(made, shl(made, a, above), above + position)
+    return np.where(length == 0, a.dtype.type(0), field)
 
 
 @value("prmt", types="u32 u32 u32")

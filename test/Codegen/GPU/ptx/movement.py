@@ -19,7 +19,9 @@ def _places(block, made, operand):
 def _space(block, made):
     """The memory, and who uses it."""
     warps = block.warps[block.active]
-    return (block.shared, [warps]) if made.has("shared") else (block.memory, [warps, block.index])
+    if made.has("shared"):
+        return block.shared, [warps]
+    return block.memory, [warps, block.index]
 
 
 def _require_space(made):
@@ -32,7 +34,8 @@ def ld(made, block):
     dtype, lanes = TYPES[made.type], made.lanes(0)
     if made.has("param"):
         name = made.operands[1].strip("[]")
-        return block.put(lanes[0], np.array(block.parameters[name], np.uint64).astype(dtype))
+        word = np.array(block.parameters[name] % (1 << 64), np.uint64)
+        return block.put(lanes[0], word.astype(dtype))
     _require_space(made)
     space, agents = _space(block, made)
     raw = space.read(_places(block, made, 1), len(lanes) * dtype.itemsize, agents, made.text)

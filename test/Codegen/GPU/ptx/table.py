@@ -87,11 +87,11 @@ def value(name, known="", types="t t"):
 
 @functools.lru_cache(maxsize=None)
 def immediate(text, type):
-    """-1, 0x7F, 0x7FU, 0f3F800000 (bits of an f32), as an array of no dimension."""
+    """-1, 0x7F, 0x7FU, 0f3F800000 or 0d3FF0000000000000 (bits), as an array of no dimension."""
     dtype = TYPES[type]
     if type == "pred":
         return np.array(bool(int(text)))
     digits = text.rstrip("U")
-    bits = int(digits[2:], 16) if digits[:2] in ("0f", "0x") else int(digits)
+    bits = int(digits[2:], 16) if digits[:2] in ("0f", "0d", "0x") else int(digits)
     bits &= (1 << 8 * dtype.itemsize) - 1
     return np.array(bits, UNSIGNED[dtype.itemsize]).view(dtype)

@@ -1,8 +1,13 @@
 """What the test runs: models by name, their inputs, and what NumPy says of them."""
+import sys
+
 import ml_dtypes
 import numpy as np
 
-from models import MICROSOFT, model, node
+from models import MICROSOFT, ROOT, model, node
+
+sys.path.append(str(ROOT / "test/conformance"))
+from cases import in_form, load_cases  # noqa: E402 (they are beside other tests)
 
 F16, BF16 = np.float16, ml_dtypes.bfloat16
 # One rounding of a result of each type, and that of sums of f32 in another order.
@@ -19,6 +24,36 @@ class Case:
         self.feeds, self.want, self.needs, self.stages = feeds, want, needs, stages
         self.model = model(nodes, feeds, want.dtype, dims, weights)
         self.tolerance = TOLERANCE[want.dtype]
+
+
+# Node tests with one result, each made into a kernel in a way of its own.
+NODES = """erf cos acosh_example gelu_tanh_1 where_example cast_FLOAT_to_FLOAT16
+transpose_all_permutations_3 concat_3d_axis_1 gather_1 gather_elements_0 gathernd_example_int32
+scatter_elements_with_axis scatternd_add tril cumsum_2d_axis_1 logsoftmax_axis_0
+rms_normalization_4d_axis1 reduce_max_default_axes_keepdim_example maxpool_2d_pads
+averagepool_2d_strides convtranspose einsum_batch_matmul gridsample rotary_embedding
+qlinearmatmul_2D_uint8_float32 dequantizelinear_blocked attention_4d_gqa lstm_defaults
+gru_defaults""".split()
+
+
+class NodeCase:
+    """A test of the onnx package, all sizes known or none; any stages may run."""
+
+    def __init__(self, case, form):
+        self.model, self.feeds, expected = in_form(case, form)
+        (self.want,) = expected.values()
+        self.needs, self.stages = (), None
+        self.tolerance = max(case.rtol, 1e-4) if self.want.dtype.kind == "f" else 0
+
+
+def node_cases():
+    known = load_cases()
+    for name in NODES:
+        if f"test_{name}" in known:  # other versions of the package have others
+            for form in ("static", "dynamic"):
+                yield f"{name}-{form}", NodeCase(known[f"test_{name}"], form)
+        else:
+            print(f"none: {name}: this onnx package has no such test")
 
 
 def normal(*shape, dtype=np.float32, seed=0):
@@ -148,6 +183,7 @@ def extremes():
 
 
 def all_cases():
+    yield from node_cases()
     yield "elementwise-1x1", elementwise(1, 1)
     yield "elementwise-7x131", elementwise(7, 131)
     yield from extremes()
