@@ -52,16 +52,6 @@ SmallVector<int> RowSchedule::getInner(const Step &step) const {
   return inner;
 }
 
-/// Calls `visit` with each access of a step.
-template <typename Visit>
-static void forAccesses(const Step &step, Visit visit) {
-  llvm::for_each(step.reads, visit);
-  llvm::for_each(step.writes, visit);
-  for (const Initial &initial : step.initials)
-    if (initial.access.storage >= 0)
-      visit(initial.access);
-}
-
 static bool usesIndices(const Step &step) {
   return step.block &&
          step.block
@@ -80,7 +70,7 @@ static bool canFlatten(const KernelProgram &program, const Step &step,
                        unsigned count) {
   unsigned rank = step.extents.size();
   bool ok = rank >= count;
-  forAccesses(step, [&](const Access &access) {
+  step.forAccesses([&](const Access &access) {
     unsigned used = 0, size = access.index.size();
     for (AffineExpr index : access.index)
       for (unsigned loop = rank - count; loop < rank; ++loop)
@@ -170,7 +160,7 @@ int RowSchedule::getUnitClass(const Step &step, int besides) const {
   if (step.isReduction())
     llvm::for_each(step.reads, vote);
   else
-    forAccesses(step, vote);
+    step.forAccesses(vote);
   bool parallelOnly = false;
   if (step.isReduction() && canUnroll(step))
     for (auto [loop, count] : llvm::enumerate(votes))
@@ -336,25 +326,17 @@ bool RowSchedule::joins(const Step &step, const Group &group) const {
         return false;
     }
   }
-  auto place = [&](const Step &of, const Access &access) {
-    SmallVector<int> classes;
-    for (AffineExpr index : access.index) {
-      auto dim = dyn_cast<AffineDimExpr>(index);
-      classes.push_back(dim ? of.classes[dim.getPosition()] : -1);
-    }
-    return classes;
-  };
   bool ok = true;
   for (unsigned index : group.steps) {
     const Step &before = program.steps[index];
     for (const Access &write : before.writes) {
-      SmallVector<int> where = place(before, write);
+      SmallVector<int> where = before.getPlace(write);
       bool isPlain = !before.isReduction() && !llvm::is_contained(where, -1);
       for (const Access &other : step.writes)
         ok &= other.storage != write.storage;
       auto check = [&](const Access &read) {
         if (read.storage == write.storage)
-          ok &= isPlain && place(step, read) == where;
+          ok &= isPlain && step.getPlace(read) == where;
       };
       llvm::for_each(step.reads, check);
       for (const Initial &initial : step.initials)

@@ -168,7 +168,8 @@ std::optional<StagedKernel> ContractionStages::lower() {
   reading.frame.getFunction().erase();
   AffineExpr one = getAffineConstantExpr(1, kernel.getContext());
   if (takesFew && !mustBe(rows, kOneRow + 1))
-    addFewRows(kOneRow, one - isAtLeast(rows, kOneRow + 1));
+    addFewRows(kOneRow,
+               isAtLeast(rows, kOneRow) - isAtLeast(rows, kOneRow + 1));
   if (factors && takesTiles) {
     lowerForHopper(rows, columns, factors->first.isAlongK,
                    takesFew ? kOneRow + 1 : 1);

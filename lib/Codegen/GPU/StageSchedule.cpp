@@ -24,16 +24,6 @@ Operation *tenon::getCombiner(const Step &step, unsigned index) {
   return isAlone && arith::getNeutralElement(op) ? op : nullptr;
 }
 
-/// Calls `visit` with each access of a step.
-template <typename Visit>
-static void forAccesses(const Step &step, Visit visit) {
-  llvm::for_each(step.reads, visit);
-  llvm::for_each(step.writes, visit);
-  for (const Initial &initial : step.initials)
-    if (initial.access.storage >= 0)
-      visit(initial.access);
-}
-
 static bool sameClasses(ArrayRef<int> a, ArrayRef<int> b) {
   SmallVector<int> x(a), y(b);
   llvm::sort(x);
@@ -82,7 +72,7 @@ SmallVector<int> StageSchedule::getReduced(const Step &step) const {
 /// The class along which most accesses are contiguous, or -1.
 int StageSchedule::getUnitClass(const Step &step) const {
   SmallVector<int> votes(step.classes.size(), 0);
-  forAccesses(step, [&](const Access &access) {
+  step.forAccesses([&](const Access &access) {
     if (access.index.empty())
       return;
     for (unsigned loop = 0; loop < votes.size(); ++loop) {
@@ -123,24 +113,16 @@ bool StageSchedule::canReduceTogether(const Step &step,
 /// Whether the step may run where the group's steps have just run: it reads
 /// what they write only at the place where they do.
 bool StageSchedule::joins(const Step &step, const ThreadGroup &group) const {
-  auto place = [&](const Step &of, const Access &access) {
-    SmallVector<int> classes;
-    for (AffineExpr index : access.index) {
-      auto dim = dyn_cast<AffineDimExpr>(index);
-      classes.push_back(dim ? of.classes[dim.getPosition()] : -1);
-    }
-    return classes;
-  };
   bool ok = true;
   for (unsigned index : group.steps) {
     const Step &before = program.steps[index];
     for (const Access &write : before.writes) {
-      SmallVector<int> where = place(before, write);
+      SmallVector<int> where = before.getPlace(write);
       bool isPlain = !(group.reducesTogether && before.isReduction()) &&
                      !llvm::is_contained(where, -1);
-      forAccesses(step, [&](const Access &access) {
+      step.forAccesses([&](const Access &access) {
         if (access.storage == write.storage)
-          ok &= isPlain && place(step, access) == where;
+          ok &= isPlain && step.getPlace(access) == where;
       });
       if (!step.block)
         continue;

@@ -500,6 +500,15 @@ static std::optional<unsigned> getLoop(const Step &step, AffineExpr index,
   return loop.getPosition();
 }
 
+SmallVector<int> Step::getPlace(const Access &access) const {
+  SmallVector<int> place;
+  for (AffineExpr index : access.index) {
+    auto dim = dyn_cast<AffineDimExpr>(index);
+    place.push_back(dim ? classes[dim.getPosition()] : -1);
+  }
+  return place;
+}
+
 bool KernelProgram::classify() {
   // Nodes: (storage, dimension) as (storage, i), loops as (~step, i).
   llvm::EquivalenceClasses<std::pair<int, int>> same;

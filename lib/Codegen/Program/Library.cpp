@@ -1,6 +1,11 @@
-// The library's bitcode, as bytes of this program.
+// The library's bitcode, as bytes of this program, and what takes it into
+// kernels.
 
 #include "tenon/Codegen/Program/Lowering.h"
+
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Linker/Linker.h"
 
 __asm__(".section .rodata\n"
         ".balign 16\n"
@@ -15,7 +20,17 @@ extern "C" const char tenonKernelLibraryBegin[]
 extern "C" const char tenonKernelLibraryEnd[]
     __attribute__((visibility("hidden")));
 
-llvm::StringRef tenon::getLibraryBitcode() {
-  return llvm::StringRef(tenonKernelLibraryBegin,
-                         tenonKernelLibraryEnd - tenonKernelLibraryBegin);
+bool tenon::linkKernelLibrary(llvm::Module &module) {
+  llvm::StringRef bitcode(tenonKernelLibraryBegin,
+                          tenonKernelLibraryEnd - tenonKernelLibraryBegin);
+  auto library = llvm::getLazyBitcodeModule(
+      llvm::MemoryBufferRef(bitcode, "library"), module.getContext());
+  if (!library) {
+    llvm::consumeError(library.takeError());
+    return false;
+  }
+  (*library)->setDataLayout(module.getDataLayout());
+  (*library)->setTargetTriple(module.getTargetTriple());
+  return !llvm::Linker::linkModules(module, std::move(*library),
+                                    llvm::Linker::LinkOnlyNeeded);
 }

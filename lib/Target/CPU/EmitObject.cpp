@@ -5,11 +5,9 @@
 
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
-#include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/Linker/Linker.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
@@ -42,20 +40,6 @@ createTargetMachine(const CPUTarget &target) {
   return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
       triple, target.cpu, "", options, llvm::Reloc::PIC_, std::nullopt,
       llvm::CodeGenOptLevel::Aggressive));
-}
-
-/// Takes in the functions of the library that the module calls.
-static bool linkLibrary(llvm::Module &module) {
-  llvm::MemoryBufferRef bytes(getLibraryBitcode(), "library");
-  auto library = llvm::getLazyBitcodeModule(bytes, module.getContext());
-  if (!library) {
-    llvm::consumeError(library.takeError());
-    return false;
-  }
-  (*library)->setDataLayout(module.getDataLayout());
-  (*library)->setTargetTriple(module.getTargetTriple());
-  return !llvm::Linker::linkModules(module, std::move(*library),
-                                    llvm::Linker::LinkOnlyNeeded);
 }
 
 static bool isRuntimeFunction(StringRef name) {
@@ -168,7 +152,7 @@ tenon::emitObject(ModuleOp module, ArrayRef<KernelSignature> kernels,
   code->setDataLayout(machine->createDataLayout());
   code->setTargetTriple(machine->getTargetTriple());
   declareRuntimeFunctions(*code);
-  if (!linkLibrary(*code))
+  if (!linkKernelLibrary(*code))
     return module.emitError("expected the kernel library to link");
   for (const KernelSignature &kernel : kernels)
     emitEntry(*code, kernel);

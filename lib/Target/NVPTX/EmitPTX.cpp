@@ -4,14 +4,12 @@
 
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
-#include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/Linker/Linker.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
@@ -54,20 +52,6 @@ createTargetMachine(const GPUTarget &target) {
   return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
       triple, target.name, target.features, options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Aggressive));
-}
-
-/// Takes in the functions of the library that the module calls.
-static bool linkLibrary(llvm::Module &module) {
-  llvm::MemoryBufferRef bytes(getLibraryBitcode(), "library");
-  auto library = llvm::getLazyBitcodeModule(bytes, module.getContext());
-  if (!library) {
-    llvm::consumeError(library.takeError());
-    return false;
-  }
-  (*library)->setDataLayout(module.getDataLayout());
-  (*library)->setTargetTriple(module.getTargetTriple());
-  return !llvm::Linker::linkModules(module, std::move(*library),
-                                    llvm::Linker::LinkOnlyNeeded);
 }
 
 static llvm::FunctionType *getStageType(llvm::LLVMContext &context,
@@ -222,7 +206,7 @@ FailureOr<std::string> tenon::emitPTX(ModuleOp module,
     return failure();
   code->setDataLayout(machine->createDataLayout());
   code->setTargetTriple(machine->getTargetTriple());
-  if (!linkLibrary(*code))
+  if (!linkKernelLibrary(*code))
     return module.emitError("expected the kernel library to link");
   for (const StageSignature &stage : stages)
     emitKernel(*code, stage);

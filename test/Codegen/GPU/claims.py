@@ -196,6 +196,8 @@ def all_cases():
     yield "product-f32-static", product(70, 65, 33, symbols=False)
     yield "product-f32-epilogue", product(33, 66, 20, epilogue=True)
     # One row, up to eight, and tiles, side by side in one kernel.
+    # Without rows nothing runs, so nothing behind an empty operand is read.
+    yield "rows-0", product(0, 37, 150, weight=True, stages=[])
     for m, stage in ((1, 0), (2, 1), (8, 1), (9, 2)):
         yield f"rows-{m}", product(m, 37, 150, weight=True, stages=[stage])
         yield f"rows-{m}-f16", product(m, 21, 136, F16, weight=True, stages=[stage])

@@ -48,6 +48,17 @@ struct Step {
   mlir::Operation *origin = nullptr;
 
   bool isReduction() const { return llvm::is_contained(isParallel, false); }
+  /// Calls `visit` with each access.
+  template <typename Visit>
+  void forAccesses(Visit visit) const {
+    llvm::for_each(reads, visit);
+    llvm::for_each(writes, visit);
+    for (const Initial &initial : initials)
+      if (initial.access.storage >= 0)
+        visit(initial.access);
+  }
+  /// For each index of an access the class whose loop it is, or -1.
+  llvm::SmallVector<int> getPlace(const Access &access) const;
 };
 
 /// A copy of the kernel in `into`, with generic operations in place of named

@@ -8,6 +8,10 @@
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/BuiltinOps.h"
 
+namespace llvm {
+class Module;
+} // namespace llvm
+
 namespace tenon {
 
 /// Loops of a kernel. `body` is
@@ -23,8 +27,9 @@ struct LoweredKernel {
 /// dialect; elementary functions become calls into the library.
 mlir::LogicalResult lowerLoopsToLLVM(mlir::ModuleOp module);
 
-/// Bitcode of the functions that kernels call.
-llvm::StringRef getLibraryBitcode();
+/// Takes into `module`, which has its target's layout and triple, the functions of the
+/// library that it calls. False if they do not link.
+bool linkKernelLibrary(llvm::Module &module);
 
 /// Registers what lowering a kernel needs in a context.
 void registerCodegenDialects(mlir::DialectRegistry &registry);
