@@ -6,8 +6,15 @@
 
 namespace tenon::rt::cuda {
 
+/// A tensor without elements: its copies are in loops of no rounds.
+static bool isEmpty(const TensorMap &map, const int64_t *sizes) {
+  return std::find(sizes, sizes + map.dims.size(), 0) != sizes + map.dims.size();
+}
+
 void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes) {
   size_t rank = map.dims.size();
+  if (isEmpty(map, sizes))
+    return;
   const int64_t *strides = sizes + rank;
   // The end of the last element; overflow cannot fit either.
   int64_t end = elementBytes(map.type);
@@ -18,7 +25,7 @@ void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes) {
                 !__builtin_add_overflow(end, extent, &end);
     if (!fits)
       fail(Status::execution, "tensor map of argument ", map.buffer, ": expected dimension ",
-           d, " of 1 at least, and a stride of a multiple of 16 bytes, but got ", sizes[d],
+           d, " of 0 at least, and a stride of a multiple of 16 bytes, but got ", sizes[d],
            " and ", step);
   }
   if (end > bytes)
@@ -64,6 +71,8 @@ CUtensorMap encodeMap(Gpu &gpu, const TensorMap &map, const int64_t *sizes, void
   size_t rank = map.dims.size();
   uint64_t dims[mostDims], strides[mostDims];
   unsigned box[mostDims], steps[mostDims];
+  if (isEmpty(map, sizes))
+    return {};
   std::copy(sizes, sizes + rank, dims);
   std::copy(sizes + rank, sizes + rank + map.strides.size(), strides);
   std::copy(map.box.begin(), map.box.end(), box);

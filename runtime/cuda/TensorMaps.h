@@ -12,6 +12,7 @@ namespace tenon::rt::cuda {
 /// Fails unless the elements lie within `bytes`. `sizes`: dims, then strides.
 void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes);
 
+/// Zeros for a tensor without elements, which the driver does not encode.
 CUtensorMap encodeMap(Gpu &gpu, const TensorMap &map, const int64_t *sizes, void *memory);
 
 } // namespace tenon::rt::cuda

@@ -146,6 +146,11 @@ TEST_F(Cuda, EncodesTensorMaps) {
   s->run();
   EXPECT_EQ(fake->mapsEncoded, 1);
   EXPECT_EQ(read<float>(*s, 0), x4);
+  fake->mapsEncoded = 0;
+  std::vector<float> none;
+  s->setInput(0, tensor(ElementType::f32, none, {0})); // rows of no elements
+  s->run();
+  EXPECT_EQ(fake->mapsEncoded, 0);
   s->setInput(0, floats(x7)); // two rows of 4 do not fit in 7
   expectFailure(rt::Status::execution, {"tensor map", "28 bytes", "32"}, [&] { s->run(); });
 }
