@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes ODS for every operator of the newest opset from the `onnx` package's
 schemas, and for the operators of other domains in contrib_ops.json, so that the
-dialect cannot drift from the standard. Usage: generate_ods.py TABLE.json OUT.td"""
+dialect cannot drift from the standard, and the table of what may be of 16 bits.
+Usage: generate_ods.py TABLE.json OUT.td HALF_FORMS.inc"""
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ HAND_WRITTEN = {"Constant"}
 RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike",
           "RandomUniform", "RandomUniformLike"}
 PREFIXES = {"": "", "ai.onnx.ml": "ml.", "com.microsoft": "ms.", "ai.tenon": "tenon."}
+OLDEST, NEWEST = 7, 28
 OPTIONS = {"Single": "1", "Optional": "?", "Variadic": "*"}
 # Getters of these names would hide members of mlir::OpState.
 RESERVED = {"Attr", "Context", "Loc", "Operation", "Properties", "OperationName"}
@@ -154,7 +156,41 @@ def render(op):
     return "\n".join(lines + ["}"])
 
 
-def main(table, out):
+def half_letters(schema, ports):
+    """`x`: a formal of f32 may also be of f16 and of bf16; `h`: of f16 alone; `-`: of neither.
+    What may be of bf16 alone follows an attribute and stays as it is."""
+    allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    letters = ""
+    for port in ports:
+        types = allowed.get(port.type_str, [port.type_str])
+        both = "tensor(float)" in types and "tensor(float16)" in types
+        letters += ("x" if "tensor(bfloat16)" in types else "h") if both else "-"
+    return letters
+
+
+def first_opset(schema, letter, signature):
+    """The opset of the first form that has the newest one's letters, for one type."""
+    def has(version):
+        try:
+            form = onnx.defs.get_schema(schema.name, version, schema.domain)
+        except onnx.defs.SchemaError:
+            return False
+        letters = half_letters(form, form.inputs) + half_letters(form, form.outputs)
+        return sum(x in letter for x in letters) >= sum(x in letter for x in signature)
+    return next((v for v in range(OLDEST, NEWEST + 1) if has(v)), NEWEST)
+
+
+def half_form(schema):
+    """HALF_FORM(operation, inputs, outputs, opset for f16, opset for bf16), or nothing."""
+    inputs, outputs = (half_letters(schema, p) for p in (schema.inputs, schema.outputs))
+    if set(inputs + outputs) <= {"-"}:
+        return None
+    opsets = [first_opset(schema, letter, inputs + outputs) for letter in ("hx", "x")]
+    return (f'HALF_FORM("onnx.{schema.name}", "{inputs}", "{outputs}", '
+            f"{opsets[0]}, {opsets[1]})")
+
+
+def main(table, out, half_forms):
     if onnx.__version__ != PINNED:
         sys.exit(f"expected onnx {PINNED}, but got {onnx.__version__}")
     # scikit-learn's exporter writes operators of ai.onnx.ml that are deprecated.
@@ -164,6 +200,10 @@ def main(table, out):
     with open(table) as file:
         for domain, entries in json.load(file).items():
             ops += [from_table(domain, name, e) for name, e in entries.items()]
+    forms = [half_form(s) for s in onnx.defs.get_all_schemas()
+             if s.domain == "" and not s.deprecated]
+    with open(half_forms, "w") as file:
+        file.write("\n".join(sorted(f for f in forms if f)) + "\n")
     ops.sort(key=lambda op: (op.domain, op.name))
     with open(out, "w") as file:
         file.write("\n\n".join(render(op) for op in ops) + "\n")

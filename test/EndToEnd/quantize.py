@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Weights of few bits: read from QDQ models as other tools write them, and made by
-quantize-weights.
+quantize-weights; weights and arithmetic of 16 bits, made by convert-float.
 
 The oracle is ONNX Runtime without optimizations: with them it may quantize what is
 multiplied too (MatMulNBits at accuracy level 4).
@@ -231,6 +231,43 @@ def check_pass(tally, form, maker, folder):
                     size <= exported, f"{size} and {exported} bytes")
 
 
+# Against the export run operator by operator, which rounds what kernels keep in f32; and
+# how much less exact than f32 the result is, both ways: else nothing was rounded.
+HALVES = {"f16": (4e-3, 1e-5, 4e-3), "bf16": (3e-2, 1e-4, 3e-2)}
+
+
+def reference(path, feeds):
+    """ONNX's own evaluator: ONNX Runtime has no bf16 on the CPU."""
+    from onnx.reference import ReferenceEvaluator
+    session = ReferenceEvaluator(str(path))
+    return dict(zip(session.output_names, session.run(None, feeds)))
+
+
+def check_halves(tally, form, maker, folder):
+    path = folder / f"{form}.onnx"
+    writer = OnnxWriter(path, maker.opsets, maker.ir_version, "test")
+    maker(writer, RandomSource(TINY)).build()
+    writer.save()
+    feeds = feeds_for(path)
+    exact, whole = oracle(path, feeds), folder / "whole.tenon"
+    run_compiler(path, "-o", whole, "--target=cpu:host")
+    for kind, (limit, least, most) in HALVES.items():
+        name, passes = f"{form} {kind}", f"--passes=convert-float{{to={kind}}}"
+        small, artifact = folder / "half.onnx", folder / "half.tenon"
+        run_compiler(path, "-o", small, passes, "--emit=onnx")
+        onnx.checker.check_model(str(small))
+        expected = (oracle if kind == "f16" else reference)(small, feeds)
+        run_compiler(path, "-o", artifact, "--target=cpu:host", passes)
+        results = tenon_session(artifact).run(feeds)
+        worst = max(difference(results[n], expected[n]) for n in expected)
+        tally.check(f"{name}: equal to the export", worst <= limit, f"{worst:.1e}")
+        cost = max(difference(results[n], exact[n]) for n in exact)
+        tally.check(f"{name}: as far from f32 as rounding explains", least <= cost <= most,
+                    f"{cost:.1e}")
+        size, before = weight_bytes(artifact), weight_bytes(whole)
+        tally.check(f"{name}: half the bytes", size <= 0.51 * before, f"{size} of {before}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--filter", default="", help="part of a check's name")
@@ -244,6 +281,8 @@ def main():
         for form, maker in (("plain", PlainForm), ("opset24", Opset24Form)):
             if args.filter in f"check_pass {form}":
                 check_pass(tally, form, maker, folder)
+            if args.filter in f"check_halves {form}":
+                check_halves(tally, form, maker, folder)
     tally.finish()
 
 

@@ -4,6 +4,7 @@
 #include "tenon/Transforms/Quantize/Passes.h"
 
 #include "EncodeWeight.h"
+#include "FileVersion.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "dialects/ONNX/StoredAttr.h"
@@ -21,7 +22,7 @@ using namespace mlir;
 using namespace tenon;
 
 /// What blocks along an axis and integers of 4 bits came with.
-static constexpr int64_t kOpset = 21, kIrVersion = 10;
+static constexpr int64_t kOpset = 21;
 
 namespace {
 /// What reads a constant.
@@ -115,7 +116,7 @@ struct QuantizeWeights final
     for (onnx::ConstantOp constant : constants)
       changed |= quantize(constant);
     if (changed)
-      raiseVersions();
+      raiseFileVersion(getOperation(), kOpset);
   }
 
   /// Whether it did; a remark says what and why, if a product reads it.
@@ -126,7 +127,6 @@ struct QuantizeWeights final
                                       MatrixBlocks blocks, StringRef &reason);
   void replace(onnx::ConstantOp constant, const EncodedWeight &weight,
                MatrixBlocks blocks);
-  void raiseVersions();
 
   /// Variants and entries have constants of their own for the same weights.
   llvm::DenseMap<std::pair<Attribute, unsigned>, EncodedWeight> encoded;
@@ -223,15 +223,4 @@ void QuantizeWeights::replace(onnx::ConstantOp constant,
       isWhole ? 0 : blocks.size);
   constant.replaceAllUsesWith(dequantized);
   constant.erase();
-}
-
-void QuantizeWeights::raiseVersions() {
-  Builder builder(&getContext());
-  for (auto [name, least] : {std::pair("onnx.opset", kOpset),
-                             std::pair("onnx.ir_version", kIrVersion)}) {
-    auto own = getOperation()->getAttrOfType<IntegerAttr>(name);
-    if (own && own.getInt() < least)
-      getOperation()->setAttr(name,
-                              builder.getIntegerAttr(own.getType(), least));
-  }
 }

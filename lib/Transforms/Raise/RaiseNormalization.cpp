@@ -38,11 +38,17 @@ private:
 };
 } // namespace
 
-/// x / s, x * (1 / s), x * reciprocal(s), x * pow(t, -0.5): x and t = s * s.
+/// Whether both are one value, but for casts between floats.
+static bool haveSameSource(Value a, Value b) {
+  return a && b && skipFloatCast(a) == skipFloatCast(b);
+}
+
+/// x / s, x * (1 / s), x * reciprocal(s), x * pow(t, -0.5): x and t = s * s. What
+/// divides may have been calculated in a wider type.
 std::optional<std::pair<Value, Value>>
 NormMatcher::getQuotient(Value value) const {
   auto getRadicand = [](Value root) -> Value {
-    auto sqrt = root.getDefiningOp<onnx::SqrtOp>();
+    auto sqrt = skipFloatCast(root).getDefiningOp<onnx::SqrtOp>();
     return sqrt ? sqrt->getOperand(0) : Value();
   };
   if (auto div = value.getDefiningOp<onnx::DivOp>()) {
@@ -54,8 +60,8 @@ NormMatcher::getQuotient(Value value) const {
   if (!mul)
     return std::nullopt;
   std::optional<std::pair<Value, Value>> found;
-  inEitherOrder(mul, [&](Value x, Value inverse) {
-    Value radicand;
+  inEitherOrder(mul, [&](Value x, Value factor) {
+    Value radicand, inverse = skipFloatCast(factor);
     if (auto div = inverse.getDefiningOp<onnx::DivOp>();
         div && isScalar(div.getA(), 1))
       radicand = getRadicand(div.getB());
@@ -80,8 +86,8 @@ Value NormMatcher::getSquared(Value value) const {
 }
 
 bool NormMatcher::isMeanOf(Value mean, Value x, ArrayRef<int64_t> axes) const {
-  auto reduce = mean.getDefiningOp<onnx::ReduceMeanOp>();
-  if (!reduce || reduce.getData() != x)
+  auto reduce = skipFloatCast(mean).getDefiningOp<onnx::ReduceMeanOp>();
+  if (!reduce || !haveSameSource(reduce.getData(), x))
     return false;
   std::optional<SmallVector<int64_t>> found = getReducedAxes(reduce);
   return found && ArrayRef<int64_t>(*found) == axes;
@@ -103,7 +109,7 @@ std::optional<Normalized> NormMatcher::match(Value value) const {
     norm.epsilon = scalar.value_or(0);
     return scalar && reduce;
   });
-  if (!reduce || getSquared(reduce.getData()) != numerator)
+  if (!reduce || !haveSameSource(getSquared(reduce.getData()), numerator))
     return std::nullopt;
   std::optional<SmallVector<int64_t>> axes = getReducedAxes(reduce);
   auto dims = getDims(numerator);

@@ -104,3 +104,24 @@ func.func @other_values(%x: tensor<4x8xf32>, %y: tensor<4x8xf32>, %w: tensor<8xf
   %13 = onnx.Mul(%12, %v) : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   return %5, %11, %13 : tensor<4x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>
 }
+
+// -----
+
+// The mean and the root of a wider type, as converting to 16 bits leaves them.
+// CHECK-LABEL: func @wide_statistics
+// CHECK:         onnx.RMSNormalization(%arg0, %arg1) {axis = 1 : i64
+func.func @wide_statistics(%x: tensor<4x8xbf16>, %w: tensor<8xbf16>) -> tensor<4x8xbf16> {
+  %one = onnx.Constant {value = dense<1.0> : tensor<f32>} : tensor<f32>
+  %epsilon = onnx.Constant {value = dense<1.0e-5> : tensor<f32>} : tensor<f32>
+  %last = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  %wide = onnx.Cast(%x) {to = 1 : i64} : (tensor<4x8xbf16>) -> tensor<4x8xf32>
+  %0 = onnx.Mul(%wide, %wide) : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %1 = onnx.ReduceMean(%0, %last) {keepdims = 1 : i64} : (tensor<4x8xf32>, tensor<1xi64>) -> tensor<4x1xf32>
+  %2 = onnx.Add(%1, %epsilon) : (tensor<4x1xf32>, tensor<f32>) -> tensor<4x1xf32>
+  %3 = onnx.Sqrt(%2) : (tensor<4x1xf32>) -> tensor<4x1xf32>
+  %4 = onnx.Div(%one, %3) : (tensor<f32>, tensor<4x1xf32>) -> tensor<4x1xf32>
+  %5 = onnx.Cast(%4) {to = 16 : i64} : (tensor<4x1xf32>) -> tensor<4x1xbf16>
+  %6 = onnx.Mul(%x, %5) : (tensor<4x8xbf16>, tensor<4x1xbf16>) -> tensor<4x8xbf16>
+  %7 = onnx.Mul(%6, %w) : (tensor<4x8xbf16>, tensor<8xbf16>) -> tensor<4x8xbf16>
+  return %7 : tensor<4x8xbf16>
+}

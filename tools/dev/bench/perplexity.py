@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What quantize-weights costs SmolLM2-135M-Instruct: perplexity on real text, bytes, speed.
+"""What quantize-weights and convert-float cost SmolLM2-135M-Instruct: perplexity on real text, bytes, speed.
 
 Tenon compiles the plain form with --passes; ONNX Runtime runs the same weights as
 tenon-compile --emit=onnx exports them. --write puts the tables into
@@ -25,9 +25,12 @@ from tenon_tools import BUILD, tenon_session  # noqa: E402
 MODELS, PAGE = ROOT / "models/smollm2", ROOT / "docs/benchmarks/quantize.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 WINDOW, CONTEXT = 1024, 512
-FORMS = {"f32": "", "int8, groups of 32": "bits=8 group=32",
-         "int4, groups of 32": "bits=4 group=32",
-         "uint4, groups of 32": "bits=4 group=32 symmetric=false"}
+FORMS = {"f32": "", "bf16": "convert-float{to=bf16}", "f16": "convert-float{to=f16}",
+         "int8, groups of 32": "quantize-weights{bits=8 group=32}",
+         "int4, groups of 32": "quantize-weights{bits=4 group=32}",
+         "uint4, groups of 32": "quantize-weights{bits=4 group=32 symmetric=false}"}
+# ONNX Runtime has no operators of bf16 on the CPU.
+WITHOUT_PEER = {"bf16"}
 
 
 def licences():
@@ -117,24 +120,26 @@ class Engine:
         return 1 / best
 
 
-def compile_form(options, emit, output):
-    passes = [f"--passes=quantize-weights{{{options}}}"] if options else []
+def compile_form(passes, emit, output):
+    passes = [f"--passes={passes}"] if passes else []
     target = ["--emit=onnx"] if emit else ["--target=cpu:host"]
     subprocess.run([BUILD / "bin/tenon-compile", MODELS / "plain.onnx", "-o", output,
                     *passes, *target], check=True)
     return output
 
 
-def measure(form, options, texts, args):
+def measure(form, passes, texts, args):
     """One row for each engine: label, MB, tokens a second, perplexities."""
     model = onnx.load(MODELS / "plain.onnx", load_external_data=False)
     empty = {i.name: np.zeros((1, 3, 0, 64), np.float32) for i in model.graph.input
              if i.name.startswith("past_key_values.")}
     folder = pathlib.Path(args.folder)
-    artifact = compile_form(options, False, folder / "perplexity.tenon")
-    export = compile_form(options, True, folder / "perplexity.onnx")
+    artifact = compile_form(passes, False, folder / "perplexity.tenon")
+    export = compile_form(passes, True, folder / "perplexity.onnx")
     sizes = [artifact.stat().st_size, pathlib.Path(f"{export}.data").stat().st_size]
     for label, size in zip(("Tenon", "ONNX Runtime"), sizes):
+        if label != "Tenon" and form in WITHOUT_PEER:
+            continue
         run = (tenon_session(artifact, args.threads).run if label == "Tenon"
                else ort_run(export, args.threads))
         engine = Engine(run, empty)

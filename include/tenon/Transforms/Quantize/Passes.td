@@ -50,6 +50,55 @@ def QuantizeWeightsPass : Pass<"quantize-weights", "mlir::ModuleOp"> {
   ];
 }
 
+def ConvertFloatPass : Pass<"convert-float", "mlir::ModuleOp"> {
+  let summary = "Stores and calculates in floats of 16 bits what a model has in f32";
+  let description = [{
+    Operators whose ONNX schema allows it take and give f16 or bf16 instead of f32;
+    constants that they read are rounded, one by one, from the mapped model to the spill
+    file. The graph's inputs and outputs keep their types, with a Cast behind the ones
+    and before the others, unless `interface` is set. What stays f32:
+
+    - what is calculated from integers of 32 bits and more, from truth values, and from
+      small constants alone: positions and their angles, masks. It is cast where it meets
+      what is converted; where a constant in it is beyond the range (the lowest float, of
+      masks), behind a Clip;
+    - powers, exponentials, squares and sums (Pow, Exp, x * x, ReduceMean, CumSum, Range
+      and the like), and what is calculated from them and small constants alone: the
+      statistics of a norm or a softmax that is written out. Norms, Softmax and
+      Attention themselves are converted, since they accumulate in f32;
+    - operators whose element types do not allow it, of other domains, with graphs of
+      their own (their bodies are converted within), and those that `keep` names; a
+      remark says which and why. QuantizeLinear keeps its scale.
+
+    ```mlir
+    %w = onnx.Constant #onnx.stored<"w", ...> : tensor<576x192xf32>
+    %y = onnx.MatMul(%x, %w) : (tensor<3x576xf32>, tensor<576x192xf32>) -> tensor<3x192xf32>
+    // becomes, with to=bf16
+    %w = onnx.Constant #onnx.stored<"w", ...> : tensor<576x192xbf16>
+    %x16 = onnx.Cast(%x) {to = 16 : i64} : (tensor<3x576xf32>) -> tensor<3x576xbf16>
+    %y16 = onnx.MatMul(%x16, %w) : ... -> tensor<3x192xbf16>
+    %y = onnx.Cast(%y16) {to = 1 : i64} : (tensor<3x192xbf16>) -> tensor<3x192xf32>
+    ```
+
+    Before: a module at the onnx level.
+    After:  no operator has an operand of f32 that could be of 16 bits, but for those
+            above. The model's opset is one that has all of them in 16 bits.
+    Numerics: lossy. A constant and each result is rounded to the nearest of 8 (bf16) or
+            11 (f16) binary digits, a relative error of 2^-8 or 2^-11 at most; f16 less
+            exact below 6.1e-5. A finite constant beyond the range (65504 for f16)
+            becomes its end, with a warning that names it; what is calculated beyond the
+            range becomes infinite. Infinities and NaN stay.
+            docs/benchmarks/quantize.md has what that costs a real model.
+  }];
+  let options = [
+    Option<"to", "to", "std::string", "\"bf16\"", "The floats to convert to: f16 or bf16.">,
+    Option<"interface", "interface", "bool", "false",
+           "Whether the graph's inputs and outputs of f32 are converted too.">,
+    ListOption<"keep", "keep", "std::string",
+               "Operators that stay f32, by their ONNX names.">,
+  ];
+}
+
 def FoldQuantizedWeightsPass
     : Pass<"fold-quantized-weights", "mlir::func::FuncOp"> {
   let summary = "Quantizes constants that a model quantizes at run time";

@@ -41,7 +41,7 @@ def RaiseNormalizationPass
     added, `onnx.LayerNormalization`. The mean is a `ReduceMean` over trailing axes;
     the square is `Pow` or `Mul`, the quotient `Div`, or `Mul` by a `Reciprocal`, by
     1 divided, or by `Pow` of -0.5. Casts of the input to a wider float type and
-    back are left out.
+    back are left out, also where only the mean and the root are of the wider type.
 
     ```mlir
     %0 = onnx.Pow(%x, %two)
