@@ -24,6 +24,7 @@
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/KVCache/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
+#include "tenon/Transforms/Numerics/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Quantize/Passes.h"
 #include "tenon/Transforms/Raise/Passes.h"
@@ -262,7 +263,11 @@ private:
       return failure();
     if (options.emit == Level::kernel)
       return success();
-    if (failed(runPasses("kernel to plan", buildKernelToPlanPipeline)))
+    if (failed(runPasses("kernel to plan", [&](OpPassManager &passes) {
+          buildKernelToPlanPipeline(passes);
+          if (device == DeviceClass::gpu)
+            passes.addPass(createRoundProductsPass({options.f32Products}));
+        })))
       return failure();
     if (options.emit == Level::plan && options.report)
       options.report->addPrograms(*module);

@@ -8,6 +8,7 @@
 #include "tenon/Transforms/Fuse/Passes.h"
 #include "tenon/Transforms/KVCache/Passes.h"
 #include "tenon/Transforms/Layout/Passes.h"
+#include "tenon/Transforms/Numerics/Passes.h"
 #include "tenon/Transforms/Plan/Passes.h"
 #include "tenon/Transforms/Quantize/Passes.h"
 #include "tenon/Transforms/Raise/Passes.h"
@@ -28,6 +29,7 @@ void tenon::registerAllPasses() {
   registerFusePasses();
   registerKVCachePasses();
   registerLayoutPasses();
+  registerNumericsPasses();
   registerPlanPasses();
   registerQuantizePasses();
   registerRaisePasses();

@@ -44,7 +44,8 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
   std::string where = concat("kernel ", index, " '", view(kernel.name()), "'");
   Kernel result{view(kernel.name()), view(kernel.symbol()), kernel.uses(),
                 kernel.num_symbols(), kernel.results(), kernel.grid(),
-                kernel.workspace(), {}, {}, kernel.device()};
+                kernel.workspace(), {}, {}, kernel.device(),
+                view(kernel.f32_products())};
   if (result.device > format::Device::MAX)
     fail(Status::corrupt, where, ": expected a device, but got ", unsigned(result.device));
   bool isStaged = result.device == format::Device::cuda;

@@ -174,6 +174,7 @@ struct Kernel {
   std::vector<Expr> exprs;
   std::vector<KernelArgument> arguments; // empty: not known
   format::Device device = format::Device::cpu;
+  std::string_view f32Products = {}; // empty: IEEE
 };
 
 /// The fields of the schema's tables; dims, strides, grid and workspace are expressions

@@ -60,11 +60,22 @@ def complaints_of(ptxas, artifact):
             for complaint in assemble(ptxas, architecture, ptx)[1]]
 
 
-def check_case(ptxas, folder, model):
+def check_case(ptxas, folder, model, *options):
     try:
-        return complaints_of(ptxas, compile_case(folder, model))
+        return complaints_of(ptxas, compile_case(folder, model, *options))
     except subprocess.CalledProcessError as error:
         return [error.stderr.strip()[:300]]
+
+
+def check_rounded(tally, ptxas, folder, cases):
+    """Products of f32 in the forms that one asks for."""
+    for name, (model, _) in cases.items():
+        if not name.startswith(("product-f32", "convolution-f32")):
+            continue
+        for mode in ("tf32", "bf16x3"):
+            complaints = check_case(ptxas, pathlib.Path(folder, f"{name}-{mode}"), model,
+                                    f"--f32-matmul={mode}")
+            tally.check(f"{name} by {mode}", not complaints, " / ".join(complaints[:3]))
 
 
 def check_decoder(ptxas, folder, dtype):
@@ -109,6 +120,7 @@ def main():
                                               cases[n][0]), cases)
         for name, complaints in zip(cases, found):
             tally.check(name, not complaints, " / ".join(complaints[:3]))
+        check_rounded(tally, args.ptxas, folder, cases)
         for dtype in ("f32", "bf16"):
             if args.filter in "decoder":
                 complaints = check_decoder(args.ptxas, pathlib.Path(folder), dtype)

@@ -86,13 +86,13 @@ def all_cases(pattern):
     return {n: c for n, c in (*nodes, *big_cases().items()) if pattern in n}
 
 
-def compile_case(folder, model):
+def compile_case(folder, model, *options):
     """The artifact; subprocess.CalledProcessError with what the compiler said."""
     folder.mkdir()
     onnx.save(model, folder / "model.onnx")
     subprocess.run([BUILD / "bin/tenon-compile", folder / "model.onnx", "-o",
-                    folder / "model.tenon", f"--target={default_target('cuda')}"], check=True,
-                   capture_output=True, text=True)
+                    folder / "model.tenon", f"--target={default_target('cuda')}", *options],
+                   check=True, capture_output=True, text=True)
     return folder / "model.tenon"
 
 

@@ -32,6 +32,10 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
   --no-baseline            leaves the baseline out
   --ptxas=PATH|auto        cubins in place of PTX, but for the baseline; auto: the ptxas of
                            PATH, of /usr/local/cuda or of Python's nvidia-cuda-nvcc
+  --f32-matmul=ieee|tf32|bf16x3
+                           on GPUs, products of f32 as IEEE 754 says (default), of factors
+                           rounded to 11 bits, or of factors as two bf16, 16 bits; the
+                           last two on tensor cores. Sums are f32
   --dim NAME=N             gives a symbolic dimension a fixed size
   --dim NAME=LO..HI        promises that a dimension is within LO and HI
   --variant NAME:DIM=RANGE,...
@@ -124,6 +128,11 @@ static int setOption(StringRef name, StringRef value, Options &options) {
     options.compile.target = value.str();
   } else if (name == "--ptxas") {
     options.compile.ptxas = value.str();
+  } else if (name == "--f32-matmul") {
+    options.compile.f32Products = value.str();
+    if (value != "ieee" && value != "tf32" && value != "bf16x3")
+      return usage("expected --f32-matmul of ieee, tf32 or bf16x3, but got '" + value +
+                   "'");
   } else if (name == "--kv") {
     options.compile.caches =
         value == "session" ? CacheMode::session : CacheMode::io;
@@ -248,6 +257,11 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
       StringRef(options.input).ends_with(".mlir"))
     return usage("expected --passes with an ONNX model, but got '" +
                  options.input + "'");
+  if (options.compile.f32Products != "ieee" &&
+      !StringRef(options.compile.target).contains("cuda"))
+    return usage("expected --f32-matmul=" + options.compile.f32Products +
+                 " with --target=cuda, but got --target=" + options.compile.target +
+                 ", which multiplies as IEEE 754 says");
   if (isInput(options.output, options) || isInput(options.report, options))
     return usage("expected an output beside the model, but got '" +
                  (isInput(options.output, options) ? options.output

@@ -102,6 +102,8 @@ static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel
   }
   return concat("{\"name\": ", quote(kernel.name), ", \"uses\": ", kernel.uses,
                 ", \"device\": ", quote(format::EnumNameDevice(kernel.device)),
+                ", \"f32_products\": ",
+                quote(kernel.f32Products.empty() ? "ieee" : kernel.f32Products),
                 ", \"exprs\": ", expressions(kernel.exprs), ", \"workspace\": {", workspaces,
                 "}, \"stages\": {", codes, "}}");
 }

@@ -64,7 +64,9 @@ static std::string printStage(const rt::Artifact &artifact, const rt::Code &code
 static std::string printKernel(const rt::Artifact &artifact, size_t index,
                                const Machine &machine) {
   const rt::Kernel &kernel = artifact.kernels[index];
-  std::string text = concat("  ", kernel.name, ": ", kernel.uses, " uses\n");
+  std::string text = concat("  ", kernel.name, ": ", kernel.uses, " uses",
+                            kernel.f32Products.empty() ? "" : ", products of f32 by ",
+                            kernel.f32Products, "\n");
   for (const rt::Code &code : artifact.codes) {
     if (kernel.device != format::Device::cuda || !code.isFor(kernel.device))
       continue;

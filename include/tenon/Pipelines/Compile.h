@@ -49,6 +49,8 @@ struct CompileOptions {
   bool withBaseline = true;
   /// Who makes cubins of PTX: a path, or "auto"; empty: nobody.
   std::string ptxas;
+  /// How kernels for GPUs multiply f32: ieee, tf32 or bf16x3.
+  std::string f32Products = "ieee";
   Level emit = Level::artifact;
   OnnxForm onnxForm = OnnxForm::mlir;
   /// Of an exported model; 0: the model's own.

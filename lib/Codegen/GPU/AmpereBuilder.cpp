@@ -56,19 +56,45 @@ SmallVector<Value> AmpereBuilder::loadMatrices(Value address, bool transposed) {
   return split(loaded, count);
 }
 
+SmallVector<Value> AmpereBuilder::multiplyBy(StringRef instruction,
+                                             StringRef constraints,
+                                             ArrayRef<Value> a,
+                                             ArrayRef<Value> b,
+                                             ArrayRef<Value> sums) {
+  Values operands(a);
+  operands.append(b.begin(), b.end());
+  operands.append(sums.begin(), sums.end());
+  auto result = LLVM::LLVMStructType::getLiteral(
+      builder.getContext(), SmallVector<Type>(4, builder.getF32Type()));
+  return split(callPure(instruction, constraints, operands, result), 4);
+}
+
 SmallVector<Value> AmpereBuilder::multiply(ArrayRef<Value> a, ArrayRef<Value> b,
                                            ArrayRef<Value> sums, Type type) {
   std::string name = type.isF16() ? "f16" : "bf16";
   std::string text =
       "mma.sync.aligned.m16n8k16.row.col.f32." + name + "." + name +
       ".f32 {$0,$1,$2,$3}, {$4,$5,$6,$7}, {$8,$9}, {$0,$1,$2,$3};";
-  Values operands(a);
-  operands.append(b.begin(), b.end());
-  operands.append(sums.begin(), sums.end());
-  auto result = LLVM::LLVMStructType::getLiteral(
-      builder.getContext(), SmallVector<Type>(4, builder.getF32Type()));
-  return split(
-      callPure(text, "=f,=f,=f,=f,r,r,r,r,r,r,0,1,2,3", operands, result), 4);
+  return multiplyBy(text, "=f,=f,=f,=f,r,r,r,r,r,r,0,1,2,3", a, b, sums);
+}
+
+SmallVector<Value> AmpereBuilder::multiplyTF32(ArrayRef<Value> a,
+                                               ArrayRef<Value> b,
+                                               ArrayRef<Value> sums) {
+  return multiplyBy("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+                    "{$0,$1,$2,$3}, {$4,$5,$6,$7}, {$8,$9}, {$0,$1,$2,$3};",
+                    "=f,=f,=f,=f,r,r,r,r,r,r,0,1,2,3", a, b, sums);
+}
+
+Value AmpereBuilder::toTF32(Value x) {
+  return callPure("cvt.rna.tf32.f32 $0, $1;", "=r,f", {x},
+                  builder.getI32Type());
+}
+
+Value AmpereBuilder::joinHalves(Value first, Value second, bool high) {
+  StringRef text =
+      high ? "prmt.b32 $0, $1, $2, 0x7632;" : "prmt.b32 $0, $1, $2, 0x5410;";
+  return callPure(text, "=r,r,r", {first, second}, builder.getI32Type());
 }
 
 Value AmpereBuilder::pack(Value low, Value high, Type type) {

@@ -31,6 +31,15 @@ public:
   /// sums + a * b for m 16, n 8, k 16 of `type`, f16 or bf16.
   Values multiply(llvm::ArrayRef<mlir::Value> a, llvm::ArrayRef<mlir::Value> b,
                   llvm::ArrayRef<mlir::Value> sums, mlir::Type type);
+  /// sums + a * b for m 16, n 8, k 8 of TF32.
+  Values multiplyTF32(llvm::ArrayRef<mlir::Value> a,
+                      llvm::ArrayRef<mlir::Value> b,
+                      llvm::ArrayRef<mlir::Value> sums);
+  /// An f32 rounded to the nearest TF32, as the register that holds it.
+  mlir::Value toTF32(mlir::Value x);
+  /// The low halves of two registers, or the high ones; `first` in the low
+  /// half.
+  mlir::Value joinHalves(mlir::Value first, mlir::Value second, bool high);
   /// Two f32 as one register of `type`, `low` in its low half.
   mlir::Value pack(mlir::Value low, mlir::Value high, mlir::Type type);
   /// The larger of two, or the one that is no NaN.
@@ -44,6 +53,10 @@ private:
                        mlir::ValueRange operands, mlir::Type result,
                        bool readsMemory = false);
   Values split(mlir::Value structure, int64_t count);
+  Values multiplyBy(llvm::StringRef instruction, llvm::StringRef constraints,
+                    llvm::ArrayRef<mlir::Value> a,
+                    llvm::ArrayRef<mlir::Value> b,
+                    llvm::ArrayRef<mlir::Value> sums);
 };
 
 } // namespace tenon

@@ -14,7 +14,8 @@ static constexpr int64_t kRun = 4;
 namespace {
 class ArithmeticEngine : public TileEngine {
 public:
-  ArithmeticEngine(TileShape shape, Type sum) : TileEngine(shape, sum, sum) {
+  ArithmeticEngine(TileShape shape, Type sum)
+      : TileEngine(shape, sum, sum, sum) {
     // As many threads lie along the rows as along the columns.
     int64_t along = 1;
     while (along * along < int64_t(shape.threads))

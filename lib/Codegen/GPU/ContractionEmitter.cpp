@@ -12,15 +12,17 @@ static constexpr int64_t kFewTiles = 128;
 
 ContractionEmitter::ContractionEmitter(KernelProgram &program,
                                        const Contraction &contraction,
-                                       KernelFrame &frame)
+                                       KernelFrame &frame,
+                                       kernel::F32Products products)
     : TileKernel(program, contraction, frame) {
-  chooseEngine();
+  chooseEngine(products);
   a = getFactor(contraction.a, contraction.m, engine->shape.rows);
   c = getFactor(contraction.b, contraction.n, engine->shape.columns);
 }
 
-/// Tensor cores where both factors are of one type of 16 bits.
-void ContractionEmitter::chooseEngine() {
+/// Tensor cores where both factors are of one type of 16 bits, or f32 that may
+/// be rounded to what they multiply.
+void ContractionEmitter::chooseEngine(kernel::F32Products products) {
   auto getElement = [&](unsigned read) {
     return program.storages[step.reads[read].storage].element;
   };
@@ -36,11 +38,18 @@ void ContractionEmitter::chooseEngine() {
     TileShape shape =
         isSmallTile ? TileShape{64, 64, 32, 128} : TileShape{128, 128, 32, 256};
     engine = createMatrixEngine(shape, left);
+  } else if (left == right && left.isF32() && sum.isF32() &&
+             products != kernel::F32Products::ieee) {
+    TileShape shape = isSmallTile ? TileShape{64, 64, 16, 128, 3}
+                                  : TileShape{128, 128, 16, 256, 2};
+    engine = products == kernel::F32Products::tf32
+                 ? createTF32Engine(shape, left)
+                 : createSplitEngine(shape, left);
   } else if (sum.isF64()) {
-    engine = createArithmeticEngine({64, 64, 8, 256}, sum);
+    engine = createArithmeticEngine({64, 64, 8, 256, 2}, sum);
   } else {
-    TileShape shape =
-        isSmallTile ? TileShape{64, 64, 16, 256} : TileShape{128, 128, 8, 256};
+    TileShape shape = isSmallTile ? TileShape{64, 64, 16, 256, 2}
+                                  : TileShape{128, 128, 8, 256, 1};
     engine = createArithmeticEngine(shape, sum);
   }
 }
@@ -92,7 +101,7 @@ SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
   Values elements;
   Value depth = frame.size(getExtent(contraction.k));
   Value extent = frame.size(getExtent(factor.outer));
-  Value zero = getZero(b.builder, engine->stored);
+  Value zero = getZero(b.builder, engine->factor);
   for (int64_t i = 0; i < factor.count / factor.run; ++i) {
     auto [outer, along] = placeRun(b, factor, i);
     outer = b.add(first, outer);
@@ -112,7 +121,7 @@ SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
         position[step.classes[factor.outer]] =
             factor.isAlongK ? outer : b.add(outer, next);
       Value element = load(b.builder, step.reads[factor.read], getLoops(step));
-      element = b.convert(element, engine->stored);
+      element = b.convert(element, engine->factor);
       elements.push_back(
           arith::SelectOp::create(b.builder, loc, known, element, zero));
     }
@@ -129,7 +138,7 @@ void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
       Value beside = factor.isAlongK ? outer : b.add(outer, b.index(e));
       Value at = &factor == &a ? engine->placeA(b, beside, k)
                                : engine->placeB(b, k, beside);
-      b.store(elements[i * factor.run + e], tile, at);
+      b.store(engine->prepare(b, elements[i * factor.run + e]), tile, at);
     }
   }
 }
@@ -137,14 +146,14 @@ void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
 /// The first tiles, if there is any k: without, there may be nothing to read.
 SmallVector<Value> ContractionEmitter::loadFirst(ThreadBuilder &b, Value depth,
                                                  LoadBoth loadBoth) {
-  SmallVector<Type> types(a.count + c.count, engine->stored);
+  SmallVector<Type> types(a.count + c.count, engine->factor);
   auto some = scf::IfOp::create(b.builder, loc, types,
                                 b.isLess(b.index(0), depth), true);
   OpBuilder then = OpBuilder::atBlockEnd(some.thenBlock());
   ThreadBuilder inside(then, loc);
   scf::YieldOp::create(then, loc, loadBoth(inside, inside.index(0)));
   OpBuilder otherwise = OpBuilder::atBlockEnd(some.elseBlock());
-  Values zeros(types.size(), getZero(otherwise, engine->stored));
+  Values zeros(types.size(), getZero(otherwise, engine->factor));
   scf::YieldOp::create(otherwise, loc, zeros);
   return Values(some.getResults());
 }

@@ -7,6 +7,8 @@
 #include "TileEngine.h"
 #include "TileKernel.h"
 
+#include "dialects/Kernel/F32Products.h"
+
 namespace tenon {
 
 /// A block computes a tile of one batch. Any index maps will do, those of
@@ -14,11 +16,12 @@ namespace tenon {
 class ContractionEmitter : public TileKernel {
 public:
   ContractionEmitter(KernelProgram &program, const Contraction &contraction,
-                     KernelFrame &frame);
+                     KernelFrame &frame, kernel::F32Products products);
 
   /// Adds the code of block number `begin` to the frame; returns the grid.
   mlir::AffineExpr emit();
   unsigned getThreads() const { return engine->shape.threads; }
+  unsigned getResidents() const { return engine->shape.residents; }
 
 private:
   /// One of the two factors: how a tile of it is read.
@@ -31,7 +34,7 @@ private:
     int64_t count; // elements a thread reads
   };
 
-  void chooseEngine();
+  void chooseEngine(kernel::F32Products products);
   Factor getFactor(unsigned read, int outer, int64_t size);
   /// Where run `number` of the thread lies in the tile: along the outer loop
   /// and k.

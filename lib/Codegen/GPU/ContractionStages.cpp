@@ -130,8 +130,10 @@ void ContractionStages::addWide(AffineExpr runs) {
 
 void ContractionStages::addTiles(AffineExpr runs) {
   Reading reading(kernel, module, staged.stages.size());
-  ContractionEmitter emitter(*reading.program, *reading.found, reading.frame);
+  ContractionEmitter emitter(*reading.program, *reading.found, reading.frame,
+                             kernel::getF32Products(kernel));
   add(reading, emitter.emit() * runs, emitter.getThreads());
+  staged.stages.back().residents = emitter.getResidents();
 }
 
 /// Hopper's forms, for `first` rows and more.

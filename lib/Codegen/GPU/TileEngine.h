@@ -13,18 +13,23 @@ namespace tenon {
 struct TileShape {
   int64_t rows, columns, depth;
   unsigned threads;
+  /// Blocks that a multiprocessor must hold, so that ptxas gives a thread the
+  /// registers it needs and not fewer, with spills, for more blocks; 0: any.
+  unsigned residents = 0;
 };
 
 class TileEngine {
 public:
-  TileEngine(TileShape shape, mlir::Type stored, mlir::Type sum)
-      : shape(shape), stored(stored), sum(sum) {}
+  TileEngine(TileShape shape, mlir::Type factor, mlir::Type stored,
+             mlir::Type sum)
+      : shape(shape), factor(factor), stored(stored), sum(sum) {}
   virtual ~TileEngine() = default;
 
   using Values = llvm::SmallVector<mlir::Value>;
 
   const TileShape shape;
-  const mlir::Type stored; // elements of a and b in shared memory
+  const mlir::Type factor; // elements of a and b as they are loaded
+  const mlir::Type stored; // and in shared memory
   const mlir::Type sum;
 
   /// Elements of the tiles of a and b, padding included.
@@ -35,6 +40,10 @@ public:
                              mlir::Value k) = 0;
   virtual mlir::Value placeB(LoopBuilder &b, mlir::Value k,
                              mlir::Value column) = 0;
+  /// An element of a or b as it is stored.
+  virtual mlir::Value prepare(ThreadBuilder &, mlir::Value element) {
+    return element;
+  }
   /// The thread's sums, zero.
   virtual Values start(ThreadBuilder &b) = 0;
   /// The sums with the products of the tiles added.
@@ -52,7 +61,13 @@ std::unique_ptr<TileEngine> createArithmeticEngine(TileShape shape,
 
 /// Products of f16 or bf16 with sums in f32, by mma.sync (sm_80 and later).
 std::unique_ptr<TileEngine> createMatrixEngine(TileShape shape,
-                                               mlir::Type stored);
+                                               mlir::Type factor);
+
+/// Products of f32 whose factors are rounded to TF32, by mma.sync.
+std::unique_ptr<TileEngine> createTF32Engine(TileShape shape, mlir::Type f32);
+
+/// Products of f32 whose factors are the sums of two bf16, by mma.sync.
+std::unique_ptr<TileEngine> createSplitEngine(TileShape shape, mlir::Type f32);
 
 } // namespace tenon
 

@@ -1,5 +1,6 @@
 #include "tenon/Target/NVPTX/CompileKernels.h"
 #include "EmitPTX.h"
+#include "dialects/Kernel/F32Products.h"
 #include "tenon/Target/Format/KernelTable.h"
 
 #include "runtime/format/KernelHash.h"
@@ -156,6 +157,9 @@ KernelCompiler::compile(MutableArrayRef<GPUImages> images) {
   GPUKernel described;
   described.table = describeSignature(kernel, exprs);
   described.table.device = format::Device::cuda;
+  kernel::F32Products products = kernel::getF32Products(kernel);
+  if (products != kernel::F32Products::ieee)
+    described.table.f32_products = kernel::getName(products).str();
   for (auto [index, staged] : llvm::enumerate(lowered.staged))
     described.codes.push_back(
         describe(staged, exprs, targets[index], images[index].images.size()));

@@ -17,13 +17,16 @@ TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(F16): 2e-3, np.dtype(BF16): 1.
 
 class Case:
     """Dimensions of inputs that are named in `dims` are known at run time only. The PTX must
-    have the instructions that it `needs`; `stages`: those of the last kernel that have blocks.
+    have the instructions that it `needs`; `stages`: those of the last kernel that have blocks;
+    `options`: more of them for the compiler; `errors`: bounds of the results' relative error.
     """
 
-    def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stages=(0,)):
+    def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stages=(0,),
+                 options=(), errors=None, output=None):
         self.feeds, self.want, self.needs, self.stages = feeds, want, needs, stages
-        self.model = model(nodes, feeds, want.dtype, dims, weights)
-        self.tolerance = TOLERANCE[want.dtype]
+        self.options, self.errors = options, errors
+        self.model = model(nodes, feeds, output or want.dtype, dims, weights)
+        self.tolerance = TOLERANCE.get(want.dtype)
 
 
 # Node tests with one result, each made into a kernel in a way of its own.
@@ -42,7 +45,7 @@ class NodeCase:
     def __init__(self, case, form):
         self.model, self.feeds, expected = in_form(case, form)
         (self.want,) = expected.values()
-        self.needs, self.stages = (), None
+        self.needs, self.stages, self.options, self.errors = (), None, (), None
         self.tolerance = max(case.rtol, 1e-4) if self.want.dtype.kind == "f" else 0
 
 
@@ -118,7 +121,9 @@ def product(m, n, k, dtype=np.float32, epilogue=False, symbols=True, weight=Fals
         feeds["bias"] = bias
         want = np.maximum(want + bias.astype(np.float64), 0)
     dims = {"a": ["m", k]} if symbols else None
-    return Case(nodes, feeds, want.astype(dtype), dims, weights, **claims)
+    # Errors are of a result before it is rounded.
+    want = want if "errors" in claims else want.astype(dtype)
+    return Case(nodes, feeds, want, dims, weights, output=dtype, **claims)
 
 
 def convolution(channels, results, height, width, stride=1, dtype=np.float32, **claims):
@@ -127,8 +132,9 @@ def convolution(channels, results, height, width, stride=1, dtype=np.float32, **
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
     want = np.einsum("nchwij,ocij->nohw", windows[:, :, ::stride, ::stride], w.astype(np.float64))
+    want = want if "errors" in claims else want.astype(dtype)
     return Case([node("Conv", "x w", "y", pads=[1, 1, 1, 1], strides=[stride, stride])],
-                {"x": x, "w": w}, want.astype(dtype), {"x": ["b", channels, height, width]},
+                {"x": x, "w": w}, want, {"x": ["b", channels, height, width]}, output=dtype,
                 **claims)
 
 
@@ -182,6 +188,28 @@ def extremes():
                 yield f"{op}-{size}-{'last' if last else 'first'}", extreme(op, size, last, x)
 
 
+# The relative error of products of f32 against f64, both ways: with numbers of 11, 16 and 24
+# binary digits.
+F32_ERRORS = {"ieee": (1e-8, 1e-6), "bf16x3": (1e-6, 2e-5), "tf32": (1e-4, 1e-3)}
+
+
+def f32_products():
+    for mode, errors in F32_ERRORS.items():
+        needs = {"ieee": (), "tf32": ("mma.sync.aligned.m16n8k8", "cvt.rna.tf32"),
+                 "bf16x3": ("mma.sync.aligned.m16n8k16",)}[mode]
+        claims = {"options": [f"--f32-matmul={mode}"], "errors": errors, "needs": needs}
+        yield f"f32-{mode}-deep", product(33, 40, 1024, symbols=False, **claims)
+        yield f"f32-{mode}-wide", product(130, 136, 24, symbols=False, **claims)
+        yield f"f32-{mode}-ragged", product(67, 33, 35, epilogue=True, **claims)
+        yield f"f32-{mode}-convolution", convolution(4, 9, 8, 11, stride=2, **claims)
+
+
+def converted_product(to, errors, needs):
+    """A product of f32, calculated in 16 bits."""
+    return product(33, 40, 200, symbols=False, options=[f"--passes=convert-float{{to={to}}}"],
+                   errors=errors, needs=needs, stages=None)
+
+
 def all_cases():
     yield from node_cases()
     yield "elementwise-1x1", elementwise(1, 1)
@@ -208,6 +236,10 @@ def all_cases():
         yield f"product-{name}-deep", product(33, 40, 200, dtype, weight=True, stages=[2])
         yield f"product-{name}-epilogue", product(19, 24, 70, dtype, epilogue=True)
         yield f"product-{name}-batched", batched_product(3, 17, 20, 50, dtype)
+    yield from f32_products()
+    kinds = "mma.sync.aligned.m16n8k16.row.col.f32."
+    yield "converted-bf16", converted_product("bf16", (1e-3, 1e-2), (kinds + "bf16",))
+    yield "converted-f16", converted_product("f16", (1e-4, 1e-3), (kinds + "f16",))
     yield "convolution", convolution(3, 5, 7, 9)
     yield "convolution-stride", convolution(4, 9, 8, 11, stride=2)
     yield "convolution-f16", convolution(8, 20, 6, 7, dtype=F16, needs=("mma.sync",))

@@ -113,6 +113,9 @@ def test_floats():
         assert (unary(code, x)[0] == with_nan).all(), relation
     assert (unary("copysign.f32 %r2, %r1, 0f3F800000", x, np.float32)[1:3] == [1, -1]).all()
     two = np.array([2], np.float32)
+    rounded = unary("cvt.rna.tf32.f32 %r2, %r1", np.array([1 + 2**-11, -1 - 2**-12], np.float32),
+                    np.float32)
+    assert (rounded[:2] == [1 + 2**-10, -1]).all()  # ties go away from zero
     halves = unary("cvt.rn.f16x2.f32 %r2, 0f3F800000, %r1", two).view(np.float16)
     assert halves[0] == 2 and halves[1] == 1
 

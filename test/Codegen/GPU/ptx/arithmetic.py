@@ -214,8 +214,16 @@ def _to_integer(x, dtype):
     return np.where(inside >= float(limits.max), dtype.type(limits.max), whole)
 
 
-@instruction("cvt", " ".join(["rn", "f16x2", "bf16x2", *ROUNDINGS, *TYPES]))
+def _to_tf32(x):
+    """To the nearest of 11 binary digits, ties away from zero; of NaN some NaN."""
+    rounded = (x.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xffffe000)
+    return np.where(np.isnan(x), np.uint32(0x7fffe000), rounded)
+
+
+@instruction("cvt", " ".join(["rn", "rna", "f16x2", "bf16x2", "tf32", *ROUNDINGS, *TYPES]))
 def cvt(made, block):
+    if made.modifiers == ["rna", "tf32", "f32"]:
+        return block.put(made.operands[0], _to_tf32(block.get(made.operands[1], "f32")))
     if made.modifiers[:-1] in (["rn", "f16x2"], ["rn", "bf16x2"]):
         half = TYPES[made.modifiers[1].removesuffix("x2")]
         high, low = (block.get(o, made.type).astype(half).view(np.uint16).astype(np.uint32)

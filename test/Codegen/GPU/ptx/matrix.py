@@ -40,6 +40,15 @@ def _halves(block, registers, dtype):
     return packed.view(dtype).astype(np.float32).reshape(len(registers), -1, 8, 8)
 
 
+def _tf32(block, registers):
+    """[register, warp, row of 8, 4 elements]; a GPU may read the lower 13 bits or not."""
+    words = np.stack([np.broadcast_to(block.get(r, "b32"), block.function.threads)
+                      for r in registers])
+    if (words & np.uint32(0x1fff)).any():
+        raise UnknownInstruction("expected factors that were rounded to TF32")
+    return words.view(np.float32).reshape(len(registers), -1, 8, 4)
+
+
 def _accumulators(block, registers):
     """[warp, 16, 8]: two registers have the upper eight rows, two the lower."""
     values = np.stack([np.broadcast_to(block.get(r, "f32"), block.function.threads)
@@ -48,17 +57,22 @@ def _accumulators(block, registers):
     return fragments.transpose(0, 3, 1, 2, 4).reshape(-1, 16, 8)
 
 
-@instruction("mma", "sync aligned m16n8k16 row col f32 f16 bf16")
+@instruction("mma", "sync aligned m16n8k16 m16n8k8 row col f32 f16 bf16 tf32")
 def mma(made, block):
     block.require_whole_warps(made)
     result, left, right, start = (made.lanes(i) for i in range(4))
     kind = made.modifiers[-2]
-    if made.modifiers[5:] != ["f32", kind, kind, "f32"] or kind == "f32":
+    shape = "m16n8k8" if kind == "tf32" else "m16n8k16"
+    if made.modifiers[2:] != [shape, "row", "col", "f32", kind, kind, "f32"] or kind == "f32":
         raise UnknownInstruction(f"expected sums of f32, but got '{made.text}'")
-    dtype = np.float16 if kind == "f16" else ml_dtypes.bfloat16
-    a = _halves(block, left, dtype)  # quarters of 16x16: rows first
+    if kind == "tf32":
+        a, b = _tf32(block, left), _tf32(block, right)
+    else:
+        dtype = np.float16 if kind == "f16" else ml_dtypes.bfloat16
+        a, b = _halves(block, left, dtype), _halves(block, right, dtype)
+    # Quarters of a: rows first.
     a = np.concatenate([np.concatenate([a[0], a[1]], 1), np.concatenate([a[2], a[3]], 1)], 2)
-    b = np.concatenate(_halves(block, right, dtype), 2)  # [warp, n, k]
+    b = np.concatenate(b, 2)  # [warp, n, k]
     sums = a @ b.transpose(0, 2, 1) + _accumulators(block, start)
     fragments = sums.reshape(-1, 2, 8, 4, 2).transpose(0, 2, 3, 1, 4).reshape(-1, 4)
     for place, lane in enumerate(result):
