@@ -92,7 +92,8 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
   let summary = "A kernel that launches share";
   let description = [{
     The outlined form of `kernel.launch`: the region's first `num_inputs` arguments
-    are inputs, the others destinations; `dims` and `in_place` are as there.
+    are inputs, the others destinations; `dims` and `in_place` are as there. `weights`
+    has the numbers of inputs that are weights in all launches: no launch writes them.
     `schedule` holds what the schedule chose, by name.
 
     ```mlir
@@ -106,11 +107,12 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$num_inputs,
                        AffineMapArrayAttr:$dims,
                        OptionalAttr<DenseI64ArrayAttr>:$in_place,
+                       OptionalAttr<DenseI64ArrayAttr>:$weights,
                        OptionalAttr<DictionaryAttr>:$schedule);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     $sym_name `inputs` $num_inputs `dims` $dims (`in_place` $in_place^)?
-    (`schedule` $schedule^)?
+    (`weights` $weights^)? (`schedule` $schedule^)?
     attr-dict-with-keyword $body
   }];
   let extraClassDeclaration = [{
@@ -122,6 +124,10 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
     bool isInPlace(unsigned argument) {
       return getInPlace() && argument >= getNumInputs() &&
              (*getInPlace())[argument - getNumInputs()] >= 0;
+    }
+    /// Whether the argument is a weight in all launches.
+    bool isWeight(unsigned argument) {
+      return getWeights() && ::llvm::is_contained(*getWeights(), int64_t(argument));
     }
     /// How many symbols of its own the kernel takes.
     unsigned getNumKernelSymbols() {

@@ -75,6 +75,7 @@ void ContractionStages::add(Reading &reading, AffineExpr blocks,
     stage.shared = hopper->getSharedBytes();
     stage.residents = hopper->getBlocks();
     stage.cluster = hopper->getCluster();
+    stage.waitsItself = true;
     stage.maps = hopper->getMaps();
   }
   staged.stages.push_back(std::move(stage));

@@ -17,6 +17,9 @@ static constexpr int64_t kMostStageBytes = 200 * 1024, kBarrierBytes = 256;
 /// Elements between rows of sums, so that they fall into different banks.
 static constexpr int64_t kPadding = 8;
 static constexpr unsigned kMostMapDims = 5;
+/// Stages whose weights are asked for before the launch before has ended: more
+/// of them would keep the first products waiting.
+static constexpr int64_t kEarlyStages = 2;
 
 std::optional<MappedFactor> MappedFactor::get(const KernelProgram &program,
                                               const Contraction &contraction,
@@ -179,21 +182,46 @@ void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
   }
 }
 
-/// One thread keeps the stages full.
-void HopperContraction::produce(HopperBuilder &b) {
-  Value row = b.narrow(form.isTurned ? firstColumn : firstRow);
-  Value column = b.narrow(form.isTurned ? firstRow : firstColumn);
-  forTiles(b, {}, [&](Value k, Value stage, Value phase, Values) {
-    Value empty = getBarrier(b, stage, true),
-          full = getBarrier(b, stage, false);
-    // The first round finds all stages empty.
-    b.waitFor(empty, arith::XOrIOp::create(b.builder, loc, phase, b.number(1)));
-    b.expectBytes(full, getStageBytes());
-    Value to = getStage(b, stage);
-    Value at = b.mul(b.add(firstDepth, k), b.number(kDepth));
-    copyTile(b, a, mapA, to, row, at, kRows, full);
-    copyTile(b, c, mapC, b.add(to, b.number(kRows * kRowBytes)), column, at,
+/// Tile `k` of one factor, to its place in the stage.
+void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
+                                   Value stage) {
+  Value full = getBarrier(b, stage, false), to = getStage(b, stage);
+  Value at = b.mul(b.add(firstDepth, k), b.number(kDepth));
+  bool isRight = isOfColumns != form.isTurned;
+  Value first = b.narrow(isRight ? firstColumn : firstRow);
+  if (isOfColumns)
+    copyTile(b, c, mapC, b.add(to, b.number(kRows * kRowBytes)), first, at,
              columns, full);
+  else
+    copyTile(b, a, mapA, to, first, at, kRows, full);
+}
+
+/// One thread keeps the stages full. The first weights come while the launch
+/// before still runs.
+void HopperContraction::produce(HopperBuilder &b) {
+  bool areWeights[] = {frame.isWeight(a.map.buffer),
+                       frame.isWeight(c.map.buffer)};
+  auto copy = [&](bool isWeight, Value k, Value stage) {
+    for (bool isOfColumns : {false, true})
+      if (areWeights[isOfColumns] == isWeight)
+        copyFactor(b, isOfColumns, k, stage);
+  };
+  auto enter = [&](Value k, Value stage) {
+    b.expectBytes(getBarrier(b, stage, false), getStageBytes());
+    copy(true, k, stage);
+  };
+  int64_t early = std::min(stages, kEarlyStages);
+  for (int64_t stage = 0; stage < early; ++stage)
+    b.ifElse(b.isLess(b.widen(b.number(stage)), b.widen(depth)),
+             [&] { enter(b.number(stage), b.number(stage)); });
+  b.waitForLaunchBefore();
+  forTiles(b, {}, [&](Value k, Value stage, Value phase, Values) {
+    b.ifElse(b.isLess(b.index(early - 1), b.widen(k)), [&] {
+      b.waitFor(getBarrier(b, stage, true),
+                arith::XOrIOp::create(b.builder, loc, phase, b.number(1)));
+      enter(k, stage);
+    });
+    copy(false, k, stage);
     return Values();
   });
 }
@@ -225,6 +253,8 @@ Value HopperContraction::multiplyStage(HopperBuilder &b, Value consumer,
 }
 
 void HopperContraction::consume(HopperBuilder &b, Value consumer) {
+  // For what the epilogue reads.
+  b.waitForLaunchBefore();
   Type f32 = b.builder.getF32Type();
   auto type = LLVM::LLVMStructType::getLiteral(
       b.builder.getContext(), SmallVector<Type>(columns / 2, f32));

@@ -66,6 +66,8 @@ private:
   void copyTile(HopperBuilder &b, const MappedFactor &factor, mlir::Value map,
                 mlir::Value to, mlir::Value first, mlir::Value k, int64_t size,
                 mlir::Value barrier);
+  void copyFactor(HopperBuilder &b, bool isOfColumns, mlir::Value k,
+                  mlir::Value stage);
   void consume(HopperBuilder &b, mlir::Value consumer);
   mlir::Value multiplyStage(HopperBuilder &b, mlir::Value consumer,
                             mlir::Value stage, mlir::Value sums);

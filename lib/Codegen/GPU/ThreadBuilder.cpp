@@ -1,5 +1,6 @@
 #include "ThreadBuilder.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -19,6 +20,13 @@ Value ThreadBuilder::thread() {
   Value number = NVVM::ThreadIdXOp::create(builder, loc, builder.getI32Type());
   return arith::IndexCastUIOp::create(builder, loc, builder.getIndexType(),
                                       number);
+}
+
+void ThreadBuilder::waitForLaunchBefore() {
+  LLVM::InlineAsmOp::create(builder, loc, Type(), {}, "griddepcontrol.wait;",
+                            "~{memory}", /*has_side_effects=*/true,
+                            /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                            LLVM::AsmDialectAttr(), ArrayAttr());
 }
 
 void ThreadBuilder::barrier() { NVVM::Barrier0Op::create(builder, loc); }

@@ -21,6 +21,9 @@ public:
 
   /// The number of the thread in its block.
   mlir::Value thread();
+  /// From sm_90 on: the thread waits until the launch before has ended, and
+  /// sees what it wrote. Until then it may read weights.
+  void waitForLaunchBefore();
   /// All threads of the block wait here for each other; what they wrote is
   /// seen.
   void barrier();

@@ -20,6 +20,22 @@ namespace tenon {
 using namespace mlir;
 using namespace tenon;
 
+/// The numbers of a launch's inputs that are weights; null for none.
+static DenseI64ArrayAttr getWeights(kernel::LaunchOp launch) {
+  SmallVector<int64_t> weights;
+  for (auto [number, input] : llvm::enumerate(launch.getInputs())) {
+    // What stands before the launch is the plan's already.
+    Value source = input;
+    while (auto view = source.getDefiningOp<plan::ViewOp>())
+      source = view.getSource();
+    if (source.getDefiningOp<plan::WeightOp>())
+      weights.push_back(number);
+  }
+  if (weights.empty())
+    return nullptr;
+  return DenseI64ArrayAttr::get(launch.getContext(), weights);
+}
+
 namespace {
 
 /// The kernels made so far, by the text of what they compute.
@@ -48,7 +64,7 @@ private:
     OperationState state(launch.getLoc(), kernel::FuncOp::getOperationName());
     kernel::FuncOp::build(builder, state, /*sym_name=*/"",
                           launch.getInputs().size(), launch.getDims(),
-                          launch.getInPlaceAttr(),
+                          launch.getInPlaceAttr(), getWeights(launch),
                           /*schedule=*/DictionaryAttr());
     auto kernel = cast<kernel::FuncOp>(Operation::create(state));
     IRMapping mapping;
@@ -75,9 +91,8 @@ private:
   /// Kernels stand in order before everything else in the module.
   Block::iterator getInsertionPoint() {
     Block &body = *module.getBody();
-    return llvm::find_if(body, [](Operation &op) {
-             return !isa<kernel::FuncOp>(op);
-           });
+    return llvm::find_if(
+        body, [](Operation &op) { return !isa<kernel::FuncOp>(op); });
   }
 
   ModuleOp module;
@@ -122,8 +137,7 @@ void lowerOther(Operation *op) {
           .Case([&](kernel::WeightOp weight) {
             return plan::WeightOp::create(builder, op->getLoc(),
                                           weight.getResult().getType(),
-                                          weight.getWeight(),
-                                          weight.getValue(),
+                                          weight.getWeight(), weight.getValue(),
                                           weight.getEncodingAttr());
           })
           .Case([&](func::ReturnOp end) {
@@ -152,8 +166,7 @@ struct OutlineKernels final
     : tenon::impl::OutlineKernelsPassBase<OutlineKernels> {
   void runOnOperation() override {
     KernelPool kernels(getOperation());
-    SmallVector<func::FuncOp> functions(
-        getOperation().getOps<func::FuncOp>());
+    SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions) {
       if (function.isExternal())
         continue;

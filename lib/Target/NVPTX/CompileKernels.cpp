@@ -126,6 +126,7 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.threads = stage.threads;
     signature.residents = stage.residents;
     signature.mustWait = code.stages[number]->waits_itself;
+    signature.waitsInBody = stage.waitsItself;
     signatures.push_back(signature);
   }
   return signatures;

@@ -86,12 +86,14 @@ static void setParameters(llvm::Function &kernel, const StageSignature &stage) {
 }
 
 /// Lets the next launch begin where there is room, then waits for the one
-/// before.
-static void emitWait(llvm::IRBuilder<> &builder) {
+/// before, unless the body does.
+static void emitWait(llvm::IRBuilder<> &builder, bool isInBody) {
   auto *type = llvm::FunctionType::get(builder.getVoidTy(), false);
-  builder.CreateCall(llvm::InlineAsm::get(
-      type, "griddepcontrol.launch_dependents; griddepcontrol.wait;",
-      "~{memory}", /*hasSideEffects=*/true));
+  llvm::StringRef text = "griddepcontrol.launch_dependents;";
+  if (!isInBody)
+    text = "griddepcontrol.launch_dependents; griddepcontrol.wait;";
+  builder.CreateCall(llvm::InlineAsm::get(type, text, "~{memory}",
+                                          /*hasSideEffects=*/true));
 }
 
 /// SYMBOL(buffers, workspace, symbols, maps) calls the body with the number of
@@ -108,7 +110,7 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
   setParameters(*kernel, stage);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", kernel));
   if (stage.mustWait)
-    emitWait(builder);
+    emitWait(builder, stage.waitsInBody);
   auto *pointer = llvm::PointerType::get(context, 0);
   auto argument = [&](unsigned index) -> llvm::Value * {
     llvm::Value *value = kernel->getArg(index);

@@ -14,9 +14,9 @@ struct StageSignature {
   unsigned numInputs, numBuffers, numSymbols, numMaps;
   unsigned threads;
   unsigned residents; // blocks that a multiprocessor must hold; 0: any
-  /// The kernel may be launched while what was launched before still runs (from sm_90
-  /// on), and waits for that first of all.
-  bool mustWait;
+  /// The kernel may be launched while what was launched before still runs (from
+  /// sm_90 on), and waits for that: first of all, or within its body.
+  bool mustWait, waitsInBody;
 };
 
 /// The PTX of a module whose loops are in the LLVM dialect, with a kernel of

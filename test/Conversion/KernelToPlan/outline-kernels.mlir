@@ -74,6 +74,36 @@ func.func @mul_tanh_add_more_f32_0() -> (tensor<4xf32>, tensor<1xi64>) {
 
 // -----
 
+// Inputs that are weights are known as such, behind views too; what launches make is
+// none, so that a kernel of the same body is another one.
+// CHECK:       kernel.func @add_f32_0 inputs 2 dims [{{.+}}] weights [1]
+// CHECK:       kernel.func @add_f32_1 inputs 2 dims [{{[^w]+}}] {
+// CHECK-LABEL: func @weights
+// CHECK:         plan.launch @add_f32_0(%arg0,
+// CHECK:         plan.launch @add_f32_1(%arg0, %arg0)
+func.func @weights(%x: tensor<4xf32> {tenon.dims = affine_map<() -> (4)>})
+    -> (tensor<4xf32>, tensor<4xf32>) {
+  %w = kernel.weight "w" dense<2.0> : tensor<2x2xf32> : tensor<2x2xf32>
+  %v = kernel.view %w dims affine_map<() -> (4)> : tensor<2x2xf32> -> tensor<4xf32>
+  %0 = kernel.launch(%x, %v) symbols affine_map<() -> ()>
+      dims [affine_map<() -> (4)>, affine_map<() -> (4)>, affine_map<() -> (4)>]
+      : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32> {
+  ^bb0(%a: tensor<4xf32>, %b: tensor<4xf32>, %d: tensor<4xf32>):
+    %r = linalg.add ins(%a, %b : tensor<4xf32>, tensor<4xf32>) outs(%d : tensor<4xf32>) -> tensor<4xf32>
+    kernel.yield %r : tensor<4xf32>
+  }
+  %1 = kernel.launch(%x, %x) symbols affine_map<() -> ()>
+      dims [affine_map<() -> (4)>, affine_map<() -> (4)>, affine_map<() -> (4)>]
+      : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32> {
+  ^bb0(%a: tensor<4xf32>, %b: tensor<4xf32>, %d: tensor<4xf32>):
+    %r = linalg.add ins(%a, %b : tensor<4xf32>, tensor<4xf32>) outs(%d : tensor<4xf32>) -> tensor<4xf32>
+    kernel.yield %r : tensor<4xf32>
+  }
+  return %0, %1 : tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
 // An argument of dynamic shape has to say what its dimensions are.
 // expected-error @below {{expected 'tenon.dims' on argument 0 of type 'tensor<?xf32>', but got none}}
 func.func @no_dims(%x: tensor<?xf32>) {

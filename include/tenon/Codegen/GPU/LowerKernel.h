@@ -35,6 +35,9 @@ struct LoweredStage {
   unsigned shared = 0;    // bytes of dynamic shared memory
   unsigned residents = 0; // blocks that a multiprocessor must hold; 0: any
   unsigned cluster = 1;
+  /// Where launches overlap: whether the body itself waits for the launch before,
+  /// having read weights at most.
+  bool waitsItself = false;
   std::vector<TensorMapUse> maps = {};
 };
 

@@ -32,6 +32,8 @@ public:
   mlir::Value constant(int64_t value);
   /// Buffer `index` (operands, then results), contiguous.
   mlir::Value buffer(unsigned index);
+  /// Whether the buffer is a weight, which no launch writes.
+  bool isWeight(unsigned index) { return kernel.isWeight(index); }
   /// The same under other dimensions or another element type of its width.
   mlir::Value bufferAs(unsigned index, llvm::ArrayRef<mlir::AffineExpr> dims,
                        mlir::Type element);
