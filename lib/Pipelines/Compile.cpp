@@ -9,6 +9,8 @@
 #include "dialects/KV/KVDialect.h"
 #include "dialects/Kernel/KernelDialect.h"
 #include "dialects/ONNX/ONNXDialect.h"
+#include "tenon/Codegen/GPU/DeviceDescription.h"
+#include "tenon/Codegen/GPU/Passes.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Export/ONNX/Export.h"
@@ -88,8 +90,10 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
     passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
   ConvertONNXToKernelPassOptions conversion;
   conversion.keepGoing = keepGoing;
-  // Three blocks on each of the multiprocessors of a large GPU.
-  conversion.attentionItems = device == DeviceClass::cpu ? 0 : 3 * 132;
+  // Three blocks on each of the multiprocessors of the largest GPU.
+  const DeviceDescription &largest = describeDevice(getGPUTargets().back());
+  conversion.attentionItems =
+      device == DeviceClass::cpu ? 0 : 3 * largest.multiprocessors;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
   passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());
@@ -238,7 +242,7 @@ private:
     if (isBoth)
       std::swap(module, second);
     if (!targets.gpu.empty()) {
-      if (failed(lowerToPlan(DeviceClass::gpu, hasNodes)))
+      if (failed(lowerToPlan(DeviceClass::gpu, hasNodes, targets.gpu)))
         return failure();
       if (options.emit != Level::artifact)
         return print();
@@ -256,7 +260,8 @@ private:
   }
 
   /// To the level that is asked for, the plan at most.
-  LogicalResult lowerToPlan(DeviceClass device, bool hasNodes) {
+  LogicalResult lowerToPlan(DeviceClass device, bool hasNodes,
+                            ArrayRef<GPUTarget> gpus = {}) {
     if (hasNodes && failed(lowerToKernels(device)))
       return failure();
     if (module->getOperation()->hasAttr("onnx.incomplete"))
@@ -266,12 +271,22 @@ private:
     if (failed(runPasses("kernel to plan", [&](OpPassManager &passes) {
           buildKernelToPlanPipeline(passes);
           if (device == DeviceClass::gpu)
-            passes.addPass(createRoundProductsPass({options.f32Products}));
+            addSchedules(passes, gpus);
         })))
       return failure();
     if (options.emit == Level::plan && options.report)
       options.report->addPrograms(*module);
     return success();
+  }
+
+  /// What code generation for GPUs does not choose itself.
+  void addSchedules(OpPassManager &passes, ArrayRef<GPUTarget> gpus) {
+    passes.addPass(createRoundProductsPass({options.f32Products}));
+    ChooseSchedulesPassOptions schedules;
+    for (const GPUTarget &target : gpus)
+      schedules.architectures.push_back(target.name);
+    schedules.table = options.schedules;
+    passes.addPass(createChooseSchedulesPass(schedules));
   }
 
   LogicalResult lowerToKernels(DeviceClass device) {

@@ -2,6 +2,7 @@
 
 #include "tenon/Pipelines/Passes.h"
 
+#include "tenon/Codegen/GPU/Passes.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 #include "tenon/Transforms/Expand/Passes.h"
@@ -27,6 +28,7 @@ void tenon::registerAllPasses() {
   registerONNXToKernelPasses();
   registerExpandPasses();
   registerFusePasses();
+  registerGPUCodegenPasses();
   registerKVCachePasses();
   registerLayoutPasses();
   registerNumericsPasses();

@@ -36,6 +36,8 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            on GPUs, products of f32 as IEEE 754 says (default), of factors
                            rounded to 11 bits, or of factors as two bf16, 16 bits; the
                            last two on tensor cores. Sums are f32
+  --schedules=FILE.json    measured schedules for GPUs in place of the compiler's own
+                           (tools/dev/tune writes them)
   --dim NAME=N             gives a symbolic dimension a fixed size
   --dim NAME=LO..HI        promises that a dimension is within LO and HI
   --variant NAME:DIM=RANGE,...
@@ -133,6 +135,8 @@ static int setOption(StringRef name, StringRef value, Options &options) {
     if (value != "ieee" && value != "tf32" && value != "bf16x3")
       return usage("expected --f32-matmul of ieee, tf32 or bf16x3, but got '" + value +
                    "'");
+  } else if (name == "--schedules") {
+    options.compile.schedules = value.str();
   } else if (name == "--kv") {
     options.compile.caches =
         value == "session" ? CacheMode::session : CacheMode::io;
@@ -257,6 +261,10 @@ int compile::parseOptions(int argc, char **argv, Options &options) {
       StringRef(options.input).ends_with(".mlir"))
     return usage("expected --passes with an ONNX model, but got '" +
                  options.input + "'");
+  if (!options.compile.schedules.empty() &&
+      !StringRef(options.compile.target).contains("cuda"))
+    return usage("expected --schedules with --target=cuda, but got --target=" +
+                 options.compile.target);
   if (options.compile.f32Products != "ieee" &&
       !StringRef(options.compile.target).contains("cuda"))
     return usage("expected --f32-matmul=" + options.compile.f32Products +

@@ -51,6 +51,8 @@ struct CompileOptions {
   std::string ptxas;
   /// How kernels for GPUs multiply f32: ieee, tf32 or bf16x3.
   std::string f32Products = "ieee";
+  /// A file of measured schedules for GPUs; empty: the compiler's own.
+  std::string schedules;
   Level emit = Level::artifact;
   OnnxForm onnxForm = OnnxForm::mlir;
   /// Of an exported model; 0: the model's own.

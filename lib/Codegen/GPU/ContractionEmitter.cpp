@@ -7,33 +7,29 @@ using namespace tenon;
 
 /// Bytes that a thread reads at once.
 static constexpr int64_t kRunBytes = 16;
-/// A known size below which tiles are small, so that there are many.
-static constexpr int64_t kFewTiles = 128;
+/// The side of small tiles.
+static constexpr int64_t kSmall = 64;
 
 ContractionEmitter::ContractionEmitter(KernelProgram &program,
                                        const Contraction &contraction,
-                                       KernelFrame &frame,
+                                       KernelFrame &frame, int64_t side,
                                        kernel::F32Products products)
     : TileKernel(program, contraction, frame) {
-  chooseEngine(products);
+  chooseEngine(side, products);
   a = getFactor(contraction.a, contraction.m, engine->shape.rows);
   c = getFactor(contraction.b, contraction.n, engine->shape.columns);
 }
 
 /// Tensor cores where both factors are of one type of 16 bits, or f32 that may
 /// be rounded to what they multiply.
-void ContractionEmitter::chooseEngine(kernel::F32Products products) {
+void ContractionEmitter::chooseEngine(int64_t side,
+                                      kernel::F32Products products) {
   auto getElement = [&](unsigned read) {
     return program.storages[step.reads[read].storage].element;
   };
   Type left = getElement(contraction.a), right = getElement(contraction.b);
   Type sum = program.storages[step.writes[0].storage].element;
-  auto isSmall = [&](int loop) {
-    auto extent = dyn_cast<AffineConstantExpr>(getExtent(loop));
-    return extent && extent.getValue() <= kFewTiles;
-  };
-  bool isSmallTile =
-      isSmall(contraction.m) || isSmall(contraction.n) || !batches.empty();
+  bool isSmallTile = side <= kSmall;
   if (left == right && sum.isF32() && left.getIntOrFloatBitWidth() == 16) {
     TileShape shape =
         isSmallTile ? TileShape{64, 64, 32, 128} : TileShape{128, 128, 32, 256};

@@ -15,8 +15,10 @@ namespace tenon {
 /// convolutions too.
 class ContractionEmitter : public TileKernel {
 public:
+  /// Tiles have `side` rows and columns, 64 or 128.
   ContractionEmitter(KernelProgram &program, const Contraction &contraction,
-                     KernelFrame &frame, kernel::F32Products products);
+                     KernelFrame &frame, int64_t side,
+                     kernel::F32Products products);
 
   /// Adds the code of block number `begin` to the frame; returns the grid.
   mlir::AffineExpr emit();
@@ -34,7 +36,7 @@ private:
     int64_t count; // elements a thread reads
   };
 
-  void chooseEngine(kernel::F32Products products);
+  void chooseEngine(int64_t side, kernel::F32Products products);
   Factor getFactor(unsigned read, int outer, int64_t size);
   /// Where run `number` of the thread lies in the tile: along the outer loop
   /// and k.

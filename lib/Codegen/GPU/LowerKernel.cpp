@@ -5,6 +5,7 @@
 #include "MatrixAttention.h"
 #include "StageEmitter.h"
 #include "WholeKernels.h"
+#include "tenon/Codegen/GPU/ProductSchedule.h"
 #include "tenon/Codegen/Program/LowerByBufferization.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
@@ -132,6 +133,10 @@ FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
     return failure();
   if (*whole)
     return **whole;
+  if (!getProductForms(general, target.name))
+    return kernel.emitError("expected kernel '")
+           << kernel.getSymName() << "' to have a schedule for " << target.name
+           << ", but got none";
   if (std::optional<StagedKernel> staged =
           lowerContraction(general, module, target))
     return *staged;

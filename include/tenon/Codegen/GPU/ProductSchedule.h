@@ -1,0 +1,47 @@
+// The schedule of a product of matrices: forms of its code, and for which sizes
+// each runs. An entry of a kernel's `schedule`, under the architecture's name.
+
+#ifndef TENON_CODEGEN_GPU_PRODUCTSCHEDULE_H
+#define TENON_CODEGEN_GPU_PRODUCTSCHEDULE_H
+
+#include "dialects/Kernel/KernelDialect.h"
+#include "tenon/Codegen/GPU/GPUTarget.h"
+
+#include <optional>
+#include <string>
+
+namespace tenon {
+
+struct ProductForm {
+  enum class Kind {
+    warps,  // a warp sums a column, for up to `last` rows
+    tiles,  // threads load tiles from wherever elements lie
+    turned, // Hopper's tiles, whose columns are the product's rows
+    mapped, // Hopper's tiles by tensor maps
+  };
+  static constexpr int64_t kNoEnd = INT64_MAX;
+
+  Kind kind;
+  /// It runs for so many rows.
+  int64_t first, last = kNoEnd;
+  /// Columns of a tile.
+  int64_t columns = 0;
+  /// Blocks that share the depth of a tile.
+  int64_t splits = 1;
+  /// It runs where it has so many tiles, and else the next form.
+  int64_t leastTiles = 0;
+
+  /// "turned tiles of 16 for 2 to 16 rows, depth in 4".
+  std::string describe() const;
+};
+
+/// What the kernel's schedule says for an architecture; nothing where it says
+/// nothing, or nothing that is a list of forms.
+std::optional<llvm::SmallVector<ProductForm>>
+getProductForms(kernel::FuncOp kernel, llvm::StringRef architecture);
+void setProductForms(kernel::FuncOp kernel, llvm::StringRef architecture,
+                     llvm::ArrayRef<ProductForm> forms);
+
+} // namespace tenon
+
+#endif // TENON_CODEGEN_GPU_PRODUCTSCHEDULE_H

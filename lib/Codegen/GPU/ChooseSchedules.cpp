@@ -1,0 +1,99 @@
+// Kernels get the schedules that code generation for GPUs obeys.
+
+#include "tenon/Codegen/GPU/Passes.h"
+
+#include "ProductModel.h"
+
+#include "tenon/Codegen/Program/WholeKernel.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Remarks.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+namespace tenon {
+#define GEN_PASS_DEF_CHOOSESCHEDULESPASS
+#include "tenon/Codegen/GPU/Passes.h.inc"
+} // namespace tenon
+
+using namespace mlir;
+using namespace tenon;
+
+static llvm::Expected<ScheduleTable> readTable(StringRef path) {
+  if (path.empty())
+    return ScheduleTable::getOwn();
+  auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!file)
+    return llvm::createStringError(file.getError(), "cannot read '%s': %s",
+                                   path.str().c_str(),
+                                   file.getError().message().c_str());
+  return ScheduleTable::parse((*file)->getBuffer());
+}
+
+static std::optional<GPUTarget> findTarget(StringRef name) {
+  for (const GPUTarget &target : getGPUTargets())
+    if (target.name == name)
+      return target;
+  return std::nullopt;
+}
+
+namespace {
+struct ChooseSchedules final
+    : tenon::impl::ChooseSchedulesPassBase<ChooseSchedules> {
+  using ChooseSchedulesPassBase::ChooseSchedulesPassBase;
+
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registerCodegenDialects(registry);
+  }
+
+  LogicalResult initialize(MLIRContext *context) override {
+    Location loc = UnknownLoc::get(context);
+    targets.clear();
+    for (const std::string &name : architectures) {
+      std::optional<GPUTarget> target = findTarget(name);
+      if (!target)
+        return emitError(loc) << "expected choose-schedules with architectures "
+                                 "of targets, but "
+                                 "got '"
+                              << name << "'";
+      targets.push_back(*target);
+    }
+    llvm::Expected<ScheduleTable> read = readTable(table);
+    if (!read)
+      return emitError(loc) << "expected choose-schedules with a table: "
+                            << llvm::toString(read.takeError());
+    measured = std::move(*read);
+    return success();
+  }
+
+  void runOnOperation() override {
+    for (auto kernel : getOperation().getOps<kernel::FuncOp>())
+      choose(kernel);
+  }
+
+  void choose(kernel::FuncOp kernel) {
+    OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
+    kernel::FuncOp general = generalizeKernel(kernel, *scratch);
+    KernelReading reading(general, *scratch, kernel.getSymName() + ".read");
+    for (const GPUTarget &target : targets) {
+      SmallVector<ProductForm> forms =
+          chooseProductForms(reading, target, measured);
+      setProductForms(kernel, target.name, forms);
+      if (forms.empty())
+        continue;
+      std::string text;
+      llvm::interleave(
+          forms, [&](const ProductForm &form) { text += form.describe(); },
+          [&] { text += "; "; });
+      remark::passed(
+          kernel.getLoc(),
+          remark::RemarkOpts::name("forms").category("choose-schedules"))
+          << (target.name + ": " + text);
+    }
+  }
+
+  SmallVector<GPUTarget> targets;
+  ScheduleTable measured;
+};
+} // namespace

@@ -1,0 +1,146 @@
+#include "ProductModel.h"
+
+#include "ContractionStages.h"
+#include "FewRows.h"
+#include "HopperContraction.h"
+
+#include "tenon/Codegen/GPU/DeviceDescription.h"
+
+using namespace mlir;
+using namespace tenon;
+
+using Kind = ProductForm::Kind;
+
+/// Rows up to which a warp sums a column, in two forms.
+static constexpr int64_t kOneRow = 1, kFewRows = 8;
+/// Rows up to which Hopper's tiles are turned, in two forms, and their size.
+static constexpr int64_t kTurned[] = {16, 64}, kTurnedSize = 128;
+/// Columns of Hopper's tiles.
+static constexpr int64_t kWide = 256, kNarrow = 128;
+/// Sides of the other tiles, and a known size up to which they are the small
+/// ones.
+static constexpr int64_t kLarge = 128, kSmall = 64, kFewTiles = 128;
+
+namespace {
+class ProductModel {
+public:
+  ProductModel(const KernelReading &reading, const GPUTarget &target,
+               const ScheduleTable &table)
+      : reading(reading), contraction(*reading.found), target(target),
+        device(describeDevice(target)), table(table),
+        rows(reading.getExtent(contraction.m)),
+        columns(reading.getExtent(contraction.n)) {}
+
+  SmallVector<ProductForm> choose();
+
+private:
+  static bool canBe(AffineExpr size, int64_t least) {
+    return isAtLeast(size, least) != 0;
+  }
+  static bool mustBe(AffineExpr size, int64_t least) {
+    return isAtLeast(size, least) == 1;
+  }
+  int64_t chooseSplits(int64_t first, int64_t last) const;
+  int64_t chooseSide() const;
+  void addHopper(const HopperContraction::Factors &factors, int64_t first);
+
+  const KernelReading &reading;
+  const Contraction &contraction;
+  const GPUTarget &target;
+  const DeviceDescription &device;
+  const ScheduleTable &table;
+  AffineExpr rows, columns;
+  SmallVector<ProductForm> forms;
+};
+} // namespace
+
+static int64_t getKnown(AffineExpr size) {
+  auto known = dyn_cast<AffineConstantExpr>(size);
+  return known ? known.getValue() : 0;
+}
+
+/// A product of few rows takes as long as its weights take from memory, and all
+/// multiprocessors have to ask for them: parts of the depth as long as all
+/// blocks, two on a multiprocessor, run at a time. A second wave would wait for
+/// the first.
+int64_t ProductModel::chooseSplits(int64_t first, int64_t last) const {
+  int64_t known = getKnown(columns);
+  if (!known)
+    return 1;
+  Type element =
+      reading.program->storages[reading.getStep().reads[contraction.b].storage]
+          .element;
+  std::string type;
+  llvm::raw_string_ostream(type) << element;
+  ProductShape shape{target.name, type, known,
+                     getKnown(reading.getExtent(contraction.k))};
+  if (std::optional<int64_t> measured = table.findSplits(shape, first, last))
+    return *measured;
+  constexpr uint64_t most = 8;
+  uint64_t enough = 2 * device.inClusters, splits = 1;
+  while (splits < most &&
+         llvm::divideCeil(known, kTurnedSize) * splits * 2 <= enough)
+    splits *= 2;
+  return splits;
+}
+
+void ProductModel::addHopper(const HopperContraction::Factors &factors,
+                             int64_t first) {
+  if (factors.first.isAlongK)
+    for (int64_t last : kTurned) {
+      if (canBe(rows, first) && !mustBe(rows, last + 1))
+        forms.push_back(
+            {Kind::turned, first, last, last, chooseSplits(first, last)});
+      first = last + 1;
+    }
+  if (!canBe(rows, first))
+    return;
+  // Wide tiles reuse more of what they read, where there is one for each.
+  forms.push_back({Kind::mapped, first, ProductForm::kNoEnd, kWide, 1,
+                   device.multiprocessors});
+  forms.push_back({Kind::mapped, first, ProductForm::kNoEnd, kNarrow});
+}
+
+/// Small tiles where a size is small, so that there are many.
+int64_t ProductModel::chooseSide() const {
+  auto isSmall = [](AffineExpr size) {
+    int64_t known = getKnown(size);
+    return isa<AffineConstantExpr>(size) && known <= kFewTiles;
+  };
+  const Step &step = reading.getStep();
+  unsigned outer = contraction.m >= 0 ? 2 : 1;
+  bool hasBatches = llvm::count(step.isParallel, true) > outer;
+  return isSmall(rows) || isSmall(columns) || hasBatches ? kSmall : kLarge;
+}
+
+SmallVector<ProductForm> ProductModel::choose() {
+  bool takesFew = FewRows::matches(*reading.program, contraction);
+  std::optional<HopperContraction::Factors> factors;
+  if (target.isHopper())
+    factors = HopperContraction::match(*reading.program, contraction);
+  // Fewer rows or columns would leave most of a tile empty.
+  int64_t fewest = factors ? kOneRow + 1 : kFewRows + 1;
+  bool takesTiles = canBe(rows, fewest) && canBe(columns, kFewRows + 1);
+  if (!takesTiles && (!takesFew || canBe(rows, fewest)))
+    return {};
+  if (takesFew && !mustBe(rows, kOneRow + 1))
+    forms.push_back({Kind::warps, kOneRow, kOneRow});
+  if (factors && takesTiles) {
+    addHopper(*factors, takesFew ? kOneRow + 1 : 1);
+    return forms;
+  }
+  if (takesFew && canBe(rows, kOneRow + 1) && !mustBe(rows, kFewRows + 1))
+    forms.push_back({Kind::warps, kOneRow + 1, kFewRows});
+  if (takesTiles)
+    forms.push_back({Kind::tiles, takesFew ? kFewRows + 1 : 0,
+                     ProductForm::kNoEnd, chooseSide()});
+  return forms;
+}
+
+SmallVector<ProductForm> tenon::chooseProductForms(const KernelReading &reading,
+                                                   const GPUTarget &target,
+                                                   const ScheduleTable &table) {
+  if (!reading.found)
+    return {};
+  return ProductModel(reading, target, table).choose();
+}

@@ -1,0 +1,77 @@
+// RUN: tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_80,sm_90a})' | FileCheck %s
+// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 17, "last": 64, "splits": 2}]}' > %t.json
+// RUN: tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a table=%t.json})' | FileCheck %s --check-prefix=TABLE
+// RUN: tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' -remark-format=emitRemark -remarks-filter=choose-schedules 2>&1 >/dev/null | FileCheck %s --check-prefix=REMARK
+// RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_10})' 2>&1 | FileCheck %s --check-prefix=TARGET
+// RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.none})' 2>&1 | FileCheck %s --check-prefix=NONE
+// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 17, "last": 64, "splits": 3}]}' > %t.wrong
+// RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.wrong})' 2>&1 | FileCheck %s --check-prefix=WRONG
+
+// TARGET: expected choose-schedules with architectures of targets, but got 'sm_10'
+// NONE: expected choose-schedules with a table: cannot read '{{.*}}none'
+// WRONG: expected product 0 to have {{.*}}splits of 1, 2, 4 or 8
+
+// Few rows of a weight with k last are warps'; on Hopper more are turned tiles, of which
+// eight parts of the depth keep 8 * 8 blocks busy; and from 65 on tiles by tensor maps,
+// wide where there is one for each multiprocessor.
+// CHECK-LABEL: kernel.func @product
+// CHECK-SAME:    sm_80 = [{first = 1 : i64, form = "warps", last = 1 : i64},
+// CHECK-SAME:      {first = 2 : i64, form = "warps", last = 8 : i64},
+// CHECK-SAME:      {columns = 128 : i64, first = 9 : i64, form = "tiles"}]
+// CHECK-SAME:    sm_90a = [{first = 1 : i64, form = "warps", last = 1 : i64},
+// CHECK-SAME:      {columns = 16 : i64, first = 2 : i64, form = "turned", last = 16 : i64, splits = 8 : i64},
+// CHECK-SAME:      {columns = 64 : i64, first = 17 : i64, form = "turned", last = 64 : i64, splits = 8 : i64},
+// CHECK-SAME:      {columns = 256 : i64, first = 65 : i64, form = "mapped", least_tiles = 132 : i64},
+// CHECK-SAME:      {columns = 128 : i64, first = 65 : i64, form = "mapped"}]
+// What was measured comes before the model, for those rows alone.
+// TABLE-LABEL: kernel.func @product
+// TABLE-SAME:    last = 16 : i64, splits = 8 : i64}
+// TABLE-SAME:    last = 64 : i64, splits = 2 : i64}
+// REMARK:      sm_90a: warps for 1 rows; turned of 16 for 2 to 16 rows, depth in 8; turned of 64 for 17 to 64 rows, depth in 8; mapped of 256 from 65 rows, from 132 tiles; mapped of 128 from 65 rows
+kernel.func @product inputs 2 dims [affine_map<()[s0] -> (s0, 512)>, affine_map<()[s0] -> (1024, 512)>, affine_map<()[s0] -> (s0, 1024)>] {
+^bb0(%a: tensor<?x512xbf16>, %b: tensor<1024x512xbf16>, %d: tensor<?x1024xbf16>):
+  %n = arith.constant 0 : index
+  %r = tensor.dim %a, %n : tensor<?x512xbf16>
+  %e = tensor.empty(%r) : tensor<?x1024xf32>
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x1024xf32>) -> tensor<?x1024xf32>
+  %s = linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : tensor<?x512xbf16>, tensor<1024x512xbf16>) outs(%f : tensor<?x1024xf32>) {
+    ^bb0(%x: bf16, %y: bf16, %z: f32):
+      %u = arith.extf %x : bf16 to f32
+      %v = arith.extf %y : bf16 to f32
+      %p = arith.mulf %u, %v : f32
+      %q = arith.addf %z, %p : f32
+      linalg.yield %q : f32
+  } -> tensor<?x1024xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(m, n) -> (m, n)>, affine_map<(m, n) -> (m, n)>],
+                       iterator_types = ["parallel", "parallel"]}
+      ins(%s : tensor<?x1024xf32>) outs(%d : tensor<?x1024xbf16>) {
+    ^bb0(%x: f32, %o: bf16):
+      %t = arith.truncf %x : f32 to bf16
+      linalg.yield %t : bf16
+  } -> tensor<?x1024xbf16>
+  kernel.yield %y : tensor<?x1024xbf16>
+}
+
+// Small sizes have small tiles, so that there are many.
+// CHECK-LABEL: kernel.func @small
+// CHECK-SAME:    sm_80 = [{columns = 64 : i64, form = "tiles"}]
+// CHECK-SAME:    sm_90a = [{columns = 64 : i64, form = "tiles"}]
+kernel.func @small inputs 2 dims [affine_map<() -> (100, 60)>, affine_map<() -> (60, 200)>, affine_map<() -> (100, 200)>] {
+^bb0(%a: tensor<100x60xf32>, %b: tensor<60x200xf32>, %d: tensor<100x200xf32>):
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%d : tensor<100x200xf32>) -> tensor<100x200xf32>
+  %y = linalg.matmul ins(%a, %b : tensor<100x60xf32>, tensor<60x200xf32>) outs(%f : tensor<100x200xf32>) -> tensor<100x200xf32>
+  kernel.yield %y : tensor<100x200xf32>
+}
+
+// What is no product has no forms.
+// CHECK-LABEL: kernel.func @exp
+// CHECK-SAME:    schedule {sm_80 = [], sm_90a = []}
+kernel.func @exp inputs 1 dims [affine_map<() -> (4)>, affine_map<() -> (4)>] {
+^bb0(%a: tensor<4xf32>, %d: tensor<4xf32>):
+  %r = linalg.exp ins(%a : tensor<4xf32>) outs(%d : tensor<4xf32>) -> tensor<4xf32>
+  kernel.yield %r : tensor<4xf32>
+}
