@@ -181,8 +181,16 @@ tenon_status tenon_session_run(tenon_session *session, const tenon_run_options *
                                tenon_error **error) {
   return guarded(error, [&] {
     requirePointer(session, "session");
-    session->session->device->useStream(readOptions(options).stream);
-    session->session->run();
+    tenon_run_options given = readOptions(options);
+    session->session->device->useStream(given.stream);
+    session->session->run(/*waits=*/given.returns_early == 0);
+  });
+}
+
+tenon_status tenon_session_wait(tenon_session *session, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    session->session->wait();
   });
 }
 

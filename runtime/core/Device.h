@@ -102,6 +102,11 @@ public:
   virtual void download(void *to, const uint8_t *from, int64_t bytes) = 0;
   /// Waits until all that was asked for is done.
   virtual void synchronize() = 0;
+  /// The run has been asked for as a whole, and nobody waits for it now. What the caller
+  /// asks the device's default queue for from here on comes after it.
+  virtual void leave() { synchronize(); }
+  /// Waits for the runs that were left.
+  virtual void wait() {}
 
   /// Whether the last run was one that the device had prepared, as a whole.
   virtual bool hasReplayed() const { return false; }

@@ -145,6 +145,16 @@ void Session::requireInputs() const {
            "': expected a tensor, but none was given");
 }
 
+void Session::requireOutputsOnDevice() const {
+  for (size_t i = 0; memory.space && i < memory.outputs.size(); ++i) {
+    const OutputBuffer &output = memory.outputs[i];
+    if (!output.isWrittenInPlace() && (output.bound || !keepsOutputs))
+      fail(Status::usage, "output '", signature().outputs[i].name,
+           "': expected memory of ", device->name(), ", bound or kept there, for a run that "
+           "is not waited for, but got the host's");
+  }
+}
+
 ProgramState &Session::bind() {
   requireInputs();
   std::string reasons;
@@ -160,9 +170,11 @@ ProgramState &Session::bind() {
        "': expected inputs that fit a variant, but none fits", reasons);
 }
 
-void Session::run() {
+void Session::run(bool waits) {
   last = nullptr;
   launches = 0;
+  if (!waits)
+    requireOutputsOnDevice();
   ProgramState &state = bind();
   if (int64_t rows = state.rowsAfter(); rows > memory.states->room()) {
     memory.states->makeRoom(rows);
@@ -179,7 +191,10 @@ void Session::run() {
     state.prepare();
     execute(state);
     downloadOutputs(state);
-    device->synchronize();
+    if (waits)
+      device->synchronize();
+    else
+      device->leave();
   } catch (...) {
     cancelled.store(false);
     device->abandon();

@@ -67,7 +67,11 @@ public:
   /// Null: memory of the session's own again.
   void bindOutput(size_t index, const TensorView &memory, int64_t bytes);
 
-  void run();
+  /// Unless it `waits`, it returns when the device has been asked for everything, whose
+  /// memory all outputs must be in; the next run comes after this one.
+  void run(bool waits = true);
+  /// Waits for runs that did not.
+  void wait() { device->wait(); }
   /// The output of the last run; its bytes are the session's until the next one, and
   /// the host's unless the session keeps outputs on the device.
   TensorView output(size_t index) const;
@@ -102,6 +106,7 @@ private:
 
   ProgramState &bind();
   void requireInputs() const;
+  void requireOutputsOnDevice() const;
   void requireReachable(const TensorView &tensor, const std::string &what) const;
   bool usesCallersMemory() const;
   void uploadInputs();

@@ -39,9 +39,7 @@ public:
   std::shared_ptr<Space> space() const override { return gpu; }
   std::shared_ptr<Space> hostSpace() const override { return pinned; }
   const std::vector<const uint8_t *> &weights(const Weights &weights) override;
-  void useStream(void *given) override {
-    stream = given ? static_cast<CUstream>(given) : ownStream;
-  }
+  void useStream(void *given) override;
 
   void followCaller() override;
   void begin(const Program &program, bool isShown, bool isTimed) override;
@@ -58,6 +56,8 @@ public:
   void upload(uint8_t *to, const void *from, int64_t bytes) override;
   void download(void *to, const uint8_t *from, int64_t bytes) override;
   void synchronize() override;
+  void leave() override;
+  void wait() override;
   int64_t scratchBytes() const override { return workspace.size(); }
 
 private:
@@ -78,6 +78,7 @@ private:
   void issueTimed();
   bool noteLaunched();
   void submit();
+  void forgetLeft();
 
   const std::shared_ptr<const Artifact> artifact;
   const std::shared_ptr<Gpu> gpu;
@@ -85,7 +86,16 @@ private:
   const std::shared_ptr<PinnedSpace> pinned;
   std::shared_ptr<const GpuWeights> uploaded;
   CUstream ownStream = nullptr, stream = nullptr;
-  Staging staging;
+  /// What a run's uploads come from. There are two: the host may prepare a run while the
+  /// one before, which it has left, still fetches its own.
+  struct Turn {
+    explicit Turn(const std::shared_ptr<PinnedSpace> &pinned) : staging(pinned) {}
+    Staging staging;
+    CUevent ended = nullptr;
+    bool isLeft = false;
+  };
+  Turn turns[2];
+  int turn = 0;
   Memory workspace, overlap;
 
   // A run has parts, each of which ends where the host waits. Of the part at hand: what
@@ -122,15 +132,33 @@ CudaDevice::CudaDevice(std::shared_ptr<const Artifact> givenArtifact,
                        std::shared_ptr<Gpu> givenGpu,
                        std::shared_ptr<const LoadedCode> givenCode)
     : artifact(std::move(givenArtifact)), gpu(std::move(givenGpu)), code(std::move(givenCode)),
-      pinned(std::make_shared<PinnedSpace>(gpu)), staging(pinned), workspace(gpu),
-      overlap(gpu) {
+      pinned(std::make_shared<PinnedSpace>(gpu)), turns{Turn(pinned), Turn(pinned)},
+      workspace(gpu), overlap(gpu) {
   Current current(*gpu);
   // It does not wait for the legacy stream, so that sessions do not wait for each other.
   gpu->check(gpu->driver.cuStreamCreate(&ownStream, streamNonBlocking), "cuStreamCreate");
   stream = ownStream;
 }
 
-CudaDevice::~CudaDevice() { gpu->destroyStream(ownStream); }
+CudaDevice::~CudaDevice() {
+  try {
+    wait();
+  } catch (const Failure &) {
+    // There is nobody left to tell.
+  }
+  for (Turn &each : turns)
+    if (each.ended)
+      gpu->destroyEvent(each.ended);
+  gpu->destroyStream(ownStream);
+}
+
+/// What was left in another stream would not come before what follows.
+void CudaDevice::useStream(void *given) {
+  CUstream next = given ? static_cast<CUstream>(given) : ownStream;
+  if (next != stream)
+    wait();
+  stream = next;
+}
 
 const std::vector<const uint8_t *> &CudaDevice::weights(const Weights &weights) {
   uploaded = weights.kept.get<GpuWeights>(
@@ -138,11 +166,12 @@ const std::vector<const uint8_t *> &CudaDevice::weights(const Weights &weights) 
   return uploaded->addresses;
 }
 
+static const CUstream legacy = reinterpret_cast<CUstream>(uintptr_t(1)); // CU_STREAM_LEGACY
+
 /// The default queue is the legacy stream, which the session's own does not wait for.
 void CudaDevice::followCaller() {
   if (stream != ownStream)
     return; // the caller has named the queue
-  const CUstream legacy = reinterpret_cast<CUstream>(uintptr_t(1)); // CU_STREAM_LEGACY
   Current current = enter();
   CUevent event = nullptr;
   gpu->check(gpu->driver.cuEventCreate(&event, eventWithoutTiming), "cuEventCreate");
@@ -280,7 +309,7 @@ void CudaDevice::copy(uint8_t *to, const uint8_t *from, int64_t bytes) {
 void CudaDevice::write(uint8_t *to, const void *from, int64_t bytes) {
   Current current = enter();
   transfers.toDevice += bytes;
-  commands.addCopy(CommandKind::upload, to, staging.keep(from, bytes), bytes);
+  commands.addCopy(CommandKind::upload, to, turns[turn].staging.keep(from, bytes), bytes);
   asked();
 }
 
@@ -318,6 +347,12 @@ void CudaDevice::begin(const Program &given, bool isShown, bool givenIsTimed) {
   if (isTimed)
     timer->reset();
   part = numReplayed = numIssued = 0;
+  if (Turn &own = turns[turn]; own.isLeft) {
+    Current current = enter();
+    gpu->check(gpu->driver.cuEventSynchronize(own.ended), "cuEventSynchronize");
+    own.isLeft = false;
+    own.staging.reuse();
+  }
   beginPart();
 }
 
@@ -410,9 +445,40 @@ void CudaDevice::synchronize() {
   Current current = enter();
   submit();
   gpu->check(gpu->driver.cuStreamSynchronize(stream), "cuStreamSynchronize");
-  staging.reuse();
+  forgetLeft();
   ++part;
   beginPart();
+}
+
+/// All that was asked for is done.
+void CudaDevice::forgetLeft() {
+  for (Turn &each : turns) {
+    each.isLeft = false;
+    each.staging.reuse();
+  }
+}
+
+void CudaDevice::leave() {
+  Current current = enter();
+  submit();
+  Turn &own = turns[turn];
+  if (!own.ended)
+    gpu->check(gpu->driver.cuEventCreate(&own.ended, eventWithoutTiming), "cuEventCreate");
+  gpu->check(gpu->driver.cuEventRecord(own.ended, stream), "cuEventRecord");
+  own.isLeft = true;
+  if (stream == ownStream)
+    gpu->check(gpu->driver.cuStreamWaitEvent(legacy, own.ended, 0), "cuStreamWaitEvent");
+  turn = 1 - turn;
+  program = nullptr;
+  beginPart();
+}
+
+void CudaDevice::wait() {
+  if (!turns[0].isLeft && !turns[1].isLeft)
+    return;
+  Current current = enter();
+  gpu->check(gpu->driver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+  forgetLeft();
 }
 
 void CudaDevice::abandon() noexcept {

@@ -51,8 +51,8 @@ public:
   uint8_t *allocate(int64_t bytes, const char *what) override;
   void release(uint8_t *address) noexcept override;
   void releaseOnHost(uint8_t *address) noexcept;
-  void destroyStream(CUstream stream) noexcept;
   void destroyEvent(CUevent event) noexcept;
+  void destroyStream(CUstream stream) noexcept;
   void unload(CUmodule module) noexcept;
   void destroyGraph(CUgraph graph, CUgraphExec exec) noexcept;
   void clear(uint8_t *to, int64_t bytes) override;

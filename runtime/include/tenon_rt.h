@@ -191,11 +191,18 @@ TENON_RT_API tenon_status tenon_session_output_shape(tenon_session *session, siz
 typedef struct {
   size_t size;
   void *stream; /* a CUstream in which the run's work goes; the CPU ignores it */
+  /* Not 0: on a GPU the run returns when its work is in the stream, or in the session's
+     own, for which the default stream then waits. All outputs must be in the device's
+     memory, and inputs of the host stay in place until tenon_session_wait. What goes wrong
+     on the GPU is said by a later call. */
+  int32_t returns_early;
 } tenon_run_options;
 
 TENON_RT_API tenon_status tenon_session_run(tenon_session *session,
                                             const tenon_run_options *options,
                                             tenon_error **error);
+/* Waits for the runs that returned early. */
+TENON_RT_API tenon_status tenon_session_wait(tenon_session *session, tenon_error **error);
 /* Makes a running session stop between two launches, and the next run if none is
    running. May be called from any thread. */
 TENON_RT_API void tenon_session_cancel(tenon_session *session);

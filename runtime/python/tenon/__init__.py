@@ -10,7 +10,7 @@ import ctypes
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -202,26 +202,35 @@ class Session:
         return tuple(None if dim < 0 else dim for dim in dims)
 
     def run(self, inputs: Mapping[str, Any] | None = None, *, copy: bool = True,
-            stream: int | None = None) -> dict[str, Any]:
+            stream: int | None = None, wait: bool = True) -> Mapping[str, Any]:
         """Runs on `inputs`, arrays or tensors in the GPU's memory; those not named keep
-        their last value. With copy=False the results are views that the next run
-        overwrites. `stream`: a CUDA stream (its handle) in which the work goes."""
+        their last value. With copy=False the results are views, made when they are looked
+        up, that the next run overwrites. `stream`: a CUDA stream (its handle) in which the
+        work goes. With wait=False a run on a GPU returns when its work is in the stream, or
+        in the session's own, for which the default stream then waits; all outputs must be
+        on the GPU, and inputs of the host stay as they are until `wait`."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("expected one run at a time; make a session for each thread")
         try:
             for name, value in (inputs or {}).items():
                 self._set_input(name, value, stream)
             _c.call("tenon_session_run", self._session.pointer,
-                    ctypes.byref(_c.RunOptions(stream=stream)))
+                    ctypes.byref(_c.RunOptions(stream=stream, returns_early=not wait)))
+            if not copy:
+                return _Views(self)
             return {info.name: self._output(i, copy) for i, info in enumerate(self.outputs)}
         finally:
             self._running.release()
+
+    def wait(self) -> None:
+        """Waits for runs with wait=False."""
+        _c.call("tenon_session_wait", self._session.pointer)
 
     def _output(self, index: int, copy: bool) -> Any:
         tensor = _c.DLTensor()
         _c.call("tenon_session_output", self._session.pointer, index, ctypes.byref(tensor))
         if _tensors.is_on_gpu(tensor):
-            return GpuArray(tensor, self.outputs[index].dtype, self)
+            return GpuArray(tensor, self.outputs[index].dtype, self, self.wait)
         array = _tensors.view(tensor, self)
         return array.copy() if copy else array
 
@@ -276,6 +285,23 @@ class Session:
         return Statistics(known.peak_bytes, known.launches, known.threads,
                           known.variant.decode(), known.h2d_bytes, known.d2h_bytes,
                           known.host_reads, bool(known.is_replay))
+
+
+class _Views(Mapping[str, Any]):
+    """The outputs of a session's last run by name."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __getitem__(self, name: str) -> Any:
+        session = self._session
+        return session._output(session._index(session._output_index, "output", name), False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._session._output_index)
+
+    def __len__(self) -> int:
+        return len(self._session.outputs)
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

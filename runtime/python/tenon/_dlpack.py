@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -66,17 +66,20 @@ class GpuArray:
     """An output in the GPU's memory: torch.from_dlpack(array) makes a tensor of it without
     a copy. The session's next run overwrites it."""
 
-    def __init__(self, tensor: DLTensor, dtype: np.dtype, owner: Any) -> None:
+    def __init__(self, tensor: DLTensor, dtype: np.dtype, owner: Any,
+                 wait: Callable[[], None] = lambda: None) -> None:
         self.shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
         self.dtype = dtype
         self._tensor = tensor
         self._owner = owner
+        self._wait = wait
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return _CUDA, self._tensor.device.device_id
 
     def __dlpack__(self, *, stream: int | None = None, **_: Any) -> Any:
-        """A run has ended when it returns, so that every stream may read its outputs."""
+        """Every stream may read it: a run that nobody has waited for ends first."""
+        self._wait()
         shape = (ctypes.c_int64 * len(self.shape))(*self.shape)
         own = self._tensor
         managed = _Managed(DLTensor(own.data, own.device, own.ndim, own.dtype, shape, None,

@@ -53,7 +53,8 @@ class SessionOptions(_Sized):
 
 
 class RunOptions(_Sized):
-    _fields_ = [("size", ctypes.c_size_t), ("stream", ctypes.c_void_p)]
+    _fields_ = [("size", ctypes.c_size_t), ("stream", ctypes.c_void_p),
+                ("returns_early", ctypes.c_int32)]
 
 
 class CCacheInfo(_Sized):
@@ -141,6 +142,7 @@ _checked = {
     "tenon_session_output_shape": [
         _handle, _size, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_int32)],
     "tenon_session_run": [_handle, ctypes.POINTER(RunOptions)],
+    "tenon_session_wait": [_handle],
     "tenon_session_output": [_handle, _size, ctypes.POINTER(DLTensor)],
     "tenon_session_cache_info": [_handle, _size, ctypes.POINTER(CCacheInfo)],
     "tenon_session_reset": [_handle],

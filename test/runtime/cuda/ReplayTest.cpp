@@ -36,6 +36,47 @@ TEST_F(Replay, RepeatsARun) {
   EXPECT_EQ(fake->updates, 0);
 }
 
+// A run that is not waited for ends later; its inputs are kept until then, while the host
+// prepares the next one, and waits for the one before that.
+TEST_F(Replay, LeavesRuns) {
+  rt::SessionOptions options;
+  options.keepsOutputs = true;
+  auto s = open(makeCudaScaleModel().write(), options);
+  std::vector<float> x(2, 1);
+  s->setInput(0, floats(x));
+  s->run();
+  s->run();
+  std::vector<std::vector<float>> seen;
+  auto leave = [&](float value) {
+    x.assign(2, value);
+    s->setInput(0, floats(x));
+    s->run(/*waits=*/false);
+    seen.push_back(read<float>(*s, 0)); // the fake GPU's memory is the host's
+  };
+  fake->log.clear();
+  leave(2);
+  leave(3);
+  EXPECT_EQ(seen, (std::vector<std::vector<float>>{{6, 6}, {6, 6}}));
+  EXPECT_EQ(std::count(fake->log.begin(), fake->log.end(), "wait"), 0);
+  EXPECT_TRUE(s->statistics().isReplay);
+  leave(4);
+  EXPECT_EQ(seen.back(), (std::vector<float>{18, 18})); // 2 has been fetched, 3 is done too
+  s->wait();
+  EXPECT_EQ(read<float>(*s, 0), (std::vector<float>{24, 24}));
+  EXPECT_EQ(std::count(fake->log.begin(), fake->log.end(), "wait"), 1);
+  s->wait(); // for nothing
+  EXPECT_EQ(std::count(fake->log.begin(), fake->log.end(), "wait"), 1);
+}
+
+// What the host is to have, it has to wait for.
+TEST_F(Replay, LeavesNoOutputsForTheHost) {
+  auto s = open(makeCudaScaleModel().write());
+  std::vector<float> x(2, 1);
+  s->setInput(0, floats(x));
+  expectFailure(rt::Status::usage, {"output 'y'", "memory of cuda:0", "the host's"},
+                [&] { s->run(/*waits=*/false); });
+}
+
 // Another size changes the nodes that differ, and no graph is made again.
 TEST_F(Replay, ChangesWhatDiffers) {
   auto s = open(makeCudaScaleModel().write());

@@ -72,6 +72,23 @@ class GpuArrays(unittest.TestCase):
         np.testing.assert_array_equal(memory, [6, 6])
         self.assertEqual(session.statistics.d2h_bytes, 0)
 
+    def test_returns_before_the_end(self):
+        session = self.artifact.session(device="cuda")
+        memory = device_memory(2)
+        memory[:] = 0
+        session.bind_output("y", Foreign(memory))
+        x = np.ones(2, np.float32)
+        outputs = session.run({"x": x}, copy=False, wait=False)
+        np.testing.assert_array_equal(memory, [0, 0])
+        session.wait()
+        np.testing.assert_array_equal(memory, [6, 6])
+        session.run({"x": 2 * x}, copy=False, wait=False)
+        outputs["y"].__dlpack__()  # whoever takes it finds it ready
+        np.testing.assert_array_equal(memory, [12, 12])
+        with self.assertRaisesRegex(tenon.TenonError, "output 'y'.*the host's"):
+            session.bind_output("y", None)
+            session.run(wait=False)
+
     def test_leaves_outputs_on_the_gpu(self):
         session = self.artifact.session(device="cuda", keep_on_device=True)
         y = session.run({"x": np.ones(4, np.float32)})["y"]

@@ -28,17 +28,18 @@ def output_names(path):
 
 
 class Ours:
-    """A session whose inputs and outputs stay on the device; a call is one run."""
+    """A session whose inputs and outputs stay on the device; a call is one run, for which
+    the caller waits as for torch's."""
 
     def __init__(self, artifact, feeds, outputs=None, **options):
-        self.session = tenon_session(artifact, device=DEVICE, **options)
+        self.session = tenon_session(artifact, device=DEVICE, keep_on_device=True, **options)
         for name, tensor in (outputs or {}).items():
             self.session.bind_output(name, tensor)
         torch.cuda.synchronize()  # the session's stream does not wait for torch's
         self.session.run(feeds, copy=False)
 
     def __call__(self):
-        self.session.run({}, copy=False)
+        self.session.run({}, copy=False, wait=False)
 
     @property
     def launches(self):
@@ -121,7 +122,8 @@ class Decoder:
         self.masked, self.length, self.feeds = masked, 0, {}
         self.path = llama(size, masked)
         self.artifact = compiled(self.path, "--kv=session", limit_s=600)
-        self.session = tenon_session(self.artifact, device=DEVICE, capacity=capacity)
+        self.session = tenon_session(self.artifact, device=DEVICE, capacity=capacity,
+                                     keep_on_device=True)
         self.token = torch.empty((batch, 1), dtype=torch.int64, device=DEVICE)
         self.session.bind_output("token", self.token)
         generator = np.random.default_rng(0)
@@ -140,7 +142,7 @@ class Decoder:
                 feeds["attention_mask"] = self.ones[:, :end]
             self.feeds[begin, end] = {n: x.clone() for n, x in feeds.items()}
             torch.cuda.synchronize()
-        self.session.run(self.feeds[begin, end], copy=False)
+        self.session.run(self.feeds[begin, end], copy=False, wait=False)
         self.length = end
 
     def fill(self, length, step=254):
