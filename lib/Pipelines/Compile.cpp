@@ -9,7 +9,6 @@
 #include "dialects/KV/KVDialect.h"
 #include "dialects/Kernel/KernelDialect.h"
 #include "dialects/ONNX/ONNXDialect.h"
-#include "tenon/Codegen/GPU/DeviceDescription.h"
 #include "tenon/Codegen/GPU/Passes.h"
 #include "tenon/Conversion/KernelToPlan/Passes.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
@@ -90,10 +89,7 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
     passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
   ConvertONNXToKernelPassOptions conversion;
   conversion.keepGoing = keepGoing;
-  // Three blocks on each of the multiprocessors of the largest GPU.
-  const DeviceDescription &largest = describeDevice(getGPUTargets().back());
-  conversion.attentionItems =
-      device == DeviceClass::cpu ? 0 : 3 * largest.multiprocessors;
+  conversion.splitAttention = device == DeviceClass::cpu;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
   passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());

@@ -97,10 +97,18 @@ Value AmpereBuilder::joinHalves(Value first, Value second, bool high) {
   return callPure(text, "=r,r,r", {first, second}, builder.getI32Type());
 }
 
-Value AmpereBuilder::pack(Value low, Value high, Type type) {
+static std::string getPacking(Type type) {
   StringRef name = type.isF16() ? "f16x2" : "bf16x2";
-  return callPure(("cvt.rn." + name + ".f32 $0, $1, $2;").str(), "=r,f,f",
-                  {high, low}, builder.getI32Type());
+  return ("cvt.rn." + name + ".f32 $0, $1, $2;").str();
+}
+
+Value AmpereBuilder::pack(Value low, Value high, Type type) {
+  return callPure(getPacking(type), "=r,f,f", {high, low},
+                  builder.getI32Type());
+}
+
+Value AmpereBuilder::packHere(Value low, Value high, Type type) {
+  return call(getPacking(type), "=r,f,f", {high, low}, builder.getI32Type());
 }
 
 Value AmpereBuilder::power(Value x) {

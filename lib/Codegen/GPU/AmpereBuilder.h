@@ -42,6 +42,8 @@ public:
   mlir::Value joinHalves(mlir::Value first, mlir::Value second, bool high);
   /// Two f32 as one register of `type`, `low` in its low half.
   mlir::Value pack(mlir::Value low, mlir::Value high, mlir::Type type);
+  /// The same, not moved before what waits for products that read registers.
+  mlir::Value packHere(mlir::Value low, mlir::Value high, mlir::Type type);
   /// The larger of two, or the one that is no NaN.
   mlir::Value higher(mlir::Value x, mlir::Value y);
   /// Approximations of 2 to the x and of 1 / x that the device has.

@@ -85,6 +85,10 @@ Value HopperBuilder::viewDynamicShared(int64_t size, Type type,
       .getResult(0);
 }
 
+Value HopperBuilder::forget(Value number) {
+  return call("mov.b32 $0, $1;", "=r,r", {number}, builder.getI32Type());
+}
+
 void HopperBuilder::initBarrier(Value barrier, int64_t count) {
   call("mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}",
        {barrier, number(count)});
@@ -101,6 +105,14 @@ void HopperBuilder::expectBytes(Value barrier, int64_t bytes) {
 
 void HopperBuilder::arrive(Value barrier) {
   call("mbarrier.arrive.shared::cta.b64 _, [$0];", "r,~{memory}", {barrier});
+}
+
+void HopperBuilder::arriveIf(Value condition, Value barrier) {
+  Value flag =
+      arith::ExtUIOp::create(builder, loc, builder.getI32Type(), condition);
+  call("{ .reg .pred some; setp.ne.u32 some, $1, 0; "
+       "@some mbarrier.arrive.shared::cta.b64 _, [$0]; }",
+       "r,r,~{memory}", {barrier, flag});
 }
 
 void HopperBuilder::waitFor(Value barrier, Value phase) {
@@ -137,6 +149,16 @@ void HopperBuilder::setRegisters(bool increases, int64_t count) {
 void HopperBuilder::syncSome(int64_t barrier, int64_t threads) {
   call(("bar.sync " + Twine(barrier) + ", " + Twine(threads) + ";").str(),
        "~{memory}", {});
+}
+
+void HopperBuilder::syncSome(Value barrier, int64_t threads) {
+  call(("bar.sync $0, " + Twine(threads) + ";").str(), "r,~{memory}",
+       {barrier});
+}
+
+void HopperBuilder::arriveSome(Value barrier, int64_t threads) {
+  call(("bar.arrive $0, " + Twine(threads) + ";").str(), "r,~{memory}",
+       {barrier});
 }
 
 Value HopperBuilder::rankInCluster() {
@@ -189,9 +211,9 @@ SmallVector<Value> HopperBuilder::sumOverCluster(Value address, Value at,
 
 /// PTX ISA, "Matrix descriptor": the address, the distances between groups of
 /// columns and of eight rows, all over 16 bytes, and the swizzle of 128 bytes.
-Value HopperBuilder::describe(Value address, bool isAlongK) {
-  constexpr int64_t group = 1024 / 16, chunk = 64 * 128 / 16;
-  int64_t leading = isAlongK ? 1 : chunk;
+Value HopperBuilder::describe(Value address, bool isAlongK, int64_t chunk) {
+  constexpr int64_t group = 1024 / 16;
+  int64_t leading = isAlongK ? 1 : chunk / 16;
   int64_t fixed = leading << 16 | group << 32 | int64_t(1) << 62;
   Type i64 = builder.getI64Type();
   auto constant = [&](int64_t value) -> Value {
@@ -202,6 +224,12 @@ Value HopperBuilder::describe(Value address, bool isAlongK) {
   wide = arith::ShRUIOp::create(builder, loc, wide, constant(4));
   wide = arith::AndIOp::create(builder, loc, wide, constant((1 << 14) - 1));
   return arith::OrIOp::create(builder, loc, wide, constant(fixed));
+}
+
+Value HopperBuilder::advance(Value descriptor, int64_t bytes) {
+  Value distance = arith::ConstantOp::create(
+      builder, loc, builder.getI64IntegerAttr(bytes / 16));
+  return add(descriptor, distance);
 }
 
 /// Constraints of `count` f32 that an instruction changes: results first, the
@@ -223,11 +251,28 @@ SmallVector<Value> HopperBuilder::unpack(Value sums) {
   return elements;
 }
 
+Value HopperBuilder::getAny(int64_t count) {
+  auto type = LLVM::LLVMStructType::getLiteral(
+      builder.getContext(), SmallVector<Type>(count, builder.getF32Type()));
+  return LLVM::PoisonOp::create(builder, loc, type);
+}
+
+Value HopperBuilder::bundle(ArrayRef<Value> elements) {
+  Value sums = getAny(elements.size());
+  for (auto [i, element] : llvm::enumerate(elements))
+    sums = LLVM::InsertValueOp::create(builder, loc, sums, element, i);
+  return sums;
+}
+
 Value HopperBuilder::fenceProducts(Value sums) {
   SmallVector<Value> operands = unpack(sums);
   auto [results, tied] = changeAll(operands.size());
   return call("wgmma.fence.sync.aligned;", results + tied + ",~{memory}",
               operands, sums.getType());
+}
+
+void HopperBuilder::fenceProducts() {
+  call("wgmma.fence.sync.aligned;", "~{memory}", {});
 }
 
 void HopperBuilder::commitProducts() {
@@ -239,21 +284,52 @@ void HopperBuilder::waitForProducts(int64_t left) {
        "~{memory}", {});
 }
 
+Value HopperBuilder::waitForProducts(int64_t left, Value sums) {
+  SmallVector<Value> operands = unpack(sums);
+  auto [results, tied] = changeAll(operands.size());
+  return call(("wgmma.wait_group.sync.aligned " + Twine(left) + ";").str(),
+              results + tied + ",~{memory}", operands, sums.getType());
+}
+
+/// "wgmma... {$0, $1, ...}" for so many columns.
+static std::string beginProduct(int64_t columns, StringRef type) {
+  std::string registers;
+  for (int64_t i = 0; i < columns / 2; ++i)
+    registers += (i ? ", $" : "$") + std::to_string(i);
+  return ("wgmma.mma_async.sync.aligned.m64n" + Twine(columns) + "k16.f32." +
+          type + "." + type + " {" + registers + "}, ")
+      .str();
+}
+
 Value HopperBuilder::multiplyAsync(const Operand &a, const Operand &b,
-                                   Value sums, int64_t columns,
-                                   StringRef type) {
+                                   Value sums, int64_t columns, StringRef type,
+                                   bool adds) {
   int64_t count = columns / 2;
   auto [results, tied] = changeAll(count);
-  std::string registers;
-  for (int64_t i = 0; i < count; ++i)
-    registers += (i ? ", $" : "$") + std::to_string(i);
   std::string text =
-      ("wgmma.mma_async.sync.aligned.m64n" + Twine(columns) + "k16.f32." +
-       type + "." + type + " {" + registers + "}, $" + Twine(count) + ", $" +
-       Twine(count + 1) + ", 1, 1, 1, " + (a.isAlongK ? "0" : "1") + ", " +
-       (b.isAlongK ? "0" : "1") + ";")
+      (beginProduct(columns, type) + "$" + Twine(count) + ", $" +
+       Twine(count + 1) + (adds ? ", 1" : ", 0") + ", 1, 1, " +
+       (a.isAlongK ? "0" : "1") + ", " + (b.isAlongK ? "0" : "1") + ";")
           .str();
   SmallVector<Value> operands = {a.descriptor, b.descriptor};
   operands.append(unpack(sums));
   return call(text, results + ",l,l" + tied, operands, sums.getType());
+}
+
+Value HopperBuilder::multiplyAsync(ArrayRef<Value> a, const Operand &b,
+                                   Value sums, int64_t columns,
+                                   StringRef type) {
+  int64_t count = columns / 2;
+  auto [results, tied] = changeAll(count);
+  std::string rows;
+  for (int64_t i = 0; i < 4; ++i)
+    rows += (i ? ", $" : "$") + std::to_string(count + i);
+  std::string text =
+      (beginProduct(columns, type) + "{" + rows + "}, $" + Twine(count + 4) +
+       ", 1, 1, 1, " + (b.isAlongK ? "0" : "1") + ";")
+          .str();
+  SmallVector<Value> operands(a);
+  operands.push_back(b.descriptor);
+  operands.append(unpack(sums));
+  return call(text, results + ",r,r,r,r,l" + tied, operands, sums.getType());
 }

@@ -1,8 +1,8 @@
 // Chooses the form that a kernel is lowered by.
 
 #include "tenon/Codegen/GPU/LowerKernel.h"
+#include "AttentionStages.h"
 #include "ContractionStages.h"
-#include "MatrixAttention.h"
 #include "StageEmitter.h"
 #include "WholeKernels.h"
 #include "tenon/Codegen/GPU/ProductSchedule.h"
@@ -63,55 +63,20 @@ static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
   }
 }
 
-/// A stage for few rows of one key head and one for many, of which one runs;
-/// nothing if the operands are not for mma.sync.
-static std::optional<StagedKernel> lowerMatrixAttention(kernel::AttentionOp op,
-                                                        kernel::FuncOp kernel,
-                                                        ModuleOp module) {
-  StagedKernel staged;
-  for (bool isForFew : {true, false}) {
-    KernelFrame frame(kernel, module,
-                      getStageName(kernel, staged.stages.size()));
-    MatrixAttention emitter(op, kernel, frame, isForFew);
-    if (!emitter.matches()) {
-      frame.getFunction().erase();
-      return std::nullopt;
-    }
-    AffineExpr isMany = isAtLeast(emitter.rows, MatrixAttention::kFewRows + 1);
-    AffineExpr runs = isForFew ? 1 - isMany : isMany;
-    LoweredKernel lowered = frame.finish(emitter.emit() * runs);
-    staged.workspace = lowered.workspace;
-    bool isOnly = !isForFew && staged.stages.empty();
-    if (lowered.grid == 0 && !isOnly) {
-      lowered.body.erase();
-      continue;
-    }
-    LoweredStage stage{lowered.body, lowered.grid, emitter.getThreads()};
-    stage.shared = emitter.getSharedBytes();
-    stage.residents = emitter.getResidents();
-    staged.stages.push_back(std::move(stage));
-  }
-  return staged;
-}
-
-/// The one stage of a kernel that is one operation with an emitter of its own,
-/// or none.
-static FailureOr<std::optional<StagedKernel>> lowerWhole(kernel::FuncOp kernel,
-                                                         ModuleOp module) {
-  auto attention = findInBody<kernel::AttentionOp>(kernel);
-  auto product = findInBody<kernel::BlockProductOp>(kernel);
-  if (!attention && !product)
-    return std::optional<StagedKernel>();
-  if (attention) {
+/// The stages of a kernel that is one operation with an emitter of its own, or
+/// none.
+static FailureOr<std::optional<StagedKernel>>
+lowerWhole(kernel::FuncOp kernel, ModuleOp module, const GPUTarget &target) {
+  if (auto attention = findInBody<kernel::AttentionOp>(kernel)) {
     if (failed(checkAlone(attention, kernel)))
       return failure();
-    if (auto staged = lowerMatrixAttention(attention, kernel, module))
-      return staged;
+    return std::optional(lowerAttention(attention, kernel, module, target));
   }
+  auto product = findInBody<kernel::BlockProductOp>(kernel);
+  if (!product)
+    return std::optional<StagedKernel>();
   KernelFrame frame(kernel, module, getStageName(kernel, 0));
-  FailureOr<BlockGrid> grid = attention
-                                  ? emitAttention(attention, kernel, frame)
-                                  : emitBlockProduct(product, kernel, frame);
+  FailureOr<BlockGrid> grid = emitBlockProduct(product, kernel, frame);
   if (failed(grid))
     return failure();
   LoweredKernel lowered = frame.finish(grid->blocks);
@@ -128,7 +93,8 @@ FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
                                                  const GPUTarget &target) {
   OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
   kernel::FuncOp general = generalizeKernel(kernel, *scratch);
-  FailureOr<std::optional<StagedKernel>> whole = lowerWhole(general, module);
+  FailureOr<std::optional<StagedKernel>> whole =
+      lowerWhole(general, module, target);
   if (failed(whole))
     return failure();
   if (*whole)

@@ -12,7 +12,7 @@ using namespace mlir;
 using namespace tenon;
 using kernel::AttentionOp;
 
-static constexpr int64_t kMostFeatures = 256, kWidth = 2; // bytes of an element
+static constexpr int64_t kWidth = 2; // bytes of an element
 /// Elements of a copy of 16 bytes.
 static constexpr int64_t kChunk = 8;
 /// Between rows of a tile: the eight rows of a matrix, an odd number of 16
@@ -28,50 +28,14 @@ static LLVM::LoopAnnotationAttr getNotUnrolled(MLIRContext *context) {
                                        {}, {}, {}, {}, {}, {}, {}, {});
 }
 
-MatrixAttention::State MatrixAttention::State::from(ValueRange values) {
-  return {{values[0], values[1]},
-          {values[2], values[3]},
-          Values(values.drop_front(4))};
-}
-
-SmallVector<Value> MatrixAttention::State::all() const {
-  Values values = {highest[0], highest[1], total[0], total[1]};
-  values.append(features);
-  return values;
-}
-
 MatrixAttention::MatrixAttention(AttentionOp op, kernel::FuncOp kernel,
                                  KernelFrame &frame, bool isForFew)
-    : AttentionOperands(op, kernel, frame), frame(frame),
-      b(frame.builder(), frame.loc()) {
+    : AttentionRows(op, kernel, frame) {
   // All fits the 99 KiB that every device has, and sums their registers.
   int64_t features = getFeatures(query) + getFeatures(value);
-  keysOfTile = features > kMostFeatures ? 32 : 64;
+  keysOfTile = features > 256 ? 32 : 64;
   rowWarps = isForFew ? 1 : 4;
   keyWarps = isForFew ? keysOfTile / 16 : 1;
-  factor = op.getScale() ? op.getScale()->convertToDouble()
-                         : 1 / std::sqrt(double(getFeatures(query)));
-  isPlain =
-      !op.getMask() && op.getSoftcap().convertToDouble() == 0 && factor > 0;
-  unit = llvm::numbers::log2e * (isPlain ? factor : 1);
-}
-
-bool MatrixAttention::matches() const {
-  auto isChunk = [](AffineExpr stride) { return stride.isMultipleOf(kChunk); };
-  auto isRow = [&](const HeadsTensor &tensor) {
-    int64_t features = getFeatures(tensor);
-    return features > 0 && features % 16 == 0 && features <= kMostFeatures &&
-           tensor.element == query.element && tensor.strides[3] == 1 &&
-           llvm::all_of(ArrayRef(tensor.strides).take_front(3), isChunk);
-  };
-  bool isHalf = query.element.isF16() || query.element.isBF16();
-  return isHalf && isRow(query) && isRow(key) && isRow(value);
-}
-
-/// 0 if it is not known.
-int64_t MatrixAttention::getFeatures(const HeadsTensor &tensor) const {
-  auto known = dyn_cast<AffineConstantExpr>(tensor.sizes[3]);
-  return known ? known.getValue() : 0;
 }
 
 int64_t MatrixAttention::getRowBytes(const HeadsTensor &tensor) const {
@@ -111,11 +75,8 @@ unsigned MatrixAttention::getResidents() {
 }
 
 void MatrixAttention::enterThread() {
-  thread = b.narrow(b.thread());
-  lane = b.rem(thread, b.number(ThreadBuilder::kWarp));
+  AttentionRows::enterThread();
   Value warp = b.div(thread, b.number(ThreadBuilder::kWarp));
-  quad = b.div(lane, b.number(4));
-  member = b.rem(lane, b.number(4));
   rowWarp = rowWarps > 1 ? warp : b.number(0);
   keyWarp = keyWarps > 1 ? warp : b.number(0);
 }
@@ -278,29 +239,6 @@ void MatrixAttention::copyStage(Value first, Value stage) {
   b.commitCopies();
 }
 
-/// The sink is a key of the first part, without a value.
-MatrixAttention::State MatrixAttention::getStart() {
-  State state;
-  Value zero = b.constant(type, 0);
-  Value isFirst =
-      arith::AndIOp::create(b.builder, b.loc, isZero(split), isZero(keyWarp));
-  Value isCounted =
-      arith::AndIOp::create(b.builder, b.loc, isFirst, isZero(member));
-  for (int64_t i = 0; i < 2; ++i) {
-    state.highest[i] = lowest();
-    state.total[i] = zero;
-    if (!sinks)
-      continue;
-    Value sink = b.convert(b.load(sinks, held[i].head), type);
-    if (isPlain)
-      sink = multiply(sink, b.constant(type, 1 / factor));
-    state.highest[i] = select(isFirst, sink, lowest());
-    state.total[i] = select(isCounted, b.constant(type, 1), zero);
-  }
-  state.features.assign(getFeatures(value) / 2, zero);
-  return state;
-}
-
 /// While a tile is worked on, those that follow are on their way.
 MatrixAttention::State MatrixAttention::emitKeys() {
   constexpr int64_t ahead = kStages - 1;
@@ -310,7 +248,9 @@ MatrixAttention::State MatrixAttention::emitKeys() {
     copyStage(b.add(begin, b.index(i * keysOfTile)),
               b.number(i * getStageBytes()));
   Values start = {zero};
-  start.append(getStart().all());
+  Value isFirst =
+      arith::AndIOp::create(b.builder, b.loc, isZero(split), isZero(keyWarp));
+  start.append(getStart(isFirst).all());
   auto emitRound = [&](Value first, ValueRange running) {
     Value stage = running[0];
     auto isStage = [&](Value other) -> Value {

@@ -12,12 +12,6 @@ struct BlockGrid {
   unsigned threads;
 };
 
-/// Adds streaming attention to the frame. A block does one query of one head
-/// and one split of the keys.
-mlir::FailureOr<BlockGrid> emitAttention(kernel::AttentionOp op,
-                                         kernel::FuncOp kernel,
-                                         KernelFrame &frame);
-
 /// Adds a product with blocks of small integers to the frame. A warp does one
 /// element of the result.
 mlir::FailureOr<BlockGrid> emitBlockProduct(kernel::BlockProductOp op,

@@ -29,7 +29,8 @@ AttentionOperands::AttentionOperands(AttentionOp op, kernel::FuncOp kernel,
   group = query.sizes[1].floorDiv(heads);
   rows = query.sizes[2] * group;
   keys = op.getKeys() ? op.getKeys()->getResult(0) : key.sizes[2];
-  splits = op.isSplit() ? result.dims[0] : number(1);
+  isSplit = op.isSplit();
+  splits = isSplit ? result.dims[0] : number(1);
   if (op.getMask() && !mask.dims.empty())
     maskKeys = mask.dims.back();
 }
@@ -59,6 +60,21 @@ HeadsTensor AttentionOperands::open(Value argument, AffineMap map,
     stride = stride * tensor.dims[i];
   tensor.memory = frame.bufferAs(number, simplify(stride, numSymbols), stored);
   return tensor;
+}
+
+void AttentionOperands::keepParts(AffineExpr parts) {
+  auto allocate = [&](ArrayRef<AffineExpr> dims) {
+    AffineExpr product = number(1);
+    for (AffineExpr dim : dims)
+      product = product * dim;
+    return frame.allocate(simplified(product), type);
+  };
+  isSplit = true;
+  splits = parts;
+  result.dims.insert(result.dims.begin(), parts);
+  result.element = type;
+  result.memory = allocate(result.dims);
+  lse = allocate({parts, query.sizes[0], query.sizes[1], query.sizes[2]});
 }
 
 Value AttentionOperands::openFlat(Value argument) {

@@ -11,9 +11,8 @@ using namespace mlir;
 using namespace tenon;
 using onnx::TenonAttentionOp;
 
-/// Keys of a part: enough to be worth merging for. A device of many items has
-/// as many parts as there are items, with some keys at least.
-static constexpr int64_t kKeysOfPart = 256, kFewestKeysOfPart = 128;
+/// Keys of a part: enough to be worth merging for.
+static constexpr int64_t kKeysOfPart = 256;
 
 namespace {
 /// The operands as the kernel-level operation takes them.
@@ -31,17 +30,11 @@ static AffineExpr getSplits(const Attended &a, Lowering &lowering) {
   AffineExpr tokens = a.query.tokens, keys = a.keys;
   auto few = dyn_cast<AffineConstantExpr>(keys);
   auto many = dyn_cast<AffineConstantExpr>(tokens);
-  if (tokens == keys || (few && few.getValue() < 2 * kKeysOfPart) ||
+  if (!lowering.splitsAttention || tokens == keys ||
+      (few && few.getValue() < 2 * kKeysOfPart) ||
       (many && many.getValue() > kKeysOfPart))
     return lowering.constant(1);
-  if (lowering.attentionItems == 0)
-    return keys.floorDiv(tokens * kKeysOfPart + 1) + 1;
-  // One over the sum of one over either number of parts: an expression has no
-  // minimum.
-  AffineExpr rows = a.query.batch * a.key.heads * tokens;
-  AffineExpr items =
-      lowering.constant(lowering.attentionItems).floorDiv(rows + 1);
-  return (keys * items).floorDiv(keys + items * kFewestKeysOfPart + 1) + 1;
+  return keys.floorDiv(tokens * kKeysOfPart + 1) + 1;
 }
 
 /// The mask, repeated where a size that may be 1 meets another one, and where

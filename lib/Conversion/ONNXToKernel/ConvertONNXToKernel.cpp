@@ -274,7 +274,7 @@ struct ConvertONNXToKernel final
     OpBuilder builder(func.getContext());
     Lowering lowering(builder, *shapes, numLoops);
     lowering.keepGoing = keepGoing;
-    lowering.attentionItems = attentionItems;
+    lowering.splitsAttention = splitAttention;
     makeSignless(func, lowering);
     Block &body = func.getBody().front();
     builder.setInsertionPointToStart(&body);

@@ -21,8 +21,8 @@ public:
   /// Whether to go on after an operation that cannot be lowered, and whether
   /// there was one.
   bool keepGoing = false, hasFailures = false;
-  /// Parts of attention that keep the device busy; 0: as the keys need.
-  int64_t attentionItems = 0;
+  /// Whether the parts of attention are launches' business, not a kernel's.
+  bool splitsAttention = true;
   /// Puts values that stand for nothing in the place of the operation's
   /// results.
   void replaceFailed(mlir::Operation *op);

@@ -248,7 +248,7 @@ def all_cases():
     yield "attention-64", attention(2, 1, 40, 40, 16, causal=True)
     yield "attention-64-ragged", attention(3, 3, 67, 131, 32, masked=True)
     yield "attention-64-bf16", attention(2, 1, 35, 70, 64, dtype=BF16)
-    yield "attention-split", attention(2, 1, 1, 600, 16, stages=range(4))
+    yield "attention-split", attention(2, 1, 1, 600, 16, stages=(0, 1))
     for m in (1, 9):
         yield f"four-bit-{m}", four_bit(m, 24, 64)
         yield f"four-bit-{m}-f16", four_bit(m, 17, 96, 16, dtype=F16)

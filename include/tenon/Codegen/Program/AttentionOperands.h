@@ -31,6 +31,11 @@ public:
   /// keys.
   mlir::AffineExpr heads, group, rows, splits, keys;
   mlir::AffineExpr maskKeys; // null: the mask has no dimension of keys
+  bool isSplit; // the result and `lse` have a dimension of parts, the outermost
+
+  /// From here on the result and `lse` are scratch, which has those of each
+  /// part of the keys; a row without any is zero there.
+  void keepParts(mlir::AffineExpr parts);
 
   mlir::AffineExpr number(int64_t value) const {
     return getAffineConstantExpr(value, op->getContext());

@@ -36,9 +36,9 @@ def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp
   let options = [
     Option<"keepGoing", "keep-going", "bool", "false",
            "Report every operation that cannot be lowered, not only the first">,
-    Option<"attentionItems", "attention-items", "int64_t", "0",
-           "How many parts of attention, over all batches and heads, keep the device "
-           "busy; 0: parts have a fixed number of keys">,
+    Option<"splitAttention", "split-attention", "bool", "true",
+           "Split the keys of attention where few queries meet many, and merge the parts "
+           "in a launch of their own; else that is left to the kernel">,
   ];
   let dependentDialects = [
     "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",

@@ -1,81 +1,12 @@
-// Attention for any operands: a block takes one query of one head and a part of
-// the keys. A thread scores one key of a tile, then sums one feature of the
-// values.
+#include "GeneralAttention.h"
 
-#include "ThreadBuilder.h"
-#include "WholeKernels.h"
-#include "tenon/Codegen/Program/AttentionOperands.h"
-#include "tenon/Codegen/Program/WholeKernel.h"
-
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
 using namespace tenon;
 using kernel::AttentionOp;
 
-static constexpr unsigned kThreads = 128;
-
-namespace {
-class AttentionEmitter : AttentionOperands {
-public:
-  AttentionEmitter(AttentionOp op, kernel::FuncOp kernel, KernelFrame &frame)
-      : AttentionOperands(op, kernel, frame), frame(frame),
-        b(frame.builder(), frame.loc()) {}
-
-  AffineExpr emit();
-
-private:
-  /// Highest score, sum of weights, this thread's weighted feature.
-  struct Sums {
-    Value highest, total, feature;
-  };
-
-  void enterBlock();
-  void emitFeatures(Value feature);
-  Value getScore(Value key);
-  Value addMask(Value score, Value key);
-  SmallVector<Value> emitTile(Value first, Value feature, ValueRange running);
-  void finish(Value feature, const Sums &sums);
-
-  Value constant(double number) { return b.constant(type, number); }
-  Value lowest() { return constant(-std::numeric_limits<double>::infinity()); }
-  Value multiply(Value x, Value y) {
-    return arith::MulFOp::create(b.builder, b.loc, x, y);
-  }
-  Value plus(Value x, Value y) {
-    return arith::AddFOp::create(b.builder, b.loc, x, y);
-  }
-  Value minus(Value x, Value y) {
-    return arith::SubFOp::create(b.builder, b.loc, x, y);
-  }
-  Value exp(Value x) { return math::ExpOp::create(b.builder, b.loc, x); }
-  Value select(Value condition, Value x, Value y) {
-    return arith::SelectOp::create(b.builder, b.loc, condition, x, y);
-  }
-  Value higher(Value x, Value y) {
-    Value isHigher = arith::CmpFOp::create(b.builder, b.loc,
-                                           arith::CmpFPredicate::OGT, x, y);
-    return select(isHigher, x, y);
-  }
-  Value isEqual(Value x, Value y) {
-    return arith::CmpFOp::create(b.builder, b.loc, arith::CmpFPredicate::OEQ, x,
-                                 y);
-  }
-  Value isZero(Value index) {
-    return arith::CmpIOp::create(b.builder, b.loc, arith::CmpIPredicate::eq,
-                                 index, b.index(0));
-  }
-
-  KernelFrame &frame;
-  ThreadBuilder b;
-  Value thread, factor, weights;
-  // Of the block.
-  Value batch, head, keyHead, token, split, begin, end;
-};
-} // namespace
-
-void AttentionEmitter::enterBlock() {
+void GeneralAttention::enterBlock() {
   Value item = frame.begin();
   split = b.take(item, size(splits));
   token = b.take(item, size(query.sizes[2]));
@@ -90,7 +21,7 @@ void AttentionEmitter::enterBlock() {
 }
 
 /// The scaled product of the query and a key, capped and masked.
-Value AttentionEmitter::getScore(Value at) {
+Value GeneralAttention::getScore(Value at) {
   Value q = offset(b, query, {batch, head, token});
   Value k = offset(b, key, {batch, keyHead, at});
   Value score = b.fold(
@@ -113,7 +44,7 @@ Value AttentionEmitter::getScore(Value at) {
 }
 
 /// Keys behind the mask's end are hidden.
-Value AttentionEmitter::addMask(Value score, Value at) {
+Value GeneralAttention::addMask(Value score, Value at) {
   bool mayEnd = maskKeys && maskKeys != keys;
   Value place = at, known;
   if (mayEnd) {
@@ -136,7 +67,7 @@ Value AttentionEmitter::addMask(Value score, Value at) {
 }
 
 /// Keys `first` and those that follow, one for each thread.
-SmallVector<Value> AttentionEmitter::emitTile(Value first, Value feature,
+SmallVector<Value> GeneralAttention::emitTile(Value first, Value feature,
                                               ValueRange running) {
   Value at = b.add(first, thread), last = b.sub(end, b.index(1));
   Value score = select(b.isLess(at, end), getScore(b.min(at, last)), lowest());
@@ -166,15 +97,15 @@ SmallVector<Value> AttentionEmitter::emitTile(Value first, Value feature,
   return {highest, total, weighted};
 }
 
-void AttentionEmitter::finish(Value feature, const Sums &sums) {
+void GeneralAttention::finish(Value feature, const Sums &sums) {
   Value zero = constant(0);
   Value inverse =
       arith::DivFOp::create(b.builder, b.loc, constant(1), sums.total);
-  if (op.getZeroEmpty() || op.isSplit())
+  if (op.getZeroEmpty() || isSplit)
     inverse = select(isEqual(sums.total, zero), zero, inverse);
   b.ifElse(b.isLess(feature, size(value.sizes[3])), [&] {
     Value at = offset(b, result, {batch, head, token, feature});
-    if (op.isSplit())
+    if (isSplit)
       at = b.add(at, partOffset(b, split));
     b.store(b.convert(multiply(sums.feature, inverse), result.element),
             result.memory, at);
@@ -190,7 +121,7 @@ void AttentionEmitter::finish(Value feature, const Sums &sums) {
 }
 
 /// As many features as there are threads, this one's `feature`.
-void AttentionEmitter::emitFeatures(Value feature) {
+void GeneralAttention::emitFeatures(Value feature) {
   Value highest = lowest(), total = constant(0);
   if (sinks) {
     Value sink = b.convert(b.load(sinks, head), type);
@@ -207,7 +138,7 @@ void AttentionEmitter::emitFeatures(Value feature) {
   finish(feature, {sums[0], sums[1], sums[2]});
 }
 
-AffineExpr AttentionEmitter::emit() {
+AffineExpr GeneralAttention::emit() {
   thread = b.thread();
   factor = scale(b);
   weights = b.allocateShared(kThreads, type);
@@ -217,11 +148,4 @@ AffineExpr AttentionEmitter::emit() {
   b.forEach(b.index(0), features, kThreads,
             [&](Value first) { emitFeatures(b.add(first, thread)); });
   return query.sizes[0] * query.sizes[1] * query.sizes[2] * splits;
-}
-
-FailureOr<BlockGrid> tenon::emitAttention(AttentionOp op, kernel::FuncOp kernel,
-                                          KernelFrame &frame) {
-  if (failed(checkAlone(op, kernel)))
-    return failure();
-  return BlockGrid{AttentionEmitter(op, kernel, frame).emit(), kThreads};
 }
