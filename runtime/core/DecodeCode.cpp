@@ -131,7 +131,7 @@ Stage StageDecoder::decodeStage(const format::Stage &stage, size_t index) {
   Stage result{view(stage.symbol()), stage.image(),  expr(stage.grid(), at),
                stage.threads(),      stage.shared(), stage.cluster(),
                {},                   stage.waits_itself(),
-               stage.registers(),    stage.local_bytes()};
+               stage.registers(),    stage.local_bytes(), view(stage.form())};
   checkSymbol(result.symbol, index, at);
   if (result.image >= numImages)
     fail(Status::corrupt, at, ": expected an image below ", numImages, ", but got ",

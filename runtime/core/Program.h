@@ -192,6 +192,7 @@ struct Stage {
   std::vector<TensorMap> maps;
   bool waitsItself;
   uint32_t registers, localBytes; // 0: not known
+  std::string_view form = {};     // of a product's schedule
 };
 
 struct StagedKernel {

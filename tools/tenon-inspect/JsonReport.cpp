@@ -76,7 +76,8 @@ static std::string expressions(const std::vector<rt::Expr> &exprs) {
 }
 
 static std::string stage(const rt::Stage &stage, const rt::cuda::LoadedCode::Use &use) {
-  return concat("{\"symbol\": ", quote(stage.symbol), ", \"image\": ", stage.image,
+  return concat("{\"symbol\": ", quote(stage.symbol), ", \"form\": ", quote(stage.form),
+                ", \"image\": ", stage.image,
                 ", \"grid\": ", stage.grid, ", \"threads\": ", stage.threads,
                 ", \"shared_bytes\": ", stage.shared,
                 ", \"registers\": ", use.registers, ", \"local_bytes\": ", use.localBytes,

@@ -52,7 +52,8 @@ static std::string printStage(const rt::Artifact &artifact, const rt::Code &code
                               size_t kernel, size_t index, const Machine &machine) {
   const rt::Stage &stage = code.kernels[kernel].stages[index];
   auto use = useOf(artifact, code, kernel, index, machine);
-  return concat(" ", stage.threads, " threads, ", stage.shared, " bytes shared",
+  return concat(stage.form.empty() ? "" : concat(" ", stage.form, ":"), " ", stage.threads,
+                " threads, ", stage.shared, " bytes shared",
                 use.registers ? concat(", ", use.registers, " registers, ", use.localBytes,
                                        " bytes local")
                               : "",

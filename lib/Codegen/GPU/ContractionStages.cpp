@@ -113,6 +113,7 @@ std::optional<StagedKernel> ContractionStages::lower() {
   others = getAffineConstantExpr(1, kernel.getContext());
   for (const ProductForm &form : *forms) {
     AffineExpr runs = getRuns(form, rows);
+    size_t before = staged.stages.size();
     if (runs == 0)
       continue;
     if (form.kind == ProductForm::Kind::warps)
@@ -121,6 +122,8 @@ std::optional<StagedKernel> ContractionStages::lower() {
       addTiles(form, runs);
     else
       addHopper(form, runs);
+    if (staged.stages.size() > before)
+      staged.stages.back().form = form.describe();
   }
   return staged;
 }

@@ -25,10 +25,10 @@ std::string ProductForm::describe() const {
     text += llvm::formatv(" of {0}", columns);
   if (last == kNoEnd && first > 1)
     text += llvm::formatv(" from {0} rows", first);
+  else if (last == 1)
+    text += " for one row";
   else if (last != kNoEnd)
-    text += first == last
-                ? llvm::formatv(" for {0} rows", first).str()
-                : llvm::formatv(" for {0} to {1} rows", first, last).str();
+    text += llvm::formatv(" for {0} to {1} rows", first, last);
   if (splits > 1)
     text += llvm::formatv(", depth in {0}", splits);
   if (leastTiles)

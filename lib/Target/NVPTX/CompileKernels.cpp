@@ -67,6 +67,7 @@ format::StagedKernelT KernelCompiler::describe(const StagedKernel &staged,
     table->threads = stage.threads;
     table->shared = stage.shared;
     table->cluster = stage.cluster;
+    table->form = stage.form;
     table->waits_itself = target.capability >= 90;
     for (const TensorMapUse &use : stage.maps) {
       auto map = std::make_unique<format::TensorMapT>();

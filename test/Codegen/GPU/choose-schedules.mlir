@@ -27,7 +27,7 @@
 // TABLE-LABEL: kernel.func @product
 // TABLE-SAME:    last = 16 : i64, splits = 8 : i64}
 // TABLE-SAME:    last = 64 : i64, splits = 2 : i64}
-// REMARK:      sm_90a: warps for 1 rows; turned of 16 for 2 to 16 rows, depth in 8; turned of 64 for 17 to 64 rows, depth in 8; mapped of 256 from 65 rows, from 132 tiles; mapped of 128 from 65 rows
+// REMARK:      sm_90a: warps for one row; turned of 16 for 2 to 16 rows, depth in 8; turned of 64 for 17 to 64 rows, depth in 8; mapped of 256 from 65 rows, from 132 tiles; mapped of 128 from 65 rows
 kernel.func @product inputs 2 dims [affine_map<()[s0] -> (s0, 512)>, affine_map<()[s0] -> (1024, 512)>, affine_map<()[s0] -> (s0, 1024)>] {
 ^bb0(%a: tensor<?x512xbf16>, %b: tensor<1024x512xbf16>, %d: tensor<?x1024xbf16>):
   %n = arith.constant 0 : index

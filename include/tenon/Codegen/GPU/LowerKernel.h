@@ -7,6 +7,7 @@
 #include "tenon/Codegen/GPU/GPUTarget.h"
 #include "tenon/Codegen/Program/Lowering.h"
 
+#include <string>
 #include <vector>
 
 namespace tenon {
@@ -35,10 +36,11 @@ struct LoweredStage {
   unsigned shared = 0;    // bytes of dynamic shared memory
   unsigned residents = 0; // blocks that a multiprocessor must hold; 0: any
   unsigned cluster = 1;
-  /// Where launches overlap: whether the body itself waits for the launch before,
-  /// having read weights at most.
+  /// Where launches overlap: whether the body itself waits for the launch
+  /// before, having read weights at most.
   bool waitsItself = false;
   std::vector<TensorMapUse> maps = {};
+  std::string form = {}; // of a product's schedule, for people
 };
 
 /// The stages run one after the other and share the workspace, whose bytes are
