@@ -12,6 +12,7 @@ using kernel::AttentionOp;
 /// Blocks that keep a large GPU busy, three on each of 132 multiprocessors, and
 /// the fewest keys that are worth one.
 static constexpr int64_t kBlocks = 3 * 132, kFewestKeys = 128;
+static_assert(kBlocks < MergeParts::kMostParts);
 
 namespace {
 class AttentionStages {
@@ -70,19 +71,22 @@ AffineExpr AttentionStages::getParts(const AttentionOperands &operands) {
       (keys * blocks).floorDiv(keys + blocks * kFewestKeys + 1) + 1);
 }
 
-/// On Hopper, where a block has a multiprocessor for itself: as many as give
-/// all a block, or two where one would leave some without.
+/// On Hopper, where a block has a multiprocessor for itself: one for each, or,
+/// so that all have as much to do, eight, unless there are about as many items.
 AffineExpr AttentionStages::getPartsOfFew() {
-  constexpr int64_t processors = 132, most = 33, enough = 100;
+  constexpr int64_t processors = 132, few = 33, enough = 100, rounds = 8;
   auto known = dyn_cast<AffineConstantExpr>(keys);
   if (known && known.getValue() <= kFewestKeys)
     return number(1);
-  AffineExpr isSome = isAtLeast(items, most + 1);
+  AffineExpr isSome = isAtLeast(items, few + 1);
   AffineExpr isEnough = isAtLeast(items, enough);
+  AffineExpr isMore = isAtLeast(items, processors + 1);
+  AffineExpr isMost = isAtLeast(items, rounds * processors / 2 + 1);
   AffineExpr divisor = items + 1 - isAtLeast(items, 1);
   AffineExpr once = number(processors).floorDiv(divisor);
-  AffineExpr twice = number(2 * processors).floorDiv(divisor);
-  return once * (1 - isSome) + twice * (isSome - isEnough) + isEnough;
+  AffineExpr fine = number(rounds * processors).floorDiv(divisor);
+  return once * (1 - isSome) + fine * (isSome - isEnough + isMore - isMost) +
+         isEnough - isMore + isMost;
 }
 
 void AttentionStages::read() {

@@ -206,10 +206,6 @@ HopperAttention::Row HopperAttention::getRow(Value number) {
 /// Items are dealt forth and back, since they become shorter.
 void HopperAttention::forItems(
     llvm::function_ref<void(Value round, Value done)> body) {
-  if (isForFew) {
-    enterItem(b.narrow(frame.begin()));
-    return body(b.number(0), b.number(0));
-  }
   Value own = b.narrow(frame.begin()), blocks = count(getBlocks()),
         items = count(getItems()), one = b.number(1);
   auto getPlace = [&](Value round) {
@@ -260,24 +256,25 @@ void HopperAttention::copyQuery(Value round) {
 /// One thread keeps the stages full.
 void HopperAttention::produce() {
   forItems([&](Value round, Value done) {
+    auto copyTiles = [&](Value tile) {
+      Value first = b.add(begin, b.mul(tile, b.number(keysOfTile)));
+      copyTile(key, keyMap, first, b.add(done, tile));
+      copyTile(value, valueMap, first, b.add(done, tile));
+    };
+    // There is room for keys before there is for the queries.
+    Value zero = b.number(0), one = b.number(1);
+    b.ifElse(b.isLess(zero, tiles), [&] { copyTiles(zero); });
     copyQuery(round);
-    Value one = b.number(1);
-    auto loop = scf::ForOp::create(b.builder, b.loc, b.number(0), tiles, one);
+    auto loop = scf::ForOp::create(b.builder, b.loc, one, tiles, one);
     OpBuilder::InsertionGuard guard(b.builder);
     b.builder.setInsertionPoint(loop.getBody()->getTerminator());
-    Value tile = loop.getInductionVar(), number = b.add(done, tile);
-    Value first = b.add(begin, b.mul(tile, b.number(keysOfTile)));
-    copyTile(key, keyMap, first, number);
-    copyTile(value, valueMap, first, number);
+    copyTiles(loop.getInductionVar());
   });
 }
 
-/// With many rows as many blocks as there are multiprocessors, or one for each
-/// item.
+/// As many blocks as there are multiprocessors, or one for each item.
 AffineExpr HopperAttention::getBlocks() const {
   AffineExpr items = getItems();
-  if (isForFew)
-    return items;
   AffineExpr isMany = isAtLeast(items, kMultiprocessors);
   return isMany * kMultiprocessors + items * (1 - isMany);
 }

@@ -25,75 +25,85 @@ MergeParts::MergeParts(AttentionOp op, kernel::FuncOp kernel,
   keepParts(parts);
 }
 
-SmallVector<Value> MergeParts::forParts(ValueRange start, Step body) {
-  Values results = b.fold(b.index(0), size(splits), 1, start, body);
-  results[0].getDefiningOp()->setDiscardableAttr("loop_annotation",
-                                                 getUnrolled(b.builder));
-  return results;
+void MergeParts::enterBlock() {
+  Value item = frame.begin();
+  token = b.take(item, size(query.sizes[2]));
+  head = b.take(item, size(query.sizes[1]));
+  batch = item;
 }
 
 Value MergeParts::loadLse(Value part) {
   return b.load(lse, lseOffset(b, part, batch, head, token));
 }
 
-Value MergeParts::getWeight(Value part) {
-  Value rest = arith::SubFOp::create(b.builder, b.loc, loadLse(part), shift);
-  return math::ExpOp::create(b.builder, b.loc, rest);
-}
-
-/// A row without keys in any part has weights of exp(-inf), not of NaN.
-void MergeParts::enterBlock() {
-  Value item = frame.begin();
-  token = b.take(item, size(query.sizes[2]));
-  head = b.take(item, size(query.sizes[1]));
-  batch = item;
+Value MergeParts::storeWeights(Value highest) {
+  Value zero = b.constant(type, 0);
   Value lowest = b.constant(type, -std::numeric_limits<double>::infinity());
-  highest = forParts({lowest}, [&](Value part, ValueRange so) {
-    return Values{
-        arith::MaximumFOp::create(b.builder, b.loc, so[0], loadLse(part))};
-  })[0];
-  shift = arith::SelectOp::create(b.builder, b.loc, isEqual(highest, lowest),
-                                  b.constant(type, 0), highest);
+  // A row without keys in any part has weights of exp(-inf), not of NaN.
+  Value shift = arith::SelectOp::create(
+      b.builder, b.loc, isEqual(highest, lowest), zero, highest);
+  Value sum = b.fold(
+      thread, size(splits), kThreads, {zero}, [&](Value part, ValueRange so) {
+        Value rest =
+            arith::SubFOp::create(b.builder, b.loc, loadLse(part), shift);
+        Value weight = math::ExpOp::create(b.builder, b.loc, rest);
+        b.store(weight, weights, part);
+        return Values{arith::AddFOp::create(b.builder, b.loc, so[0], weight)};
+      })[0];
+  // Waits for all weights to be stored, too.
+  return b.reduceBlock(
+      sum, zero, kThreads, [](OpBuilder &builder, Value x, Value y) -> Value {
+        return arith::AddFOp::create(builder, x.getLoc(), x, y);
+      });
 }
 
-void MergeParts::storeFeature(Value feature) {
+void MergeParts::storeFeature(Value feature, Value total) {
   Value zero = b.constant(type, 0);
   Value place = offset(b, result, {batch, head, token, feature});
   Value stride = partOffset(b, b.index(1));
-  Values sums = forParts({zero, zero}, [&](Value part, ValueRange so) {
-    Value at = b.add(place, b.mul(part, stride));
-    Value weight = getWeight(part);
-    Value product = arith::MulFOp::create(b.builder, b.loc, weight,
-                                          b.load(result.memory, at));
-    return Values{plus(so[0], weight), plus(so[1], product)};
-  });
-  Value quotient = arith::DivFOp::create(b.builder, b.loc, sums[1], sums[0]);
+  Values sums = b.fold(
+      b.index(0), size(splits), 1, {zero}, [&](Value part, ValueRange so) {
+        Value at = b.add(place, b.mul(part, stride));
+        Value product = arith::MulFOp::create(
+            b.builder, b.loc, b.load(weights, part), b.load(result.memory, at));
+        return Values{arith::AddFOp::create(b.builder, b.loc, so[0], product)};
+      });
+  sums[0].getDefiningOp()->setDiscardableAttr("loop_annotation",
+                                              getUnrolled(b.builder));
+  Value quotient = arith::DivFOp::create(b.builder, b.loc, sums[0], total);
   if (op.getZeroEmpty())
-    quotient = arith::SelectOp::create(b.builder, b.loc, isEqual(sums[0], zero),
+    quotient = arith::SelectOp::create(b.builder, b.loc, isEqual(total, zero),
                                        zero, quotient);
   b.store(b.convert(quotient, whole.element), whole.memory,
           offset(b, whole, {batch, head, token, feature}));
 }
 
-void MergeParts::storeLse() {
-  Value total = forParts({b.constant(type, 0)}, [&](Value part, ValueRange so) {
-    return Values{plus(so[0], getWeight(part))};
-  })[0];
-  Value sum = plus(highest, math::LogOp::create(b.builder, b.loc, total));
-  Type element = cast<MemRefType>(wholeLse.getType()).getElementType();
-  b.store(b.convert(sum, element), wholeLse,
-          lseOffset(b, b.index(0), batch, head, token));
-}
-
 AffineExpr MergeParts::emit() {
-  Value thread = b.thread();
+  thread = b.thread();
+  weights = b.allocateShared(kMostParts, type);
   enterBlock();
+  Value lowest = b.constant(type, -std::numeric_limits<double>::infinity());
+  auto higher = [](OpBuilder &builder, Value x, Value y) -> Value {
+    return arith::MaximumFOp::create(builder, x.getLoc(), x, y);
+  };
+  Value highest = b.fold(
+      thread, size(splits), kThreads, {lowest}, [&](Value part, ValueRange so) {
+        return Values{higher(b.builder, so[0], loadLse(part))};
+      })[0];
+  highest = b.reduceBlock(highest, lowest, kThreads, higher);
+  Value total = storeWeights(highest);
   b.forEach(thread, size(value.sizes[3]), kThreads,
-            [&](Value feature) { storeFeature(feature); });
+            [&](Value feature) { storeFeature(feature, total); });
   if (wholeLse) {
     Value isFirst = arith::CmpIOp::create(
         b.builder, b.loc, arith::CmpIPredicate::eq, thread, b.index(0));
-    b.ifElse(isFirst, [&] { storeLse(); });
+    b.ifElse(isFirst, [&] {
+      Value log = math::LogOp::create(b.builder, b.loc, total);
+      Value sum = arith::AddFOp::create(b.builder, b.loc, highest, log);
+      Type element = cast<MemRefType>(wholeLse.getType()).getElementType();
+      b.store(b.convert(sum, element), wholeLse,
+              lseOffset(b, b.index(0), batch, head, token));
+    });
   }
   return query.sizes[0] * query.sizes[1] * query.sizes[2];
 }

@@ -9,11 +9,12 @@
 namespace tenon {
 
 /// With weight_p = exp(lse_p - max lse): result = sum of weight_p * part_p over
-/// sum of weight_p, in the order of the parts. A block takes a row, a thread a
-/// feature and all weights: no thread waits for another.
+/// sum of weight_p, in the order of the parts. A block takes a row.
 class MergeParts : public AttentionOperands {
 public:
   static constexpr unsigned kThreads = 128;
+  /// More parts than that are none of a row.
+  static constexpr int64_t kMostParts = 1024;
 
   MergeParts(kernel::AttentionOp op, kernel::FuncOp kernel, KernelFrame &frame,
              mlir::AffineExpr parts);
@@ -23,18 +24,12 @@ public:
 
 private:
   using Values = llvm::SmallVector<mlir::Value>;
-  using Step = LoopBuilder::Step;
 
   void enterBlock();
-  /// What `body` makes of all parts, in their order.
-  Values forParts(mlir::ValueRange start, Step body);
   mlir::Value loadLse(mlir::Value part);
-  mlir::Value getWeight(mlir::Value part);
-  void storeFeature(mlir::Value feature);
-  void storeLse();
-  mlir::Value plus(mlir::Value x, mlir::Value y) {
-    return mlir::arith::AddFOp::create(b.builder, b.loc, x, y);
-  }
+  /// Stores all weights; their sum.
+  mlir::Value storeWeights(mlir::Value highest);
+  void storeFeature(mlir::Value feature, mlir::Value total);
   mlir::Value isEqual(mlir::Value x, mlir::Value y) {
     return mlir::arith::CmpFOp::create(b.builder, b.loc,
                                        mlir::arith::CmpFPredicate::OEQ, x, y);
@@ -44,7 +39,7 @@ private:
   ThreadBuilder b;
   HeadsTensor whole; // the result, and its `lse`
   mlir::Value wholeLse;
-  mlir::Value batch, head, token, highest, shift; // of the row
+  mlir::Value weights, thread, batch, head, token;
 };
 
 } // namespace tenon
