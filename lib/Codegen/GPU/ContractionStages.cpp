@@ -65,8 +65,10 @@ AffineExpr ContractionStages::getRuns(const ProductForm &form,
 
 void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
   KernelReading reading = read();
-  FewRows emitter(*reading.program, *reading.found, form.last, reading.frame);
+  FewRows emitter(*reading.program, *reading.found, form.last, reading.frame,
+                  target.isHopper());
   add(reading, emitter.emit() * runs, FewRows::kThreads);
+  staged.stages.back().waitsItself = emitter.waitsItself();
 }
 
 void ContractionStages::addTiles(const ProductForm &form, AffineExpr runs) {

@@ -17,8 +17,11 @@ bool FewRows::matches(const KernelProgram &program,
 }
 
 FewRows::FewRows(KernelProgram &program, const Contraction &contraction,
-                 int64_t rows, KernelFrame &frame)
-    : TileKernel(program, contraction, frame), rows(rows) {
+                 int64_t rows, KernelFrame &frame, bool areLaunchesEarly)
+    : TileKernel(program, contraction, frame), rows(rows),
+      isEarly(areLaunchesEarly &&
+              frame.isWeight(
+                  program.storages[step.reads[contraction.b].storage].buffer)) {
   Type element = program.storages[step.reads[contraction.b].storage].element;
   run = kRunBytes * 8 / element.getIntOrFloatBitWidth();
   auto depth = dyn_cast<AffineConstantExpr>(getExtent(contraction.k));
@@ -31,24 +34,58 @@ void FewRows::setRow(ThreadBuilder &b, Value row) {
     position[step.classes[contraction.m]] = row;
 }
 
-SmallVector<Value> FewRows::addRun(ThreadBuilder &b, Value k, Values sums) {
+SmallVector<Value> FewRows::readRun(ThreadBuilder &b, Value k) {
+  Type type = program.storages[step.writes[0].storage].element;
+  Values column;
+  for (int64_t e = 0; e < run; ++e) {
+    position[step.classes[contraction.k]] = b.add(k, b.index(e));
+    Value element = load(b.builder, step.reads[contraction.b], getLoops(step));
+    column.push_back(b.convert(element, type));
+  }
+  return column;
+}
+
+SmallVector<Value> FewRows::addRun(ThreadBuilder &b, Value k,
+                                   const Values &column, Values sums) {
   Type type = sums[0].getType();
   Value last = b.sub(frame.size(getExtent(contraction.m)), b.index(1));
-  auto read = [&](unsigned from, int64_t e) {
-    position[step.classes[contraction.k]] = b.add(k, b.index(e));
-    return b.convert(load(b.builder, step.reads[from], getLoops(step)), type);
-  };
-  Values column;
-  for (int64_t e = 0; e < run; ++e)
-    column.push_back(read(contraction.b, e));
   for (int64_t row = 0; row < rows; ++row) {
     setRow(b, rows == 1 ? b.index(0) : b.min(b.index(row), last));
     for (int64_t e = 0; e < run; ++e) {
+      position[step.classes[contraction.k]] = b.add(k, b.index(e));
+      Value factor = load(b.builder, step.reads[contraction.a], getLoops(step));
       Value product = arith::MulFOp::create(b.builder, loc,
-                                            read(contraction.a, e), column[e]);
+                                            b.convert(factor, type), column[e]);
       sums[row] = arith::AddFOp::create(b.builder, loc, sums[row], product);
     }
   }
+  return sums;
+}
+
+/// The first runs of a thread, whose weights it reads before it waits.
+SmallVector<Value> FewRows::sumFirst(ThreadBuilder &b, Value lane,
+                                     Values sums) {
+  constexpr int64_t lanes = ThreadBuilder::kWarp;
+  Value runs = frame.size(getExtent(contraction.k).floorDiv(run));
+  Values zeros(run, b.constant(sums[0].getType(), 0));
+  auto once = [&](int64_t number, const Values &start, LoopBuilder::Step body) {
+    Value own = b.add(lane, b.index(number * lanes));
+    Value isThere = b.isLess(own, runs);
+    Value end = arith::SelectOp::create(b.builder, loc, isThere,
+                                        b.add(own, b.index(1)), own);
+    return b.fold(own, end, 1, start, body);
+  };
+  SmallVector<Values> columns;
+  for (int64_t i = 0; i < kAhead; ++i)
+    columns.push_back(once(i, zeros, [&](Value number, ValueRange) {
+      return readRun(b, b.mul(number, b.index(run)));
+    }));
+  if (isEarly)
+    b.waitForLaunchBefore();
+  for (int64_t i = 0; i < kAhead; ++i)
+    sums = once(i, sums, [&](Value number, ValueRange so) {
+      return addRun(b, b.mul(number, b.index(run)), columns[i], Values(so));
+    });
   return sums;
 }
 
@@ -58,28 +95,31 @@ SmallVector<Value> FewRows::sumLane(ThreadBuilder &b, Value lane) {
   Type type = program.storages[step.writes[0].storage].element;
   AffineExpr runs = getExtent(contraction.k).floorDiv(run);
   AffineExpr whole = runs.floorDiv(lanes * kAhead) * (lanes * kAhead);
-  Values zeros(rows * kAhead, b.constant(type, 0));
-  auto place = [&](Value number) { return b.mul(number, b.index(run)); };
-  SmallVector<Value> sums =
-      b.fold(b.index(0), frame.size(whole), lanes * kAhead, zeros,
-             [&](Value first, ValueRange so) {
-               Values next;
-               for (int64_t i = 0; i < kAhead; ++i) {
-                 Value number = b.add(b.add(first, b.index(i * lanes)), lane);
-                 next.append(addRun(b, place(number),
-                                    Values(so.slice(i * rows, rows))));
-               }
-               return next;
-             });
+  auto add = [&](Value number, Values so) {
+    Value k = b.mul(number, b.index(run));
+    return addRun(b, k, readRun(b, k), so);
+  };
+  Values sums = sumFirst(b, lane, Values(rows, b.constant(type, 0)));
+  sums.append(rows * (kAhead - 1), b.constant(type, 0));
+  sums = b.fold(b.index(lanes * kAhead), frame.size(whole), lanes * kAhead,
+                sums, [&](Value first, ValueRange so) {
+                  Values next;
+                  for (int64_t i = 0; i < kAhead; ++i) {
+                    Value number =
+                        b.add(b.add(first, b.index(i * lanes)), lane);
+                    next.append(add(number, Values(so.slice(i * rows, rows))));
+                  }
+                  return next;
+                });
   for (int64_t i = 1; i < kAhead; ++i)
     for (int64_t row = 0; row < rows; ++row)
       sums[row] = arith::AddFOp::create(b.builder, loc, sums[row],
                                         sums[i * rows + row]);
   sums.truncate(rows);
-  return b.fold(b.add(frame.size(whole), lane), frame.size(runs), lanes, sums,
-                [&](Value number, ValueRange so) {
-                  return addRun(b, place(number), Values(so));
-                });
+  Value rest = b.max(frame.size(whole), b.index(lanes * kAhead));
+  return b.fold(
+      b.add(rest, lane), frame.size(runs), lanes, sums,
+      [&](Value number, ValueRange so) { return add(number, Values(so)); });
 }
 
 void FewRows::emitColumn(ThreadBuilder &b) {

@@ -17,22 +17,28 @@ public:
   static bool matches(const KernelProgram &program,
                       const Contraction &contraction);
 
-  /// For up to `rows` rows.
+  /// For up to `rows` rows. Where launches overlap and b is a weight, a thread
+  /// reads its first elements and then waits for the launch before.
   FewRows(KernelProgram &program, const Contraction &contraction, int64_t rows,
-          KernelFrame &frame);
+          KernelFrame &frame, bool areLaunchesEarly);
 
   /// Adds the code of block number `begin`; returns the grid.
   mlir::AffineExpr emit();
+  bool waitsItself() const { return isEarly; }
 
 private:
   void emitColumn(ThreadBuilder &b);
-  /// The sums with those of the run of k at `k` added; there is one for each
-  /// row.
-  Values addRun(ThreadBuilder &b, mlir::Value k, Values sums);
+  Values readRun(ThreadBuilder &b, mlir::Value k);
+  /// The sums with those of the run of k at `k` added, whose weights are
+  /// `column`; there is one for each row.
+  Values addRun(ThreadBuilder &b, mlir::Value k, const Values &column,
+                Values sums);
   Values sumLane(ThreadBuilder &b, mlir::Value lane);
+  Values sumFirst(ThreadBuilder &b, mlir::Value lane, Values sums);
   void setRow(ThreadBuilder &b, mlir::Value row);
 
   const int64_t rows;
+  const bool isEarly;
   int64_t run; // elements of k that a thread reads at once
 };
 
