@@ -51,6 +51,7 @@ def big_cases():
                 "Attention", shapes, dtype, is_causal=int(queries == keys))
         for width, queries, keys, attributes in (
                 (48, 33, 150, {"is_causal": 1}), (256, 90, 90, {"is_causal": 1}),
+                (96, 300, 300, {"is_causal": 1}),
                 (192, 3, 300, {"softcap": 20.0}), (256, 1, 700, {"softcap": 20.0})):
             shapes = [(2, 4, queries, width), (2, 2, keys, width), (2, 2, keys, width)]
             cases[f"attention-{dtype}-{width}-{queries}x{keys}"] = one_node(
@@ -60,6 +61,8 @@ def big_cases():
                       (2, 4, queries, keys)]
             cases[f"attention-masked-{dtype}-{queries}x{keys}"] = one_node(
                 "Attention", shapes, dtype)
+        shapes = [(2, 4, 140, 192), (2, 2, 260, 192), (2, 2, 260, 192), (2, 4, 140, 260)]
+        cases[f"attention-masked-{dtype}-192-140x260"] = one_node("Attention", shapes, dtype)
         cases[f"convolution-{dtype}"] = one_node(
             "Conv", [(2, 24, 29, 31), (40, 24, 3, 3), (40,)], dtype, pads=[1, 1, 1, 1])
         cases[f"depthwise-{dtype}"] = one_node(

@@ -15,6 +15,8 @@ using kernel::AttentionOp;
 static constexpr int64_t kBoxFeatures = 64, kRowBytes = 128;
 static constexpr int64_t kWidth = 2; // bytes of an element
 static constexpr int64_t kWarpgroup = 128;
+/// Keys of a product with the values: a tile has a multiple of so many.
+static constexpr int64_t kDepth = 16;
 /// A block has a multiprocessor for itself, and its shared memory, less what
 /// barriers and the alignment take.
 static constexpr int64_t kMultiprocessors = 132;
@@ -49,7 +51,7 @@ HopperAttention::HopperAttention(AttentionOp op, kernel::FuncOp kernel,
   else
     keysOfTile = chunks <= 2 ? 128 : chunks == 3 ? 80 : 64;
   if (op.getMask())
-    keysOfTile /= 2;
+    keysOfTile = keysOfTile / 2 / kDepth * kDepth;
   int64_t left = kMostShared - kBarrierBytes - kAlignment - getQueryBytes();
   // Features that are not known have no bytes, and do not match.
   int64_t bytes = std::max<int64_t>(getTileBytes(key) + getTileBytes(value), 1);
