@@ -288,8 +288,8 @@ def Kernel_WeightOp : Kernel_Op<"weight", [Pure]> {
   let description = [{
     `value` is an elements attribute or a reference into the weight store; `weight`
     is the name by which the artifact knows it. `encoding`, where present, says how
-    the result's bytes come from the value's: "panels:WIDTH:DIM" or
-    "lines:DIM:LENGTH" (docs/artifact.md).
+    the result's bytes come from the value's: "panels:WIDTH:DIM",
+    "lines:DIM:LENGTH" or "taps:CHANNELS:ROW" (docs/artifact.md).
 
     ```mlir
     %0 = kernel.weight "fc.weight" dense<1.0> : tensor<4xf32> : tensor<4xf32>

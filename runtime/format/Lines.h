@@ -1,6 +1,7 @@
-// The encoding "lines:DIM:LENGTH" of matrices and vectors (which are matrices of one
-// column): the lines along DIM one after the other, each of LENGTH elements, those of
-// the matrix and then zeros. Elements of less than 8 bits are packed from a byte's low
+// The encoding "lines:DIM:LENGTH" of matrices, vectors (which are matrices of one column)
+// and tensors of more dimensions (matrices of what the first one and the others hold): the
+// lines along DIM one after the other, each of LENGTH elements, those of the matrix and
+// then zeros. Elements of less than 8 bits are packed from a byte's low
 // bits, as in ONNX; a line begins at a byte.
 #ifndef TENON_RUNTIME_FORMAT_LINES_H
 #define TENON_RUNTIME_FORMAT_LINES_H
@@ -23,7 +24,7 @@ struct Lines {
 inline std::optional<Lines> parseLines(std::string_view encoding,
                                        const std::vector<int64_t> &dims) {
   constexpr std::string_view name = "lines:";
-  if (dims.empty() || dims.size() > 2 || encoding.substr(0, name.size()) != name)
+  if (dims.empty() || encoding.substr(0, name.size()) != name)
     return std::nullopt;
   encoding.remove_prefix(name.size());
   std::optional<int64_t> dim = takeNumber(encoding);
@@ -31,7 +32,10 @@ inline std::optional<Lines> parseLines(std::string_view encoding,
     return std::nullopt;
   encoding.remove_prefix(1);
   std::optional<int64_t> length = takeNumber(encoding);
-  int64_t own = *dim < int64_t(dims.size()) ? dims[*dim] : 1;
+  int64_t own = *dim == 0 ? dims[0] : 1;
+  for (size_t i = 1; *dim == 1 && i < dims.size(); ++i)
+    if (__builtin_mul_overflow(own, dims[i], &own))
+      return std::nullopt;
   if (!length || !encoding.empty() || *length < own)
     return std::nullopt;
   return Lines{*dim, *length};
@@ -41,20 +45,23 @@ inline std::optional<Lines> parseLines(std::string_view encoding,
 struct LineShape {
   LineShape(const Lines &lines, const std::vector<int64_t> &dims, unsigned bits)
       : bits(bits), areRows(lines.dim == 1), rows(dims[0]),
-        columns(dims.size() > 1 ? dims[1] : 1),
-        lineBytes((lines.length * bits + 7) / 8) {}
+        lineBytes((lines.length * bits + 7) / 8) {
+    for (size_t i = 1; i < dims.size(); ++i)
+      fits &= !__builtin_mul_overflow(columns, dims[i], &columns);
+  }
   int64_t count() const { return areRows ? rows : columns; }
   /// Bytes of the encoded form; nothing where they overflow.
   std::optional<int64_t> size() const {
     int64_t bytes;
-    if (__builtin_mul_overflow(count(), lineBytes, &bytes))
+    if (!fits || __builtin_mul_overflow(count(), lineBytes, &bytes))
       return std::nullopt;
     return bytes;
   }
 
   unsigned bits;
   bool areRows;
-  int64_t rows, columns, lineBytes;
+  int64_t rows, columns = 1, lineBytes;
+  bool fits = true;
 };
 
 /// Row-major elements -> lines; `to` has shape.size() bytes.
