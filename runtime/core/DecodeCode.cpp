@@ -38,6 +38,7 @@ private:
   Stage decodeStage(const format::Stage &stage, size_t index);
   TensorMap decodeMap(const format::TensorMap &map, const std::string &at);
   void checkBox(const TensorMap &map, const std::string &at);
+  void decodeWindows(const format::TensorMap &map, TensorMap &result, const std::string &at);
   void checkSymbol(std::string_view symbol, size_t index, const std::string &at);
   uint32_t expr(uint32_t index, const std::string &at);
   std::vector<uint32_t> exprList(const flatbuffers::Vector<uint32_t> *indices,
@@ -84,13 +85,37 @@ void StageDecoder::checkBox(const TensorMap &map, const std::string &at) {
          map.swizzle ? concat(", at most ", map.swizzle) : "", ", but got ", row);
 }
 
+/// What an image of windows has beside a tensor.
+void StageDecoder::decodeWindows(const format::TensorMap &map, TensorMap &result,
+                                 const std::string &at) {
+  constexpr uint32_t longestStep = 8;
+  result.lower = exprList(map.lower(), at);
+  result.upper = exprList(map.upper(), at);
+  budget.spend(sizeOf(map.steps()));
+  if (map.steps())
+    result.steps.assign(map.steps()->begin(), map.steps()->end());
+  if (!result.hasWindows() && result.upper.empty() && result.steps.empty())
+    return;
+  size_t positions = result.lower.size();
+  if (positions + 2 != result.dims.size() || result.upper.size() != positions ||
+      result.steps.size() != positions)
+    fail(Status::corrupt, at, ": expected windows along ", result.dims.size(),
+         " dimensions but the first and the last, but got ", positions, ", ",
+         result.upper.size(), " and ", result.steps.size());
+  for (uint32_t step : result.steps)
+    inRange(step, 1, longestStep, "a step of windows", at);
+}
+
 TensorMap StageDecoder::decodeMap(const format::TensorMap &map, const std::string &at) {
   TensorMap result{map.buffer(),
                    map.type(),
                    exprList(map.dims(), at),
                    exprList(map.strides(), at),
                    {},
-                   map.swizzle()};
+                   map.swizzle(),
+                   {},
+                   {},
+                   {}};
   if (result.buffer >= kernel.arguments.size())
     fail(Status::corrupt, at, ": expected an argument below ", kernel.arguments.size(),
          ", but got ", result.buffer);
@@ -101,11 +126,11 @@ TensorMap StageDecoder::decodeMap(const format::TensorMap &map, const std::strin
   budget.spend(1 + sizeOf(map.box()));
   if (map.box())
     result.box.assign(map.box()->begin(), map.box()->end());
-  if (result.strides.size() + 1 != result.dims.size() ||
-      result.box.size() != result.dims.size())
+  decodeWindows(map, result, at);
+  size_t boxed = result.hasWindows() ? 2 : result.dims.size();
+  if (result.strides.size() + 1 != result.dims.size() || result.box.size() != boxed)
     fail(Status::corrupt, at, ": expected ", result.dims.size() - 1, " strides and a box of ",
-         result.dims.size(), " dimensions, but got ", result.strides.size(), " and ",
-         result.box.size());
+         boxed, " dimensions, but got ", result.strides.size(), " and ", result.box.size());
   if (result.swizzle != 0 && result.swizzle != 32 && result.swizzle != 64 &&
       result.swizzle != 128)
     fail(Status::corrupt, at, ": expected a swizzle of 0, 32, 64 or 128 bytes, but got ",

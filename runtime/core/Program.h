@@ -177,13 +177,20 @@ struct Kernel {
   std::string_view f32Products = {}; // empty: IEEE
 };
 
-/// The fields of the schema's tables; dims, strides, grid and workspace are expressions
-/// of the kernel.
+/// The fields of the schema's tables; dims, strides, lower, upper, grid and workspace are
+/// expressions of the kernel.
 struct TensorMap {
   uint32_t buffer;
   ElementType type;
   std::vector<uint32_t> dims, strides, box;
   unsigned swizzle;
+  std::vector<uint32_t> lower, upper, steps; // of an image of windows; else empty
+
+  bool hasWindows() const { return !lower.empty(); }
+  /// How many values it takes: dims, strides, lower, upper.
+  size_t countSizes() const {
+    return dims.size() + strides.size() + lower.size() + upper.size();
+  }
 };
 
 struct Stage {

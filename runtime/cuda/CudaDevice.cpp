@@ -182,7 +182,7 @@ void CudaDevice::followCaller() {
   gpu->check(result, "cuStreamWaitEvent");
 }
 
-/// `size.more` has for each stage its grid, then for each of its maps dims and strides.
+/// `size.more` has for each stage its grid, then what each of its maps takes.
 void CudaDevice::measure(uint32_t kernel, const std::vector<Evaluated> &exprs,
                          LaunchSize &size) {
   const StagedKernel &staged = code->kernel(kernel);
@@ -217,6 +217,9 @@ void CudaDevice::measureStage(const Stage &stage, const std::vector<Evaluated> &
       size.more.push_back(valueOf(exprs, dim, "a tensor map's dimension"));
     for (uint32_t stride : map.strides)
       size.more.push_back(valueOf(exprs, stride, "a tensor map's stride"));
+    for (const std::vector<uint32_t> *corner : {&map.lower, &map.upper})
+      for (uint32_t position : *corner)
+        size.more.push_back(valueOf(exprs, position, "where a tensor map's windows begin"));
     if (grid > 0)
       checkMap(map, &size.more[first],
                argumentBytes(kernel.arguments[map.buffer], exprs));
@@ -249,7 +252,7 @@ const CUtensorMap &CudaDevice::encoded(const LaunchCall &call, size_t index,
   if (known.size() <= index)
     known.resize(index + 1);
   EncodedMap &entry = known[index];
-  size_t count = map.dims.size() + map.strides.size();
+  size_t count = map.countSizes();
   void *memory = call.buffers[map.buffer];
   bool isSame = entry.memory == memory && entry.sizes.size() == count &&
                 std::equal(sizes, sizes + count, entry.sizes.begin());
@@ -284,7 +287,7 @@ void CudaDevice::launch(const LaunchCall &call) {
       if (grid > 0)
         commands.addMap(encoded(call, numMaps, map, sizes));
       ++numMaps;
-      sizes += map.dims.size() + map.strides.size();
+      sizes += map.countSizes();
     }
   }
   if (isTimed)

@@ -201,7 +201,10 @@ static_assert(sizeof(CUmemcpy3D) == 200 && offsetof(CUmemcpy3D, target) == 88);
   F(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec))                               \
   F(cuTensorMapEncodeTiled, "cuTensorMapEncodeTiled",                                      \
     (CUtensorMap *, int, unsigned, void *, const uint64_t *, const uint64_t *,             \
-     const unsigned *, const unsigned *, int, int, int, int))
+     const unsigned *, const unsigned *, int, int, int, int))                              \
+  F(cuTensorMapEncodeIm2col, "cuTensorMapEncodeIm2col",                                    \
+    (CUtensorMap *, int, unsigned, void *, const uint64_t *, const uint64_t *, const int *,\
+     const int *, unsigned, unsigned, const unsigned *, int, int, int, int))
 
 /// The library, loaded and initialized.
 struct Driver {

@@ -11,9 +11,22 @@ static bool isEmpty(const TensorMap &map, const int64_t *sizes) {
   return std::find(sizes, sizes + map.dims.size(), 0) != sizes + map.dims.size();
 }
 
+/// Windows begin and end not too far from the image.
+static void checkWindows(const TensorMap &map, const int64_t *corners) {
+  constexpr int64_t bounds[] = {32768, 128, 16}; // by the number of dimensions of positions
+  size_t positions = map.lower.size();
+  int64_t bound = bounds[positions - 1];
+  for (size_t i = 0; i < 2 * positions; ++i)
+    if (corners[i] < -bound || corners[i] >= bound)
+      fail(Status::execution, "tensor map of argument ", map.buffer,
+           ": expected windows that begin or end at most ", bound,
+           " positions from the image, but got ", corners[i]);
+}
+
 void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes) {
   size_t rank = map.dims.size();
-  if (isEmpty(map, sizes))
+  // Windows around an image without elements would have a map that says nothing.
+  if (isEmpty(map, sizes) && !map.hasWindows())
     return;
   const int64_t *strides = sizes + rank;
   // The end of the last element; overflow cannot fit either.
@@ -25,12 +38,14 @@ void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes) {
                 !__builtin_add_overflow(end, extent, &end);
     if (!fits)
       fail(Status::execution, "tensor map of argument ", map.buffer, ": expected dimension ",
-           d, " of 0 at least, and a stride of a multiple of 16 bytes, but got ", sizes[d],
+           d, map.hasWindows() ? " of 1" : " of 0", " at least, and a stride of a multiple of 16 bytes, but got ", sizes[d],
            " and ", step);
   }
   if (end > bytes)
     fail(Status::execution, "tensor map of argument ", map.buffer, ": expected at most its ",
          bytes, " bytes, but got ", end);
+  if (map.hasWindows())
+    checkWindows(map, strides + map.strides.size());
 }
 
 /// CUtensorMapDataType; what has no sign there is moved as it is.
@@ -78,6 +93,19 @@ CUtensorMap encodeMap(Gpu &gpu, const TensorMap &map, const int64_t *sizes, void
   std::copy(map.box.begin(), map.box.end(), box);
   std::fill(steps, steps + rank, 1);
   CUtensorMap result;
+  if (map.hasWindows()) {
+    int lower[mostDims], upper[mostDims];
+    const int64_t *corners = sizes + rank + map.strides.size();
+    std::copy(corners, corners + map.lower.size(), lower);
+    std::copy(corners + map.lower.size(), sizes + map.countSizes(), upper);
+    std::copy(map.steps.begin(), map.steps.end(), steps + 1);
+    gpu.check(gpu.driver.cuTensorMapEncodeIm2col(
+                  &result, dataType(map.type), rank, memory, dims, strides, lower, upper,
+                  box[0], box[1], steps, noInterleave, swizzleMode(map.swizzle),
+                  promoteTo256Bytes, zerosOutside),
+              concat("tensor map of argument ", map.buffer, ": cuTensorMapEncodeIm2col"));
+    return result;
+  }
   gpu.check(gpu.driver.cuTensorMapEncodeTiled(&result, dataType(map.type), rank, memory, dims,
                                               strides, box, steps, noInterleave,
                                               swizzleMode(map.swizzle), promoteTo256Bytes,

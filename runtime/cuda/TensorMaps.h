@@ -9,7 +9,7 @@
 
 namespace tenon::rt::cuda {
 
-/// Fails unless the elements lie within `bytes`. `sizes`: dims, then strides.
+/// Fails unless the elements lie within `bytes`. `sizes`: dims, strides, lower, upper.
 void checkMap(const TensorMap &map, const int64_t *sizes, int64_t bytes);
 
 /// Zeros for a tensor without elements, which the driver does not encode.

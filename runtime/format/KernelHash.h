@@ -56,6 +56,11 @@ inline uint64_t hashStages(const Kernel &kernel, const StagedKernel &code) {
           addWords(words, map->dims());
           addWords(words, map->strides());
           addWords(words, map->box());
+          if (!map->lower())
+            continue;
+          addWords(words, map->lower());
+          addWords(words, map->upper());
+          addWords(words, map->steps());
         }
     }
   return hashBytes(words.data(), words.size() * sizeof(uint64_t));

@@ -77,6 +77,9 @@ format::StagedKernelT KernelCompiler::describe(const StagedKernel &staged,
       map->strides = exprs.addAll(use.strides);
       map->box.assign(use.box.begin(), use.box.end());
       map->swizzle = use.swizzle;
+      map->lower = exprs.addAll(use.lower);
+      map->upper = exprs.addAll(use.upper);
+      map->steps.assign(use.steps.begin(), use.steps.end());
       table->maps.push_back(std::move(map));
     }
     code.stages.push_back(std::move(table));

@@ -155,6 +155,35 @@ TEST_F(Cuda, EncodesTensorMaps) {
   expectFailure(rt::Status::execution, {"tensor map", "28 bytes", "32"}, [&] { s->run(); });
 }
 
+// An image of windows has corners and steps as well, and they are checked.
+TEST_F(Cuda, EncodesImagesOfWindows) {
+  Model model = makeCudaModel();
+  uint32_t kernel = addKernel(model, "copy_by_map", 1, ElementType::f32,
+                              {{exprN, 128, 0, 1, true}});
+  format::TensorMapT &map = *model.manifest.codes[0]->kernels.back()->stages[0]->maps[0];
+  map.dims = {expr4, exprQuarter, expr1};
+  map.strides = {exprQuarterBytes, exprQuarterBytes};
+  map.box = {4, 2};
+  map.lower = {expr0};
+  map.upper = {expr4};
+  map.steps = {2};
+  ProgramBuilder p(model.program());
+  uint32_t n = p.symbol("n");
+  uint32_t x = p.input("x", ElementType::f32, {n}), y = p.output("y", ElementType::f32, {n});
+  p.program.arena = p.constant(0);
+  cudaLaunch(p.program.steps, kernel, {x, y}, n, "Copy");
+  nameStages(model);
+  auto s = open(model.write());
+  std::vector<float> x8 = {1, 2, 3, 4, 5, 6, 7, 8};
+  s->setInput(0, floats(x8));
+  s->run();
+  EXPECT_EQ(fake->mapDims, (std::vector<uint64_t>{4, 2, 1}));
+  EXPECT_EQ(fake->mapBox, (std::vector<unsigned>{4, 2}));
+  EXPECT_EQ(fake->mapLower, std::vector<int>{0});
+  EXPECT_EQ(fake->mapUpper, std::vector<int>{4});
+  EXPECT_EQ(fake->mapSteps, (std::vector<unsigned>{1, 2, 1}));
+}
+
 /// y = the elements of x above zero; their number is read from data.
 static Model makeKeepModel() {
   Model model = makeCudaModel();

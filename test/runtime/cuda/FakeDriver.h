@@ -32,7 +32,8 @@ struct FakeDriver {
   uint64_t allocated = 0;                   // bytes of the GPU in use now
   int mapsEncoded = 0;
   std::vector<uint64_t> mapDims, mapStrides; // of the last tensor map
-  std::vector<unsigned> mapBox;
+  std::vector<unsigned> mapBox, mapSteps;
+  std::vector<int> mapLower, mapUpper;
   int mapType = -1, mapSwizzle = -1;
 };
 

@@ -46,6 +46,15 @@ TEST(HostileCode, StagesOutOfRange) {
       {[](Model &m) { stage(m).maps[0]->dims.assign(6, exprN); }, "dimensions from 1 to 5"},
       {[](Model &m) { stage(m).maps[0]->box[1] = 257; }, "extent from 1 to 256"},
       {[](Model &m) { stage(m).maps[0]->box[0] = 3; }, "multiple of 16 bytes"},
+      {[](Model &m) { stage(m).maps[0]->lower = {exprN}; }, "windows along 2 dimensions"},
+      {[](Model &m) { stage(m).maps[0]->steps = {1}; }, "windows along 2 dimensions"},
+      {[](Model &m) { stage(m).maps[0]->upper = {99}; }, "an expression below"},
+      {[](Model &m) {
+         stage(m).maps[0]->dims = {exprN, exprN, exprN};
+         stage(m).maps[0]->lower = stage(m).maps[0]->upper = {exprN};
+         stage(m).maps[0]->steps = {9};
+       },
+       "a step of windows"},
       {[](Model &m) { stage(m).maps[0]->swizzle = 48; }, "a swizzle of 0, 32"},
       {[](Model &m) {
          stage(m).maps[0]->swizzle = 32;

@@ -15,13 +15,16 @@ namespace tenon {
 /// A tensor map that a stage takes: argument `buffer` of the kernel as elements
 /// of `type` under `dims`, the innermost first; `strides` has bytes, for all
 /// dimensions but the innermost. A copy moves `box` elements, in rows swizzled
-/// by `swizzle` bytes.
+/// by `swizzle` bytes. With `lower` and `upper` it is an image of windows
+/// (artifact.fbs), and the box has channels and windows.
 struct TensorMapUse {
   unsigned buffer;
   mlir::Type type;
   llvm::SmallVector<mlir::AffineExpr> dims, strides;
   llvm::SmallVector<unsigned> box;
   unsigned swizzle;
+  llvm::SmallVector<mlir::AffineExpr> lower = {}, upper = {};
+  llvm::SmallVector<unsigned> steps = {};
 };
 
 /// One function of a kernel. Each of `grid` blocks of `threads` threads calls
