@@ -1,6 +1,7 @@
 #include "ContractionEmitter.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -52,7 +53,7 @@ void ContractionEmitter::chooseEngine(int64_t side,
 
 ContractionEmitter::Factor
 ContractionEmitter::getFactor(unsigned read, int outer, int64_t size) {
-  Factor factor{read, outer, size, true, 1, 0};
+  Factor factor{read, outer, size, true, 1, 0, false};
   const TileShape &shape = engine->shape;
   factor.count = size * shape.depth / int64_t(shape.threads);
   const Access &access = step.reads[read];
@@ -75,7 +76,50 @@ ContractionEmitter::getFactor(unsigned read, int outer, int64_t size) {
   bool isWhole = isUnit(unit) && extent && extent.getValue() % run == 0 &&
                  factor.count % run == 0;
   factor.run = isWhole ? run : 1;
+  if (read == contraction.a && contraction.windows && !isWhole) {
+    factor.isAlongK = true;
+    factor.run = getWindowRun(run);
+    factor.isWindow = factor.run > 1;
+  }
   return factor;
+}
+
+/// How many channels of a window are read at once, at most `run`, which must
+/// lie at multiples of so many.
+int64_t ContractionEmitter::getWindowRun(int64_t run) const {
+  const ImageWindows &windows = *contraction.windows;
+  bool isAligned = windows.channels.isMultipleOf(run) &&
+                   windows.imageStride.isMultipleOf(run);
+  for (const ImageWindows::Axis &axis : windows.axes)
+    isAligned &= (axis.stride * axis.step).isMultipleOf(run) &&
+                 (axis.stride * axis.dilation).isMultipleOf(run) &&
+                 (axis.stride * axis.before).isMultipleOf(run);
+  return isAligned ? run : 1;
+}
+
+/// The run at the loops' position, where `known` and within the image; else
+/// zeros.
+SmallVector<Value> ContractionEmitter::loadRun(ThreadBuilder &b,
+                                               const Factor &factor,
+                                               Value known) {
+  const Access &access = step.reads[factor.read];
+  Type element = program.storages[access.storage].element;
+  Values indices = getIndices(b.builder, access, getLoops(step));
+  if (Value isInside = enterStorage(b.builder, access, indices))
+    known = arith::AndIOp::create(b.builder, loc, known, isInside);
+  auto type = VectorType::get(factor.run, element);
+  Value run = vector::LoadOp::create(
+      b.builder, loc, type, memory[access.storage], indices,
+      /*nontemporal=*/false,
+      llvm::MaybeAlign(factor.run * element.getIntOrFloatBitWidth() / 8));
+  Value zeros = b.splat(getZero(b.builder, element), factor.run);
+  run = arith::SelectOp::create(b.builder, loc, known, run, zeros);
+  Values elements;
+  for (int64_t e = 0; e < factor.run; ++e) {
+    Value one = vector::ExtractOp::create(b.builder, loc, run, e);
+    elements.push_back(b.convert(one, engine->stored));
+  }
+  return elements;
 }
 
 std::pair<Value, Value> ContractionEmitter::placeRun(ThreadBuilder &b,
@@ -109,6 +153,12 @@ SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
     int64_t runOuter = factor.isAlongK ? 1 : factor.run;
     along = b.min(along, b.sub(depth, b.index(runK)));
     outer = b.min(outer, b.sub(extent, b.index(runOuter)));
+    if (factor.isWindow) {
+      position[step.classes[contraction.k]] = along;
+      position[step.classes[factor.outer]] = outer;
+      elements.append(loadRun(b, factor, known));
+      continue;
+    }
     for (int64_t e = 0; e < factor.run; ++e) {
       Value next = b.index(e);
       position[step.classes[contraction.k]] =

@@ -23,7 +23,12 @@ public:
   /// Adds the code of block number `begin` to the frame; returns the grid.
   mlir::AffineExpr emit();
   unsigned getThreads() const { return engine->shape.threads; }
-  unsigned getResidents() const { return engine->shape.residents; }
+  unsigned getResidents() const {
+    // Else ptxas would rather spill what finds windows' elements than have
+    // fewer blocks side by side.
+    unsigned least = contraction.windows ? 1 : 0;
+    return std::max(engine->shape.residents, least);
+  }
 
 private:
   /// One of the two factors: how a tile of it is read.
@@ -34,10 +39,13 @@ private:
     bool isAlongK; // neighbours in memory are neighbours along k
     int64_t run;   // so many neighbours are read at once
     int64_t count; // elements a thread reads
+    bool isWindow; // runs are channels of a window: one load each
   };
 
   void chooseEngine(int64_t side, kernel::F32Products products);
   Factor getFactor(unsigned read, int outer, int64_t size);
+  int64_t getWindowRun(int64_t run) const;
+  Values loadRun(ThreadBuilder &b, const Factor &factor, mlir::Value known);
   /// Where run `number` of the thread lies in the tile: along the outer loop
   /// and k.
   std::pair<mlir::Value, mlir::Value>

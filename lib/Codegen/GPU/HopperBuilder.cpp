@@ -139,6 +139,29 @@ void HopperBuilder::copyBox(Value to, Value map, ArrayRef<Value> coordinates,
   call(text, constraints + ",~{memory}", operands);
 }
 
+void HopperBuilder::copyWindows(Value to, Value map,
+                                ArrayRef<Value> coordinates,
+                                ArrayRef<Value> offsets, Value barrier) {
+  std::string constraints = "r,l,r";
+  SmallVector<Value> operands = {to, map, barrier};
+  auto list = [&](ArrayRef<Value> values, StringRef constraint) {
+    std::string names;
+    for (Value value : values) {
+      names += (names.empty() ? "$" : ", $") + std::to_string(operands.size());
+      constraints += ("," + constraint).str();
+      operands.push_back(value);
+    }
+    return names;
+  };
+  std::string places = list(coordinates, "r"), within = list(offsets, "h");
+  std::string text = "cp.async.bulk.tensor." +
+                     std::to_string(coordinates.size()) +
+                     "d.shared::cluster.global.im2col.mbarrier::complete_tx::"
+                     "bytes [$0], [$1, {" +
+                     places + "}], [$2], {" + within + "};";
+  call(text, constraints + ",~{memory}", operands);
+}
+
 void HopperBuilder::setRegisters(bool increases, int64_t count) {
   call(("setmaxnreg." + Twine(increases ? "inc" : "dec") +
         ".sync.aligned.u32 " + Twine(count) + ";")
@@ -195,17 +218,20 @@ SmallVector<Value> HopperBuilder::sumOverCluster(Value address, Value at,
                                                  int64_t blocks) {
   SmallVector<Value> total;
   int64_t width = std::min<int64_t>(count, 4);
-  for (int64_t e = 0; e < count; e += width)
-    for (int64_t block = 0; block < blocks; ++block) {
-      Value bytes = mul(narrow(add(at, index(e))), number(4));
-      SmallVector<Value> part =
-          loadFromCluster(add(address, bytes), number(block), width);
-      if (block == 0)
-        total.append(part);
-      for (int64_t i = 0; block > 0 && i < width; ++i)
-        total[e + i] =
-            arith::AddFOp::create(builder, loc, total[e + i], part[i]);
+  for (int64_t e = 0; e < count; e += width) {
+    // All are asked for before the first is waited for.
+    SmallVector<SmallVector<Value>> parts;
+    Value bytes = mul(narrow(add(at, index(e))), number(4));
+    for (int64_t block = 0; block < blocks; ++block)
+      parts.push_back(
+          loadFromCluster(add(address, bytes), number(block), width));
+    for (int64_t i = 0; i < width; ++i) {
+      Value sum = parts[0][i];
+      for (int64_t block = 1; block < blocks; ++block)
+        sum = arith::AddFOp::create(builder, loc, sum, parts[block][i]);
+      total.push_back(sum);
     }
+  }
   return total;
 }
 

@@ -41,6 +41,12 @@ public:
   void copyBox(mlir::Value to, mlir::Value map,
                llvm::ArrayRef<mlir::Value> coordinates, mlir::Value barrier);
 
+  /// The same from an image of windows: `coordinates` are the first window's
+  /// channel and place, `offsets` (i16) where in each window.
+  void copyWindows(mlir::Value to, mlir::Value map,
+                   llvm::ArrayRef<mlir::Value> coordinates,
+                   llvm::ArrayRef<mlir::Value> offsets, mlir::Value barrier);
+
   /// Some neighbouring f32, from element `at` of what begins at `address`, each
   /// summed over the first `blocks` blocks of the cluster in their order.
   llvm::SmallVector<mlir::Value> sumOverCluster(mlir::Value address,

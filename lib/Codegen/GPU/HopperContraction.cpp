@@ -6,9 +6,9 @@
 using namespace mlir;
 using namespace tenon;
 
-/// Rows of a tile, and of one warpgroup; elements of k of a stage: 128 bytes.
-static constexpr int64_t kRows = 128, kRowsOfGroup = 64, kDepth = 64;
-static constexpr int64_t kRowBytes = 128, kDepthOfProduct = 16;
+/// Rows of a tile, and of one warpgroup.
+static constexpr int64_t kRows = 128, kRowsOfGroup = 64;
+static constexpr int64_t kDepthOfProduct = 16;
 static constexpr int64_t kConsumers = 2, kWarpgroup = 128;
 /// Columns of a copied box where neighbours lie along them.
 static constexpr int64_t kChunk = 64;
@@ -16,7 +16,6 @@ static constexpr int64_t kChunk = 64;
 static constexpr int64_t kMostStageBytes = 200 * 1024, kBarrierBytes = 256;
 /// Elements between rows of sums, so that they fall into different banks.
 static constexpr int64_t kPadding = 8;
-static constexpr unsigned kMostMapDims = 5;
 /// Stages whose weights are asked for before the launch before has ended: more
 /// of them would keep the first products waiting.
 static constexpr int64_t kEarlyStages = 2;
@@ -28,7 +27,7 @@ std::optional<MappedFactor> MappedFactor::get(const KernelProgram &program,
   const Access &access = step.reads[read];
   const Storage &storage = program.storages[access.storage];
   std::optional<LinearAccess> linear = LinearAccess::get(program, access);
-  if (!linear || outer < 0)
+  if (!linear || outer < 0 || access.padding)
     return std::nullopt;
   auto getStride = [&](int loop) { return linear->getStride(loop); };
   AffineExpr strideK = getStride(contraction.k), strideOuter = getStride(outer);
@@ -85,7 +84,12 @@ HopperContraction::match(const KernelProgram &program,
       MappedFactor::get(program, contraction, contraction.a, contraction.m);
   auto c =
       MappedFactor::get(program, contraction, contraction.b, contraction.n);
-  if (!a || !c)
+  if (!a) {
+    a = MappedFactor::getWindows(program, contraction);
+    if (!a || !c || !c->splitChannels(a->channels))
+      return std::nullopt;
+  }
+  if (!c)
     return std::nullopt;
   return Factors(*a, *c);
 }
@@ -121,9 +125,13 @@ int64_t HopperContraction::getSharedBytes() const {
 std::vector<TensorMapUse> HopperContraction::getMaps() const {
   auto withBox = [](const MappedFactor &factor, int64_t size) {
     TensorMapUse map = factor.map;
+    if (factor.windows) {
+      map.box = {unsigned(kDepth), unsigned(size)};
+      return map;
+    }
     map.box.assign(map.dims.size(), 1);
     map.box[0] = factor.isAlongK ? kDepth : std::min(kChunk, size);
-    map.box[1] = factor.isAlongK ? size : kDepth;
+    map.box[factor.channels ? 2 : 1] = factor.isAlongK ? size : kDepth;
     return map;
   };
   return {withBox(a, kRows), withBox(c, columns)};
@@ -167,9 +175,18 @@ SmallVector<Value> HopperContraction::forTiles(HopperBuilder &b, Values start,
 void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
                                  Value map, Value to, Value first, Value k,
                                  int64_t size, Value barrier) {
+  if (factor.windows)
+    return copyWindows(b, factor, map, to, k, barrier);
   Values batch;
   for (int loop : factor.batches)
     batch.push_back(b.narrow(position.lookup(step.classes[loop])));
+  if (factor.channels) {
+    auto [place, channel] = splitDepth(b, factor.channels, k);
+    Values at = {channel, place, first};
+    at.append(batch);
+    return b.copyBox(to, map, at, barrier);
+  }
+  k = b.mul(k, b.number(kDepth));
   if (factor.isAlongK) {
     Values at = {k, first};
     at.append(batch);
@@ -186,7 +203,7 @@ void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
 void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
                                    Value stage) {
   Value full = getBarrier(b, stage, false), to = getStage(b, stage);
-  Value at = b.mul(b.add(firstDepth, k), b.number(kDepth));
+  Value at = b.add(firstDepth, k);
   bool isRight = isOfColumns != form.isTurned;
   Value first = b.narrow(isRight ? firstColumn : firstRow);
   if (isOfColumns)
@@ -199,6 +216,8 @@ void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
 /// One thread keeps the stages full. The first weights come while the launch
 /// before still runs.
 void HopperContraction::produce(HopperBuilder &b) {
+  if (const MappedFactor &left = form.isTurned ? c : a; left.windows)
+    enterWindows(b, *left.windows, firstRow);
   bool areWeights[] = {frame.isWeight(a.map.buffer),
                        frame.isWeight(c.map.buffer)};
   auto copy = [&](bool isWeight, Value k, Value stage) {
@@ -340,7 +359,7 @@ void HopperContraction::finish(HopperBuilder &b) {
 
 /// Which tiles of k are the block's.
 void HopperContraction::enterSplit(HopperBuilder &b) {
-  AffineExpr all = getExtent(contraction.k).ceilDiv(kDepth);
+  AffineExpr all = getDepth();
   if (form.splits == 1) {
     firstDepth = b.number(0);
     depth = b.narrow(frame.size(all));
@@ -382,12 +401,12 @@ AffineExpr HopperContraction::emit() {
   b.ifElse(
       equals(group, b.index(0)),
       [&] {
-        if (!form.isTurned)
+        if (getBlocks() == 1)
           b.setRegisters(false, 40);
         b.ifElse(isFirst, [&] { produce(b); });
       },
       [&] {
-        if (!form.isTurned)
+        if (getBlocks() == 1)
           b.setRegisters(true, 232);
         consume(b, b.sub(b.narrow(group), b.number(1)));
       });

@@ -11,19 +11,32 @@
 
 namespace tenon {
 
+/// Elements of k of a stage: 128 bytes.
+inline constexpr int64_t kDepth = 64, kRowBytes = 128;
+inline constexpr unsigned kMostMapDims = 5;
+
 /// A factor that a tensor map can say: elements lie side by side along k or
-/// along the other loop.
+/// along the other loop, or are windows of an image.
 struct MappedFactor {
   unsigned read;
   int outer; // m or n
   bool isAlongK;
   llvm::SmallVector<int> batches; // loops of the step
   TensorMapUse map;               // its box is the emitter's
+  /// Where k runs over places of a kernel and their channels: how many of
+  /// those.
+  int64_t channels = 0;
+  std::optional<ImageWindows> windows = {};
 
   /// Nothing if the read is no such factor.
   static std::optional<MappedFactor> get(const KernelProgram &program,
                                          const Contraction &contraction,
                                          unsigned read, int outer);
+  /// The left factor if its rows are windows that a map can say.
+  static std::optional<MappedFactor> getWindows(const KernelProgram &program,
+                                                const Contraction &contraction);
+  /// Makes k places of `count` channels; false if no map can say that.
+  bool splitChannels(int64_t count);
 };
 
 class HopperContraction : public TileKernel {
@@ -42,6 +55,9 @@ public:
     bool isTurned = false;
     /// So many blocks, a cluster, share the k of a tile.
     int64_t splits = 1;
+
+    /// How many blocks a multiprocessor holds: narrow tiles leave room for two.
+    unsigned getBlocks() const { return columns <= 64 ? 2 : 1; }
   };
   HopperContraction(KernelProgram &program, const Contraction &contraction,
                     const Factors &factors, Form form, KernelFrame &frame);
@@ -50,12 +66,13 @@ public:
   mlir::AffineExpr emit();
   unsigned getCluster() const { return form.splits; }
   /// How many blocks a multiprocessor holds.
-  unsigned getBlocks() const { return form.isTurned ? 2 : 1; }
+  unsigned getBlocks() const { return form.getBlocks(); }
   int64_t getSharedBytes() const;
   std::vector<TensorMapUse> getMaps() const;
 
 private:
   int64_t getStageBytes() const;
+  mlir::AffineExpr getDepth();
   mlir::Value getStage(HopperBuilder &b, mlir::Value stage);
   mlir::Value getBarrier(HopperBuilder &b, mlir::Value stage, bool isEmpty);
   /// Calls `body` for each tile of k with its number, stage and phase.
@@ -68,6 +85,13 @@ private:
                 mlir::Value barrier);
   void copyFactor(HopperBuilder &b, bool isOfColumns, mlir::Value k,
                   mlir::Value stage);
+  void enterWindows(HopperBuilder &b, const ImageWindows &windows,
+                    mlir::Value first);
+  void copyWindows(HopperBuilder &b, const MappedFactor &factor,
+                   mlir::Value map, mlir::Value to, mlir::Value k,
+                   mlir::Value barrier);
+  std::pair<mlir::Value, mlir::Value>
+  splitDepth(HopperBuilder &b, int64_t channels, mlir::Value k);
   void consume(HopperBuilder &b, mlir::Value consumer);
   mlir::Value multiplyStage(HopperBuilder &b, mlir::Value consumer,
                             mlir::Value stage, mlir::Value sums);
@@ -82,7 +106,8 @@ private:
   int64_t stages;
   llvm::StringRef type; // PTX's name of the factors'
   mlir::Value mapA, mapC, shared;
-  mlir::Value rank, firstDepth, depth; // i32: in the cluster; tiles of k
+  mlir::Value rank, firstDepth, depth;        // i32: in the cluster; tiles of k
+  llvm::SmallVector<mlir::Value> windowStart; // i32: the tile's first window
 };
 
 } // namespace tenon

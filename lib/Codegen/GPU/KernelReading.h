@@ -12,9 +12,9 @@ struct KernelReading {
   KernelReading(kernel::FuncOp kernel, mlir::ModuleOp module,
                 const llvm::Twine &name)
       : frame(kernel, module, name),
-        program(KernelProgram::read(kernel, frame)) {
+        program(KernelProgram::read(kernel, frame, /*readsPadded=*/true)) {
     if (program)
-      found = Contraction::find(*program);
+      found = Contraction::find(*program, /*takesWindows=*/true);
   }
 
   /// The contraction's step.

@@ -39,7 +39,8 @@ static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
   StagedKernel staged;
   for (unsigned number = 0;; ++number) {
     KernelFrame frame(kernel, module, getStageName(kernel, number));
-    std::optional<KernelProgram> program = KernelProgram::read(kernel, frame);
+    std::optional<KernelProgram> program =
+        KernelProgram::read(kernel, frame, /*readsPadded=*/true);
     if (!program) {
       frame.getFunction().erase();
       return std::nullopt;

@@ -3,6 +3,7 @@
 #include "ContractionStages.h"
 #include "FewRows.h"
 #include "HopperContraction.h"
+#include "TileForms.h"
 
 #include "tenon/Codegen/GPU/DeviceDescription.h"
 
@@ -42,6 +43,7 @@ private:
   }
   int64_t chooseSplits(int64_t first, int64_t last) const;
   int64_t chooseSide() const;
+  bool addKnown(const HopperContraction::Factors &factors);
   void addHopper(const HopperContraction::Factors &factors, int64_t first);
 
   const KernelReading &reading;
@@ -84,6 +86,36 @@ int64_t ProductModel::chooseSplits(int64_t first, int64_t last) const {
   return splits;
 }
 
+/// The one form that sizes choose, where they are known: for windows, for rows
+/// that give few tiles, and for little depth, which is over before a tile's end
+/// is.
+bool ProductModel::addKnown(const HopperContraction::Factors &factors) {
+  constexpr int64_t shallow = 8;
+  const Step &step = reading.getStep();
+  TileProduct product{1, getKnown(rows), getKnown(columns), 0};
+  int64_t depth = getKnown(reading.getExtent(contraction.k));
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop)
+    if (step.isParallel[loop] && int(loop) != contraction.m &&
+        loop != contraction.n)
+      product.batches *= getKnown(reading.getExtent(loop));
+  if (product.batches * product.rows * product.columns * depth == 0)
+    return false;
+  int64_t channels = factors.first.channels;
+  product.depth = channels
+                      ? depth / channels * llvm::divideCeil(channels, kDepth)
+                      : llvm::divideCeil(depth, kDepth);
+  int64_t tiles = product.batches * llvm::divideCeil(product.rows, kNarrow) *
+                  llvm::divideCeil(product.columns, kNarrow);
+  bool isUsual =
+      tiles >= device.multiprocessors * 3 / 4 && product.depth > shallow;
+  if (!factors.first.windows && (product.rows <= kTurned[1] || isUsual))
+    return false;
+  HopperContraction::Form form = chooseForm(product, factors.first.isAlongK);
+  forms.push_back({form.isTurned ? Kind::turned : Kind::mapped, 0,
+                   ProductForm::kNoEnd, form.columns, form.splits});
+  return true;
+}
+
 void ProductModel::addHopper(const HopperContraction::Factors &factors,
                              int64_t first) {
   if (factors.first.isAlongK)
@@ -110,7 +142,10 @@ int64_t ProductModel::chooseSide() const {
   const Step &step = reading.getStep();
   unsigned outer = contraction.m >= 0 ? 2 : 1;
   bool hasBatches = llvm::count(step.isParallel, true) > outer;
-  return isSmall(rows) || isSmall(columns) || hasBatches ? kSmall : kLarge;
+  // What finds windows' elements needs registers of its own.
+  return contraction.windows || isSmall(rows) || isSmall(columns) || hasBatches
+             ? kSmall
+             : kLarge;
 }
 
 SmallVector<ProductForm> ProductModel::choose() {
@@ -125,6 +160,8 @@ SmallVector<ProductForm> ProductModel::choose() {
     return {};
   if (takesFew && !mustBe(rows, kOneRow + 1))
     forms.push_back({Kind::warps, kOneRow, kOneRow});
+  if (factors && takesTiles && forms.empty() && addKnown(*factors))
+    return forms;
   if (factors && takesTiles) {
     addHopper(*factors, takesFew ? kOneRow + 1 : 1);
     return forms;

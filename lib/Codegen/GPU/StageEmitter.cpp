@@ -16,11 +16,58 @@ void StageEmitter::enterRow(ThreadBuilder &b) {
   enterElement(b, frame.begin(), stage.rows);
 }
 
+/// The steps at as many neighbours as the stage is wide, from the position on.
+/// Sums of all are made in one loop, so that each iteration reads neighbours.
+void StageEmitter::emitWide(ThreadBuilder &b, const ThreadGroup &group) {
+  int last = group.spread.back();
+  Value first = position[last];
+  SmallVector<llvm::DenseMap<int, Value>> known(stage.width);
+  auto forAll = [&](OpBuilder &builder, llvm::function_ref<void()> body) {
+    ThreadBuilder inside(builder, loc);
+    for (unsigned i = 0; i < stage.width; ++i) {
+      position[last] = inside.add(first, inside.index(i));
+      computed = known[i];
+      body();
+      known[i] = computed;
+    }
+  };
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    unsigned count = step.initials.size(), next = 0;
+    Values sums;
+    forAll(b.builder, [&] {
+      for (unsigned i = 0; i < count; ++i)
+        sums.push_back(getInitial(b.builder, step, i));
+    });
+    constexpr int64_t unrolled = 2;
+    sums = emitLoops(b.builder, getReducedClasses(step), sums, unrolled,
+                     [&](OpBuilder &nested, Values so) {
+                       Values results;
+                       unsigned at = 0;
+                       forAll(nested, [&] {
+                         Values own(ArrayRef(so).slice(at, count));
+                         results.append(emitOnce(nested, step, own));
+                         at += count;
+                       });
+                       return results;
+                     });
+    unsigned results = sums.size() / stage.width;
+    forAll(b.builder, [&] {
+      keep(b.builder, step, Values(ArrayRef(sums).slice(next, results)));
+      next += results;
+    });
+  }
+}
+
 void StageEmitter::emitFlat(ThreadBuilder &b, const ThreadGroup &group) {
   Value number =
       b.add(b.mul(frame.begin(), b.index(stage.threads)), b.thread());
+  if (stage.width > 1)
+    number = b.mul(number, b.index(stage.width));
   b.ifElse(b.isLess(number, getCount(group.spread)), [&] {
     enterElement(b, number, group.spread);
+    if (stage.width > 1)
+      return emitWide(b, group);
     for (unsigned index : group.steps)
       emitStep(b.builder, program.steps[index]);
   });
@@ -149,7 +196,7 @@ AffineExpr StageEmitter::emit() {
   if (stage.isFlat) {
     const ThreadGroup &group = stage.groups.front();
     emitFlat(b, group);
-    return getCountExpr(group.spread).ceilDiv(stage.threads);
+    return getCountExpr(group.spread).ceilDiv(stage.threads * stage.width);
   }
   enterRow(b);
   for (auto [index, group] : llvm::enumerate(stage.groups)) {

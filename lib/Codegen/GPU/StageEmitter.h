@@ -23,6 +23,7 @@ private:
     return schedule.isForwarded(storage);
   }
   void enterRow(ThreadBuilder &b);
+  void emitWide(ThreadBuilder &b, const ThreadGroup &group);
   void emitFlat(ThreadBuilder &b, const ThreadGroup &group);
   void emitGroup(ThreadBuilder &b, const ThreadGroup &group);
   void emitThreads(ThreadBuilder &b, const ThreadGroup &group);

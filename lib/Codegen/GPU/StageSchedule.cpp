@@ -2,6 +2,7 @@
 #include "SharedLoop.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -91,11 +92,34 @@ int StageSchedule::getUnitClass(const Step &step) const {
   return best;
 }
 
+/// Whether the only sum is of few elements and it is the sums that lie side by
+/// side: neighbouring threads then read neighbours.
+bool StageSchedule::sumsAcross(const Step &step) const {
+  constexpr int64_t most = 256;
+  int64_t size = 1;
+  for (int shared : getReduced(step)) {
+    auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
+    size = extent && size <= most ? size * extent.getValue() : most + 1;
+  }
+  auto isOther = [&](const Step &other) {
+    return &other != &step && other.isReduction();
+  };
+  if (size > most || llvm::any_of(program.steps, isOther))
+    return false;
+  return llvm::all_of(step.reads, [&](const Access &read) {
+    if (read.index.empty() || !isa<AffineDimExpr>(read.index.back()))
+      return false;
+    auto unit = cast<AffineDimExpr>(read.index.back());
+    return bool(step.isParallel[unit.getPosition()]);
+  });
+}
+
 /// Whether the step has one sum a row, which the threads of a block make
 /// together: there are many elements, or it is they that lie side by side.
 bool StageSchedule::canReduceTogether(const Step &step,
                                       ArrayRef<int> rows) const {
-  if (!step.isReduction() || !getParallel(step, rows).empty())
+  if (!step.isReduction() || !getParallel(step, rows).empty() ||
+      sumsAcross(step))
     return false;
   int64_t size = 1;
   for (int shared : getReduced(step)) {
@@ -211,6 +235,68 @@ void StageSchedule::chooseThreads(StagePlan &stage) const {
   stage.threads = most;
 }
 
+/// Whether neighbours along the class lie side by side in all that the step
+/// reads and writes, or are one element; and it makes little of them.
+bool StageSchedule::isWide(const Step &step, int shared) const {
+  constexpr unsigned mostOperations = 8;
+  auto *found = llvm::find(step.classes, shared);
+  if (found == step.classes.end())
+    return false;
+  unsigned loop = found - step.classes.begin();
+  if (step.block) {
+    if (step.block->getOperations().size() > mostOperations)
+      return false;
+    for (Operation &op : *step.block)
+      if (op.getNumRegions() > 0 || isa<linalg::IndexOp, tensor::ExtractOp>(op))
+        return false;
+  }
+  bool ok = true;
+  step.forAccesses([&](const Access &access) {
+    for (auto [i, index] : llvm::enumerate(access.index)) {
+      if (!index.isFunctionOfDim(loop))
+        continue;
+      AffineExpr dim = getAffineDimExpr(loop, index.getContext());
+      ok &= i + 1 == access.index.size() &&
+            !simplify(index - dim, 64).isFunctionOfDim(loop);
+    }
+  });
+  return ok;
+}
+
+void StageSchedule::chooseWidth(StagePlan &stage) const {
+  constexpr int64_t bytes = 16, enough = 132 * 128, mostUnknown = 4;
+  const ThreadGroup &group = stage.groups.front();
+  if (!stage.isFlat || group.spread.empty())
+    return;
+  int last = group.spread.back();
+  auto extent = dyn_cast<AffineConstantExpr>(program.extents[last]);
+  int64_t width = bytes, count = 1;
+  for (unsigned index : group.steps) {
+    const Step &step = program.steps[index];
+    if (!extent || !isWide(step, last))
+      return;
+    step.forAccesses([&](const Access &access) {
+      Type element = program.storages[access.storage].element;
+      int64_t size = llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+      // What is not stored may be as large as it will.
+      if (program.storages[access.storage].buffer >= 0)
+        width = std::min(width, bytes / size);
+    });
+  }
+  bool isKnown = true;
+  for (int shared : group.spread) {
+    auto size = dyn_cast<AffineConstantExpr>(program.extents[shared]);
+    isKnown &= bool(size);
+    count *= size ? size.getValue() : 1;
+  }
+  if (!isKnown)
+    width = std::min(width, mostUnknown);
+  while (width > 1 && (extent.getValue() % width != 0 ||
+                       (isKnown && count / width < enough)))
+    width /= 2;
+  stage.width = width;
+}
+
 /// Whether several groups have work for the threads of one block in a row, but
 /// for no more: blocks need not wait for other stages then.
 bool StageSchedule::fitBlock(ArrayRef<ThreadGroup> groups) const {
@@ -266,6 +352,7 @@ void StageSchedule::makeStages() {
     for (ThreadGroup &group : stage.groups)
       orderSpread(group);
     chooseThreads(stage);
+    chooseWidth(stage);
   }
 }
 

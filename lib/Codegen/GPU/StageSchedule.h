@@ -26,6 +26,9 @@ struct StagePlan {
   unsigned threads = 256;
   /// The only group's iterations go over the threads of all blocks.
   bool isFlat = false;
+  /// With isFlat: so many neighbours along the last class are a thread's, which
+  /// reads and writes them at once.
+  unsigned width = 1;
 };
 
 class StageSchedule {
@@ -51,6 +54,9 @@ private:
   ThreadGroup startGroup(unsigned index, llvm::ArrayRef<int> rows) const;
   bool fitBlock(llvm::ArrayRef<ThreadGroup> groups) const;
   void chooseThreads(StagePlan &stage) const;
+  bool isWide(const Step &step, int shared) const;
+  void chooseWidth(StagePlan &stage) const;
+  bool sumsAcross(const Step &step) const;
   void makeStages();
   void findForwarded();
 

@@ -67,8 +67,7 @@ SmallVector<Value> ThreadEmitter::emitOnce(OpBuilder &builder, const Step &step,
 
 /// Loads of so many iterations are on their way at a time; sums keep their
 /// order.
-static LLVM::LoopAnnotationAttr getUnrolled(OpBuilder &builder) {
-  constexpr int64_t count = 16;
+static LLVM::LoopAnnotationAttr getUnrolled(OpBuilder &builder, int64_t count) {
   LLVM::LoopUnrollAttr unroll = LLVM::LoopUnrollAttr::get(
       builder.getContext(), {}, builder.getI32IntegerAttr(count), {}, {}, {},
       {}, {});
@@ -77,24 +76,30 @@ static LLVM::LoopAnnotationAttr getUnrolled(OpBuilder &builder) {
                                        {});
 }
 
-/// The loops over a step's reduced classes.
-SmallVector<Value> ThreadEmitter::emitReduced(OpBuilder &builder,
-                                              const Step &step,
-                                              ArrayRef<int> reduced,
-                                              Values sums) {
+SmallVector<Value> ThreadEmitter::emitLoops(OpBuilder &builder,
+                                            ArrayRef<int> reduced, Values sums,
+                                            int64_t unrolled, LoopBody body) {
   if (reduced.empty())
-    return emitOnce(builder, step, sums);
+    return body(builder, sums);
   auto loop = scf::ForOp::create(builder, loc, frame.constant(0),
                                  frame.size(program.extents[reduced[0]]),
                                  frame.constant(1), sums);
   if (reduced.size() == 1)
-    loop->setDiscardableAttr("loop_annotation", getUnrolled(builder));
+    loop->setDiscardableAttr("loop_annotation", getUnrolled(builder, unrolled));
   position[reduced[0]] = loop.getInductionVar();
   OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
-  Values results = emitReduced(nested, step, reduced.drop_front(),
-                               Values(loop.getRegionIterArgs()));
+  Values results = emitLoops(nested, reduced.drop_front(),
+                             Values(loop.getRegionIterArgs()), unrolled, body);
   scf::YieldOp::create(nested, loc, results);
   return Values(loop.getResults());
+}
+
+SmallVector<int> ThreadEmitter::getReducedClasses(const Step &step) const {
+  SmallVector<int> reduced;
+  for (auto [loop, shared] : llvm::enumerate(step.classes))
+    if (!step.isParallel[loop])
+      reduced.push_back(shared);
+  return reduced;
 }
 
 SmallVector<Value> ThreadEmitter::emitOwnSum(OpBuilder &builder,
@@ -102,11 +107,11 @@ SmallVector<Value> ThreadEmitter::emitOwnSum(OpBuilder &builder,
   Values initials;
   for (unsigned i = 0; i < step.initials.size(); ++i)
     initials.push_back(getInitial(builder, step, i));
-  SmallVector<int> reduced;
-  for (auto [loop, shared] : llvm::enumerate(step.classes))
-    if (!step.isParallel[loop])
-      reduced.push_back(shared);
-  return emitReduced(builder, step, reduced, initials);
+  constexpr int64_t unrolled = 16;
+  return emitLoops(builder, getReducedClasses(step), initials, unrolled,
+                   [&](OpBuilder &nested, Values sums) {
+                     return emitOnce(nested, step, sums);
+                   });
 }
 
 void ThreadEmitter::emitStep(OpBuilder &builder, const Step &step) {

@@ -34,14 +34,16 @@ protected:
   void emitStep(mlir::OpBuilder &builder, const Step &step);
   /// What a step starts from, with its reduced loops run over.
   Values emitOwnSum(mlir::OpBuilder &builder, const Step &step);
+  /// Loops over reduced classes, with what `body` makes of values in each
+  /// iteration. A single loop is unrolled `unrolled` times.
+  using LoopBody = llvm::function_ref<Values(mlir::OpBuilder &, Values)>;
+  Values emitLoops(mlir::OpBuilder &builder, llvm::ArrayRef<int> reduced,
+                   Values values, int64_t unrolled, LoopBody body);
+  llvm::SmallVector<int> getReducedClasses(const Step &step) const;
   /// One iteration of a step; `sums` are those so far.
   Values emitOnce(mlir::OpBuilder &builder, const Step &step, Values sums);
   /// What a step made of one element, for those that follow and for memory.
   void keep(mlir::OpBuilder &builder, const Step &step, Values values);
-
-private:
-  Values emitReduced(mlir::OpBuilder &builder, const Step &step,
-                     llvm::ArrayRef<int> reduced, Values sums);
 };
 
 } // namespace tenon

@@ -1,5 +1,7 @@
 #include "tenon/Codegen/Program/Contraction.h"
 
+#include "WindowReader.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -165,7 +167,12 @@ int LoopMerger::find(const Step &in, unsigned loop) const {
 int LoopMerger::getPlace(const Step &in, const Access &access,
                          unsigned first) const {
   const Storage &storage = program.storages[access.storage];
+  auto isPadded = [&](int dim) {
+    return llvm::is_contained(access.paddedDims, unsigned(dim));
+  };
   for (int i = 0; i + 1 < int(access.index.size()); ++i) {
+    if (isPadded(i) || isPadded(i + 1))
+      continue;
     auto left = dyn_cast<AffineDimExpr>(access.index[i]);
     auto right = dyn_cast<AffineDimExpr>(access.index[i + 1]);
     if (left && right && left.getPosition() == first &&
@@ -224,8 +231,11 @@ void LoopMerger::merge(unsigned loop) {
   int kept = step.classes[loop], gone = step.classes[loop + 1];
   forAccesses([&](Step &each, Access &access) {
     int first = find(each, loop), place = places[access.storage];
-    if (place >= 0)
+    if (place >= 0) {
       access.index.erase(access.index.begin() + place + 1);
+      for (unsigned &dim : access.paddedDims)
+        dim -= int(dim) > place ? 1 : 0;
+    }
     if (first < 0)
       return;
     SmallVector<AffineExpr> dims;
@@ -295,7 +305,7 @@ static bool isPackedAccess(const Storage &storage, const Access &access,
 
 /// Which loop is what; nothing if this is no product of matrices.
 static std::optional<Contraction> assign(const KernelProgram &program,
-                                         unsigned number) {
+                                         unsigned number, bool takesWindows) {
   const Step &step = program.steps[number];
   const Access &c = step.writes[0];
   Type type = program.storages[c.storage].element;
@@ -330,15 +340,17 @@ static std::optional<Contraction> assign(const KernelProgram &program,
       return std::nullopt;
   }
   LinearAccess linear = *LinearAccess::get(program, a);
-  if (!linear.getStride(found.k) ||
-      (found.m >= 0 && !linear.getStride(found.m)))
+  bool isEven =
+      linear.getStride(found.k) && (found.m < 0 || linear.getStride(found.m));
+  if (!takesWindows && !isEven)
     return std::nullopt;
   found.isPacked = isPackedAccess(program.storages[b.storage], b, found.n,
                                   found.k, found.getPanel(program));
   return found;
 }
 
-std::optional<Contraction> Contraction::find(KernelProgram &program) {
+std::optional<Contraction> Contraction::find(KernelProgram &program,
+                                             bool takesWindows) {
   std::optional<unsigned> number;
   for (auto [index, step] : llvm::enumerate(program.steps)) {
     if (!step.isReduction())
@@ -349,7 +361,11 @@ std::optional<Contraction> Contraction::find(KernelProgram &program) {
   }
   if (!number || !areOthersElementwise(program, program.steps[*number]))
     return std::nullopt;
+  WindowReader reader(program, program.steps[*number]);
+  bool hasWindows = takesWindows && reader.read();
   LoopMerger(program, program.steps[*number]).run();
-  std::optional<Contraction> found = assign(program, *number);
+  std::optional<Contraction> found = assign(program, *number, takesWindows);
+  if (found && hasWindows)
+    found->windows = reader.getMerged(*found);
   return found;
 }

@@ -1,7 +1,6 @@
 #include "tenon/Codegen/Program/KernelProgram.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
@@ -15,9 +14,9 @@ namespace tenon {
 class ProgramReader {
 public:
   ProgramReader(kernel::FuncOp kernel, KernelFrame &frame,
-                KernelProgram &program)
+                KernelProgram &program, bool readsPadded)
       : kernel(kernel), frame(frame), program(program),
-        context(kernel.getContext()) {}
+        readsPadded(readsPadded), context(kernel.getContext()) {}
 
   bool read();
 
@@ -30,6 +29,8 @@ private:
   bool readInsertSlice(tensor::InsertSliceOp op);
   bool readExtractSlice(tensor::ExtractSliceOp op);
   bool readPad(tensor::PadOp op);
+  bool viewPadded(tensor::PadOp op, ArrayRef<AffineExpr> low,
+                  ArrayRef<AffineExpr> high);
   bool readScalar(Operation *op);
   bool readYield(Operation *op);
 
@@ -50,6 +51,7 @@ private:
   kernel::FuncOp kernel;
   KernelFrame &frame;
   KernelProgram &program;
+  const bool readsPadded;
   MLIRContext *context;
   llvm::DenseMap<Value, Exprs> dims;
   llvm::DenseMap<Value, Value> fills; // tensor -> scalar in the kernel
@@ -159,9 +161,9 @@ std::optional<Access> ProgramReader::getAccess(Value tensor, AffineMap map) {
   if (!view)
     return std::nullopt;
   program.storages[view->storage].isRead = true;
-  Access access{view->storage, {}};
-  for (AffineExpr expr : view->index)
-    access.index.push_back(expr.replaceDims(map.getResults()));
+  Access access = *view;
+  for (AffineExpr &expr : access.index)
+    expr = expr.replaceDims(map.getResults());
   return access;
 }
 
@@ -276,9 +278,9 @@ bool ProgramReader::readExtractSlice(tensor::ExtractSliceOp op) {
                     getAffineDimExpr(kept.size(), context) * strides[i]);
     kept.push_back(sizes[i]);
   }
-  Access slice{view->storage, {}};
-  for (AffineExpr expr : view->index)
-    slice.index.push_back(expr.replaceDims(index));
+  Access slice = *view;
+  for (AffineExpr &expr : slice.index)
+    expr = expr.replaceDims(index);
   program.views[op.getResult()] = slice;
   dims[op.getResult()] = kept;
   return true;
@@ -341,6 +343,24 @@ bool ProgramReader::readInsertSlice(tensor::InsertSliceOp op) {
   return true;
 }
 
+/// A pad of a whole storage as a view of it.
+bool ProgramReader::viewPadded(tensor::PadOp op, ArrayRef<AffineExpr> low,
+                               ArrayRef<AffineExpr> high) {
+  Access *view = getView(op.getSource());
+  if (!view || view->padding || view->index != identity(view->storage).index)
+    return false;
+  Access padded = *view;
+  padded.padding = program.scalars.lookup(op.getConstantPaddingValue());
+  AffineExpr zero = getAffineConstantExpr(0, context);
+  for (unsigned i = 0; i < low.size(); ++i) {
+    padded.index[i] = padded.index[i] - low[i];
+    if (low[i] != zero || high[i] != zero)
+      padded.paddedDims.push_back(i);
+  }
+  program.views[op.getResult()] = padded;
+  return true;
+}
+
 /// A constant pad: a fill and a copy.
 bool ProgramReader::readPad(tensor::PadOp op) {
   Value padding = op.getConstantPaddingValue();
@@ -355,6 +375,10 @@ bool ProgramReader::readPad(tensor::PadOp op) {
   for (auto [before, size, after] : llvm::zip(low, *inner, high))
     whole.push_back(
         simplify(before + size + after, kernel.getNumKernelSymbols()));
+  if (readsPadded && viewPadded(op, low, high)) {
+    dims[op.getResult()] = whole;
+    return true;
+  }
   int storage = addStorage(op.getResultType().getElementType(), whole);
   Step fill = parallelStep(whole, op);
   fill.constant = program.scalars.lookup(padding);
@@ -397,7 +421,8 @@ bool ProgramReader::readYield(Operation *op) {
     if (!view)
       return false;
     Storage &storage = program.storages[view->storage];
-    bool isIdentity = view->index == identity(view->storage).index;
+    bool isIdentity =
+        !view->padding && view->index == identity(view->storage).index;
     if (storage.buffer < 0 && isIdentity) {
       storage.buffer = buffer;
       continue;
@@ -464,29 +489,11 @@ bool ProgramReader::read() {
   return program.classify();
 }
 
-/// The kernel with generic operations in place of named ones.
-kernel::FuncOp tenon::generalizeKernel(kernel::FuncOp kernel, ModuleOp into) {
-  OpBuilder builder = OpBuilder::atBlockEnd(into.getBody());
-  auto copy = cast<kernel::FuncOp>(builder.clone(*kernel));
-  IRRewriter rewriter(kernel.getContext());
-  SmallVector<linalg::LinalgOp> named;
-  copy.walk([&](linalg::LinalgOp op) {
-    if (!isa<linalg::GenericOp, linalg::FillOp>(op))
-      named.push_back(op);
-  });
-  for (linalg::LinalgOp op : named) {
-    rewriter.setInsertionPoint(op);
-    // What stays named is not taken by rows.
-    if (failed(linalg::generalizeNamedOp(rewriter, op)))
-      continue;
-  }
-  return copy;
-}
-
 std::optional<KernelProgram> KernelProgram::read(kernel::FuncOp kernel,
-                                                 KernelFrame &frame) {
+                                                 KernelFrame &frame,
+                                                 bool readsPadded) {
   KernelProgram program;
-  if (!ProgramReader(kernel, frame, program).read())
+  if (!ProgramReader(kernel, frame, program, readsPadded).read())
     return std::nullopt;
   return program;
 }

@@ -49,12 +49,36 @@ Value StepEmitter::load(OpBuilder &builder, const Access &access,
                         ArrayRef<Value> loops) {
   if (Value known = computed.lookup(access.storage))
     return known;
-  Value value = memref::LoadOp::create(builder, loc, memory[access.storage],
-                                       getIndices(builder, access, loops));
-  if (!program.storages[access.storage].element.isInteger(1))
+  Values indices = getIndices(builder, access, loops);
+  Value isInside = enterStorage(builder, access, indices);
+  Value value =
+      memref::LoadOp::create(builder, loc, memory[access.storage], indices);
+  if (program.storages[access.storage].element.isInteger(1))
+    value = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, value,
+                                  getZero(builder, value.getType()));
+  if (!isInside)
     return value;
-  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ne, value,
-                               getZero(builder, value.getType()));
+  return arith::SelectOp::create(builder, loc, isInside, value, access.padding);
+}
+
+/// Moves indices that are outside to elements that are there; whether none was,
+/// or null where none can be.
+Value StepEmitter::enterStorage(OpBuilder &builder, const Access &access,
+                                MutableArrayRef<Value> indices) {
+  Value isInside;
+  const Storage &storage = program.storages[access.storage];
+  for (unsigned dim : access.paddedDims) {
+    Value size = frame.size(storage.dims[dim]);
+    // A negative index is a large one.
+    Value fits = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::ult,
+                                       indices[dim], size);
+    indices[dim] = arith::SelectOp::create(builder, loc, fits, indices[dim],
+                                           frame.constant(0));
+    isInside = isInside
+                   ? Value(arith::AndIOp::create(builder, loc, isInside, fits))
+                   : fits;
+  }
+  return isInside;
 }
 
 void StepEmitter::store(OpBuilder &builder, Value value, const Access &access,

@@ -8,6 +8,28 @@
 
 namespace tenon {
 
+/// Rows of a contraction that are windows of an image with channels last: row
+/// (image, outputs...) and k (kernel..., channel) are element
+/// (image, output * step + kernel * dilation - before..., channel).
+struct ImageWindows {
+  struct Axis {
+    mlir::AffineExpr size;   // of the image
+    mlir::AffineExpr stride; // elements from one position to the next
+    mlir::AffineExpr outputs, kernel;
+    int64_t step = 1, dilation = 1;
+    /// Positions before the image and after it that windows reach, all zero.
+    mlir::AffineExpr before, after;
+  };
+  llvm::SmallVector<Axis> axes; // the outermost first
+  mlir::AffineExpr images, imageStride, channels;
+  /// Rows run over all images; else an image is a batch, that of a loop.
+  bool hasAllImages = false;
+  int imageLoop = -1;
+  /// The loop whose iterations have channels of their own, one after the other,
+  /// or -1.
+  int groupLoop = -1;
+};
+
 /// c(.., m, n) += a(.., m, k) * b(.., k, n), where n is the last index of c.
 /// Other parallel loops are batches.
 struct Contraction {
@@ -22,6 +44,8 @@ struct Contraction {
   int m;         // -1: c has one row
   /// b lies in memory as b(n / panel, k, n % panel).
   bool isPacked;
+  /// What the rows of a are, if they are windows.
+  std::optional<ImageWindows> windows = {};
   int64_t blockRows = kMostBlockRows;
 
   /// Columns of a panel.
@@ -29,7 +53,10 @@ struct Contraction {
 
   /// The contraction of a program whose other steps run over the same elements.
   /// Neighbouring loops of the program become one where that changes nothing.
-  static std::optional<Contraction> find(KernelProgram &program);
+  /// Rows of a lie at equal distances, and their elements too, unless
+  /// `takesWindows`.
+  static std::optional<Contraction> find(KernelProgram &program,
+                                         bool takesWindows = false);
 };
 
 /// An access as a sum: what each loop adds to the offset of the element.

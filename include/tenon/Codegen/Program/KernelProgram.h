@@ -27,6 +27,10 @@ struct Storage {
 struct Access {
   int storage = -1;
   llvm::SmallVector<mlir::AffineExpr> index;
+  /// What is read where the index of a padded dimension is outside of the
+  /// storage; null if none is padded.
+  mlir::Value padding = {};
+  llvm::SmallVector<unsigned> paddedDims = {};
 };
 
 /// What a reduction starts from, or a tensor that is read where it is written.
@@ -70,9 +74,10 @@ kernel::FuncOp generalizeKernel(kernel::FuncOp kernel, mlir::ModuleOp into);
 class KernelProgram {
 public:
   /// Reads `kernel`, whose named linalg ops become generic; nothing if it holds
-  /// something that steps cannot say.
-  static std::optional<KernelProgram> read(kernel::FuncOp kernel,
-                                           KernelFrame &frame);
+  /// something that steps cannot say. With `readsPadded`, what a pad adds is
+  /// never stored: accesses say what is there.
+  static std::optional<KernelProgram>
+  read(kernel::FuncOp kernel, KernelFrame &frame, bool readsPadded = false);
 
   llvm::SmallVector<Storage> storages;
   llvm::SmallVector<Step, 0> steps;

@@ -27,8 +27,8 @@ struct LoweredKernel {
 /// dialect; elementary functions become calls into the library.
 mlir::LogicalResult lowerLoopsToLLVM(mlir::ModuleOp module);
 
-/// Takes into `module`, which has its target's layout and triple, the functions of the
-/// library that it calls. False if they do not link.
+/// Takes into `module`, which has its target's layout and triple, the functions
+/// of the library that it calls. False if they do not link.
 bool linkKernelLibrary(llvm::Module &module);
 
 /// Registers what lowering a kernel needs in a context.

@@ -38,6 +38,8 @@ protected:
                   llvm::ArrayRef<mlir::Value> elements);
   mlir::Value load(mlir::OpBuilder &builder, const Access &access,
                    llvm::ArrayRef<mlir::Value> loops);
+  mlir::Value enterStorage(mlir::OpBuilder &builder, const Access &access,
+                           llvm::MutableArrayRef<mlir::Value> indices);
   void store(mlir::OpBuilder &builder, mlir::Value value, const Access &access,
              llvm::ArrayRef<mlir::Value> loops);
   mlir::Value getZero(mlir::OpBuilder &builder, mlir::Type type);
