@@ -90,7 +90,10 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
   ConvertONNXToKernelPassOptions conversion;
   conversion.keepGoing = keepGoing;
   conversion.splitAttention = device == DeviceClass::cpu;
+  conversion.channelsLast = device == DeviceClass::gpu;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
+  if (device == DeviceClass::gpu)
+    passes.addNestedPass<func::FuncOp>(createAssignLayoutsPass());
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
   passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());
   passes.addPass(createCanonicalizerPass());

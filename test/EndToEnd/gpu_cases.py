@@ -71,6 +71,19 @@ def big_cases():
     return cases
 
 
+def convolution_cases():
+    """Those of the interpreter's test, and those whose rows tensor maps find on Hopper."""
+    sys.path.append(str(ROOT / "test/Codegen/GPU"))
+    import convolutions
+    from models import model
+
+    def make(nodes, feeds, want, dims=None, weights=None, **_):
+        return model(nodes, feeds, want.dtype, dims, weights), feeds
+
+    for cases in (convolutions.cases, convolutions.tiled_cases):
+        yield from cases(make, np.float16, ml_dtypes.bfloat16)
+
+
 def node_cases(names):
     sys.path.append(str(ROOT / "test/conformance"))
     from cases import in_form, load_cases
@@ -86,7 +99,7 @@ def node_cases(names):
 def all_cases(pattern):
     """name -> (model, feeds) of those whose name holds the pattern."""
     nodes = node_cases([name for name in NODES if pattern in name])
-    return {n: c for n, c in (*nodes, *big_cases().items()) if pattern in n}
+    return {n: c for n, c in (*nodes, *big_cases().items(), *convolution_cases()) if pattern in n}
 
 
 def compile_case(folder, model, *options):

@@ -4,6 +4,7 @@
 #include "tenon/Conversion/ONNXToKernel/Lowerings.h"
 #include "tenon/Conversion/ONNXToKernel/Passes.h"
 
+#include "ChannelsLast.h"
 #include "LoweringTables.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -275,6 +276,8 @@ struct ConvertONNXToKernel final
     Lowering lowering(builder, *shapes, numLoops);
     lowering.keepGoing = keepGoing;
     lowering.splitsAttention = splitAttention;
+    if (channelsLast)
+      chooseChannelsLast(func);
     makeSignless(func, lowering);
     Block &body = func.getBody().front();
     builder.setInsertionPointToStart(&body);

@@ -1,6 +1,7 @@
 // Conv over any number of spatial dimensions: the input is padded by a launch
 // of its own, then windows are read by an affine map.
 
+#include "ChannelsLast.h"
 #include "Lowering.h"
 #include "Windows.h"
 
@@ -96,6 +97,10 @@ static LogicalResult lowerConv(Operation *op, Lowering &lowering) {
   Type element = lowering.element(conv.getX());
   if (!isa<FloatType>(element))
     return op->emitOpError("expected a float input, but got ") << element;
+  if (canConvolveChannelsLast(conv, lowering)) {
+    lowering.replace(op, convolveChannelsLast(conv, lowering));
+    return success();
+  }
   lowering.replace(
       op, convolve(op, conv.getX(), conv.getW(), conv.getB(), lowering));
   return success();

@@ -2,6 +2,7 @@
 // reductions of all spatial axes.
 
 #include "Attributes.h"
+#include "ChannelsLast.h"
 #include "Lowering.h"
 #include "RowSpace.h"
 #include "ScalarExpr.h"
@@ -34,10 +35,27 @@ static TypedAttr getLowest(Type element, ElementKind kind) {
                                              : APInt::getSignedMinValue(width));
 }
 
+/// The input as a launch of windows reads it: padded before, or within the
+/// launch, where the device does so.
+static Value padBefore(Operation *op, Windows &windows, Value x,
+                       TypedAttr value) {
+  bool isWithin = isChannelsLast(op) && windows.canPadWithin();
+  return isWithin ? x : windows.pad(x, value);
+}
+
+static Value padWithin(Operation *op, Windows &windows, LaunchBuilder &launch,
+                       TypedAttr value, Lowering &lowering) {
+  if (!isChannelsLast(op) || !windows.canPadWithin())
+    return launch.input(0);
+  Dims dims = lowering.dims(op->getOperand(0));
+  return windows.padWithin(launch, 0, ArrayRef(dims).drop_front(2), dims,
+                           /*first=*/2, value);
+}
+
 /// Reduces each window of the padded input within a launch.
 static Value reduceWindows(Operation *op, Windows &windows,
                            LaunchBuilder &launch, const PoolKind &pool,
-                           Value target, Lowering &lowering) {
+                           Value image, Value target, Lowering &lowering) {
   MLIRContext *context = op->getContext();
   ElementKind kind = lowering.kind(op->getOperand(0));
   Type sumType = pool.start.getType();
@@ -57,7 +75,7 @@ static Value reduceWindows(Operation *op, Windows &windows,
   // A tensor that only says how large a window is.
   Value shape = launch.empty(windows.kernelDims(), sumType);
   return launch.generic(
-      {{launch.input(0), map(xExprs)}, {shape, map(kExprs)}},
+      {{image, map(xExprs)}, {shape, map(kExprs)}},
       {launch.filled(first, target), map(yExprs)},
       [&](OpBuilder &nested, Location loc, ValueRange v) {
         ScalarContext c{nested, loc, op, kind, kind, sumType};
@@ -115,11 +133,12 @@ static LogicalResult lowerMaxPool(Operation *op, Lowering &lowering) {
   Dims dims = lowering.dims(op->getResult(0));
   Windows windows(op, lowering, {}, dims);
   TypedAttr lowest = getLowest(element, lowering.kind(x));
-  LaunchBuilder launch = lowering.launch(op->getLoc(), windows.pad(x, lowest),
-                                         Result{element, dims});
+  LaunchBuilder launch = lowering.launch(
+      op->getLoc(), padBefore(op, windows, x, lowest), Result{element, dims});
   PoolKind pool{"Max", lowest, [](ScalarExpr x) { return x; }};
-  Value reduced =
-      reduceWindows(op, windows, launch, pool, launch.destination(), lowering);
+  Value image = padWithin(op, windows, launch, lowest, lowering);
+  Value reduced = reduceWindows(op, windows, launch, pool, image,
+                                launch.destination(), lowering);
   SmallVector<Value> results = {lowering.finish(launch, reduced).getResult(0)};
   if (op->getNumResults() > 1)
     results.push_back(findMaxima(op, windows, lowering));
@@ -132,12 +151,14 @@ static Value sumWindows(Operation *op, Windows &windows, Lowering &lowering,
                         function_ref<ScalarExpr(ScalarExpr)> before) {
   Value x = op->getOperand(0);
   Type element = lowering.element(x), sumType = getAccumulatorType(element);
-  LaunchBuilder launch = lowering.launch(
-      op->getLoc(), windows.pad(x, lowering.builder.getZeroAttr(element)),
-      Result{sumType, lowering.dims(op->getResult(0))});
+  auto zero = cast<TypedAttr>(lowering.builder.getZeroAttr(element));
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), padBefore(op, windows, x, zero),
+                      Result{sumType, lowering.dims(op->getResult(0))});
   PoolKind pool{"Add", lowering.builder.getZeroAttr(sumType), before};
-  Value sums =
-      reduceWindows(op, windows, launch, pool, launch.destination(), lowering);
+  Value image = padWithin(op, windows, launch, zero, lowering);
+  Value sums = reduceWindows(op, windows, launch, pool, image,
+                             launch.destination(), lowering);
   return lowering.finish(launch, sums).getResult(0);
 }
 

@@ -110,10 +110,44 @@ Value Windows::padWhole(Value input, ArrayRef<AffineExpr> padded,
     high.push_back(
         launch.size(padded[2 + axis] - dims[2 + axis] - before[axis]));
   }
-  Value result = tensor::PadOp::create(
-      builder, loc, launch.destination().getType(), launch.input(0), low, high,
-      filler);
+  Value result =
+      tensor::PadOp::create(builder, loc, launch.destination().getType(),
+                            launch.input(0), low, high, filler);
   return lowering.finish(launch, result).getResult(0);
+}
+
+AffineExpr Windows::getPadded(unsigned axis, AffineExpr size) const {
+  if (stayInside())
+    return size;
+  return (output[axis] - 1) * strides[axis] +
+         (kernel[axis] - 1) * dilations[axis] + 1;
+}
+
+Value Windows::padWithin(LaunchBuilder &launch, unsigned input,
+                         ArrayRef<AffineExpr> sizes, ArrayRef<AffineExpr> dims,
+                         unsigned first, TypedAttr value) {
+  Location loc = op->getLoc();
+  OpBuilder &builder = launch.builder();
+  Value image = launch.input(input);
+  Type element = getElementTypeOrSelf(image.getType());
+  Dims padded(dims);
+  SmallVector<OpFoldResult> low(dims.size(), builder.getIndexAttr(0)),
+      high(low);
+  bool isPadded = false;
+  for (unsigned axis = 0; axis < rank(); ++axis) {
+    AffineExpr whole = getPadded(axis, sizes[axis]);
+    padded[first + axis] = whole;
+    isPadded |= getConstant(before[axis]) != 0 || whole != sizes[axis];
+    low[first + axis] = launch.size(before[axis]);
+    high[first + axis] = launch.size(whole - sizes[axis] - before[axis]);
+  }
+  if (!isPadded)
+    return image;
+  if (!value)
+    value = cast<TypedAttr>(builder.getZeroAttr(element));
+  Value filler = arith::ConstantOp::create(builder, loc, value);
+  return tensor::PadOp::create(builder, loc, getTensorType(padded, element),
+                               image, low, high, filler);
 }
 
 Value Windows::pad(Value input, TypedAttr value) {

@@ -24,6 +24,19 @@ public:
   }
   /// `input` with `value` around it, at least as large as the windows reach.
   mlir::Value pad(mlir::Value input, mlir::TypedAttr value);
+  /// Whether padWithin can.
+  bool canPadWithin() const { return stayInside() || coverInput(); }
+  /// Input `input` of a launch with zeros around it, within the launch; its
+  /// spatial dimensions, of `sizes`, are those of `dims` from `first` on.
+  mlir::Value padWithin(LaunchBuilder &launch, unsigned input,
+                        llvm::ArrayRef<mlir::AffineExpr> sizes,
+                        llvm::ArrayRef<mlir::AffineExpr> dims, unsigned first,
+                        mlir::TypedAttr value = {});
+  int64_t getStride(unsigned axis) const { return strides[axis]; }
+  int64_t getDilation(unsigned axis) const { return dilations[axis]; }
+  /// Where canPadWithin: the pad before an axis, and the axis' padded size.
+  mlir::AffineExpr getBefore(unsigned axis) const { return before[axis]; }
+  mlir::AffineExpr getPadded(unsigned axis, mlir::AffineExpr size) const;
   /// Each sum over the number of window elements inside the input of
   /// `inputDims`, or inside the padded input; as `element`.
   mlir::Value divideByCounts(mlir::Value sums, mlir::Type element,
@@ -38,7 +51,8 @@ public:
 private:
   bool coverInput() const;
   bool stayInside() const;
-  mlir::Value padWhole(mlir::Value input, llvm::ArrayRef<mlir::AffineExpr> padded,
+  mlir::Value padWhole(mlir::Value input,
+                       llvm::ArrayRef<mlir::AffineExpr> padded,
                        mlir::TypedAttr value);
   friend class WindowWalk;
   /// The pads before and after the input, at least 0, as values of a launch.

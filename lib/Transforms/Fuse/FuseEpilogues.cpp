@@ -20,8 +20,8 @@ using namespace mlir;
 using namespace tenon;
 using kernel::LaunchOp;
 
-/// Whether a launch is one sum of products, perhaps with elementwise generics
-/// before (what it starts from) and after it.
+/// Whether a launch is one sum of products, perhaps of a padded image, and with
+/// elementwise generics before (what it starts from) and after it.
 static bool isContraction(LaunchOp launch) {
   unsigned sums = 0;
   for (Operation &op : launch.getBody().front().without_terminator()) {
@@ -34,7 +34,7 @@ static bool isContraction(LaunchOp launch) {
         return false;
     } else if (!generic &&
                !isa<linalg::FillOp, arith::ConstantOp, kernel::SymbolOp,
-                    tensor::EmptyOp, tensor::DimOp>(op)) {
+                    tensor::EmptyOp, tensor::DimOp, tensor::PadOp>(op)) {
       return false;
     }
   }

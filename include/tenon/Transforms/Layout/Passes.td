@@ -3,6 +3,35 @@
 
 include "mlir/Pass/PassBase.td"
 
+def AssignLayoutsPass
+    : InterfacePass<"assign-layouts", "mlir::FunctionOpInterface"> {
+  let summary = "Keeps images with channels last between convolutions";
+  let description = [{
+    Convolutions on GPUs read and write images with channels last, between launches that
+    turn them (marked `kernel.turns_channels`). What such a launch reads or writes gets
+    channels last itself where its maker and its readers can follow: their index maps, reads
+    of single elements, pads and slices are turned. So does what lies beside it in launches
+    that make no sums of products: elementwise ones, pools, resizes. A launch that then only
+    copies is dropped; one that turns back is added where something cannot follow, as a
+    result of the function.
+
+    ```mlir
+    %a = kernel.launch(%0) ... {kernel.turns_channels = false} { generic that moves channels to dimension 1 }
+    %b = kernel.launch(%a) ... { generic of a relu }
+    %c = kernel.launch(%b) ... {kernel.turns_channels = true} { generic that moves channels last }
+    // becomes
+    %c = kernel.launch(%0) ... { generic of a relu }
+    ```
+
+    Before: functions at kernel level, launches not yet fused.
+    After:  launches that turn channels are where channels must be first on one side.
+    Numerics: bit-exact, but for sums whose order is unspecified.
+  }];
+  let dependentDialects = [
+    "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect"
+  ];
+}
+
 def PackWeightsPass
     : InterfacePass<"pack-weights", "mlir::FunctionOpInterface"> {
   let summary = "Lays weights out in the panels that contractions read";
