@@ -86,11 +86,39 @@ LoadedCode::Use LoadedCode::use(uint32_t kernel, size_t stage) const {
 }
 
 namespace {
-/// One text on its way through the driver's compiler.
+/// What the driver's compiler has to say.
+class JitLog {
+public:
+  static constexpr unsigned numOptions = 2;
+
+  explicit JitLog(Gpu &gpu) : gpu(gpu) {}
+  JitLog(const JitLog &) = delete;
+  JitLog &operator=(const JitLog &) = delete;
+
+  /// Fails with the log unless `result` is success.
+  void requireCompiled(CUresult result, const std::string &where) const {
+    if (result == success)
+      return;
+    gpu.check(isFatal(result) ? result : CUresult(success), where);
+    std::string_view text(log, std::find(log, log + sizeof(log), '\0') - log);
+    fail(Status::unsupported, where, ": the driver cannot compile it: ",
+         gpu.driver.describe(result), text.empty() ? "" : "; its log: ", text);
+  }
+
+  int options[numOptions] = {jitErrorLog, jitErrorLogSize};
+  void *values[numOptions] = {log, reinterpret_cast<void *>(sizeof(log))};
+
+private:
+  Gpu &gpu;
+  char log[8192] = "";
+};
+
+/// One text on its way through the driver's linker, which gives the cubin.
 class Link {
 public:
-  explicit Link(Gpu &gpu) : gpu(gpu) {
-    gpu.check(gpu.driver.cuLinkCreate(2, options, values, &state), "cuLinkCreate");
+  explicit Link(Gpu &gpu) : gpu(gpu), log(gpu) {
+    gpu.check(gpu.driver.cuLinkCreate(JitLog::numOptions, log.options, log.values, &state),
+              "cuLinkCreate");
   }
   ~Link() {
     if (state)
@@ -100,32 +128,28 @@ public:
   Link &operator=(const Link &) = delete;
 
   std::string compile(std::string &ptx, const std::string &where) {
-    requireCompiled(gpu.driver.cuLinkAddData(state, jitInputPtx, ptx.data(), ptx.size() + 1,
-                                             where.c_str(), 0, nullptr, nullptr),
-                    where);
+    log.requireCompiled(gpu.driver.cuLinkAddData(state, jitInputPtx, ptx.data(),
+                                                 ptx.size() + 1, where.c_str(), 0, nullptr,
+                                                 nullptr),
+                        where);
     void *cubin = nullptr;
     size_t size = 0;
-    requireCompiled(gpu.driver.cuLinkComplete(state, &cubin, &size), where);
+    log.requireCompiled(gpu.driver.cuLinkComplete(state, &cubin, &size), where);
     return std::string(static_cast<char *>(cubin), size);
   }
 
 private:
-  void requireCompiled(CUresult result, const std::string &where) {
-    if (result == success)
-      return;
-    gpu.check(isFatal(result) ? result : CUresult(success), where);
-    std::string_view text(log, std::find(log, log + sizeof(log), '\0') - log);
-    fail(Status::unsupported, where, ": the driver cannot compile it: ",
-         gpu.driver.describe(result), text.empty() ? "" : "; its log: ", text);
-  }
-
   Gpu &gpu;
+  JitLog log;
   CUlinkState state = nullptr;
-  char log[8192] = "";
-  int options[2] = {jitErrorLog, jitErrorLogSize};
-  void *values[2] = {log, reinterpret_cast<void *>(sizeof(log))};
 };
 } // namespace
+
+/// What is to be linked is compiled as a part of a program, in which warps cannot hand
+/// registers to each other: those that need more would spill.
+static bool isWholeProgram(const std::string &ptx) {
+  return ptx.find("setmaxnreg") != std::string::npos;
+}
 
 void LoadedCode::loadImages(const Artifact &artifact) {
   constexpr size_t mostThreads = 16;
@@ -141,6 +165,14 @@ void LoadedCode::loadImage(const Artifact &artifact, size_t index) {
   if (format::hashBytes(image.data(), image.size()) != section.hash)
     fail(Status::corrupt, where,
          ": expected the hash in the manifest, but got another; the file is damaged");
+  if (code->form == format::CodeForm::ptx && isWholeProgram(image)) {
+    // The driver keeps what it makes of it in a cache of its own.
+    JitLog log(*gpu);
+    return log.requireCompiled(gpu->driver.cuModuleLoadDataEx(&modules[index], image.c_str(),
+                                                              JitLog::numOptions, log.options,
+                                                              log.values),
+                               where);
+  }
   if (code->form == format::CodeForm::ptx) {
     CubinCache cache(gpu->facts);
     std::optional<std::string> cubin = cache.find(image);

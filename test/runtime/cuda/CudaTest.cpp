@@ -357,15 +357,32 @@ TEST_F(Cuda, CachesWhatItCompiles) {
   EXPECT_EQ(fake->linked, 3);
 }
 
-// Text that the driver refuses is told with the driver's log.
-TEST_F(Cuda, TellsTheDriversLog) {
+// Text whose warps hand registers to each other is a whole program, which is not linked.
+TEST_F(Cuda, LoadsWholePrograms) {
   Model model = makeCudaScaleModel();
-  std::string text = "syntax error";
-  model.images[0].assign(text.begin(), text.end());
-  std::string path = model.write();
-  expectFailure(rt::Status::unsupported,
-                {path, "'cuda:sm_80' image 0", "INVALID_PTX", "ptxas fatal: the text"},
-                [&] { open(path); });
+  const std::string_view more = "setmaxnreg.inc.sync.aligned.u32 232;\n";
+  model.images[0].insert(model.images[0].end(), more.begin(), more.end());
+  fake->wholes = 0;
+  auto s = open(model.write());
+  EXPECT_EQ(fake->linked, 0);
+  EXPECT_EQ(fake->wholes, 1);
+  EXPECT_FALSE(std::filesystem::exists(cache));
+  std::vector<float> x(3, 2);
+  s->setInput(0, floats(x));
+  s->run();
+  EXPECT_EQ(read<float>(*s, 0), std::vector<float>(3, 12));
+}
+
+// Text that the driver refuses is told with the driver's log, linked or not.
+TEST_F(Cuda, TellsTheDriversLog) {
+  for (std::string text : {"syntax error", "setmaxnreg syntax error"}) {
+    Model model = makeCudaScaleModel();
+    model.images[0].assign(text.begin(), text.end());
+    std::string path = model.write();
+    expectFailure(rt::Status::unsupported,
+                  {path, "'cuda:sm_80' image 0", "INVALID_PTX", "ptxas fatal: the text"},
+                  [&] { open(path); });
+  }
 }
 
 // The last code that the GPU runs is taken; none names what each needs.

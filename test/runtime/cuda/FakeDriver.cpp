@@ -354,10 +354,22 @@ EXPORT int cuLinkDestroy(void *state) {
   delete static_cast<Link *>(state);
   return ok;
 }
-EXPORT int cuModuleLoadDataEx(void **module, const void *image, unsigned, int *, void **) {
-  if (std::strncmp(static_cast<const char *>(image), "CUBIN ", 6) != 0)
-    return 200;
-  *module = new Module{static_cast<const char *>(image), {}};
+/// A cubin, or text with a place for the log.
+EXPORT int cuModuleLoadDataEx(void **module, const void *image, unsigned count, int *options,
+                              void **values) {
+  std::lock_guard<std::mutex> lock(mutex);
+  const char *text = static_cast<const char *>(image);
+  if (std::strncmp(text, "CUBIN ", 6) != 0) {
+    if (count != 2 || options[0] != 5 || options[1] != 6)
+      return 200;
+    ++driver.wholes;
+    if (std::strstr(text, "syntax error")) {
+      std::strncpy(static_cast<char *>(values[0]), "ptxas fatal: the text has an error",
+                   reinterpret_cast<size_t>(values[1]));
+      return invalidPtx;
+    }
+  }
+  *module = new Module{text, {}};
   return ok;
 }
 EXPORT int cuModuleUnload(void *module) {

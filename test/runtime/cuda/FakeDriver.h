@@ -23,6 +23,7 @@ struct FakeDriver {
   uint64_t freeBytes = 1 << 20;
   int failing = 0;           // the result of the next call that waits
   int linked = 0;            // texts that were compiled
+  int wholes = 0;            // texts that were loaded as they are
   int pending = 0;           // operations that nobody waited for yet
   std::vector<std::string> log; // "HtoD 12", "DtoH 8", "DtoD 4", "launch add_f32", "wait"
   std::vector<FakeLaunch> launches;
