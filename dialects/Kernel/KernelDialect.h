@@ -20,6 +20,10 @@
 
 namespace tenon::kernel {
 
+/// On launches and kernels whose body may fall into parts that need nothing of each
+/// other, and rows that these read: code generation looks for them.
+inline constexpr llvm::StringLiteral kPiecesAttr = "kernel.in_pieces";
+
 /// `map`, over the kernel's own symbols, over the function's: each own symbol is
 /// replaced by its result of `symbols`. (AffineMap::compose replaces dims only.)
 mlir::AffineMap overFunctionSymbols(mlir::AffineMap map,

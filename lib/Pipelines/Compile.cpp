@@ -83,7 +83,7 @@ void tenon::buildCachePipeline(OpPassManager &passes, CacheMode mode) {
 }
 
 void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
-                                      DeviceClass device) {
+                                      DeviceClass device, bool joinsLaunches) {
   // What import left out has operations of no level in its place.
   if (!keepGoing)
     passes.addNestedPass<func::FuncOp>(createVerifyONNXPass());
@@ -95,12 +95,21 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
   if (device == DeviceClass::gpu)
     passes.addNestedPass<func::FuncOp>(createAssignLayoutsPass());
   passes.addNestedPass<func::FuncOp>(createFuseElementwiseLaunchesPass());
-  passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass());
+  FuseEpiloguesPassOptions epilogues;
+  epilogues.twins = joinsLaunches;
+  // Products of the same rows are told by these being one value.
+  if (joinsLaunches)
+    passes.addPass(createCSEPass());
+  passes.addNestedPass<func::FuncOp>(createFuseEpiloguesPass(epilogues));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   passes.addNestedPass<func::FuncOp>(device == DeviceClass::cpu
                                          ? createPackWeightsPass()
                                          : createTransposeWeightsPass());
+  if (joinsLaunches)
+    passes.addNestedPass<func::FuncOp>(createJoinLaunchesPass());
+  if (joinsLaunches && device == DeviceClass::gpu)
+    passes.addNestedPass<func::FuncOp>(createFuseProloguesPass());
   VerifyKernelPassOptions verification;
   verification.allowSizes = true; // slow, not wrong
   passes.addNestedPass<func::FuncOp>(createVerifyKernelPass(verification));
@@ -299,7 +308,8 @@ private:
     if (failed(lowerCaches(options.caches)))
       return failure();
     return runPasses("onnx to kernel", [&](OpPassManager &passes) {
-      buildONNXToKernelPipeline(passes, options.keepGoing, device);
+      buildONNXToKernelPipeline(passes, options.keepGoing, device,
+                                options.joinsLaunches);
     });
   }
 

@@ -116,9 +116,9 @@ TensorMap StageDecoder::decodeMap(const format::TensorMap &map, const std::strin
                    {},
                    {},
                    {}};
-  if (result.buffer >= kernel.arguments.size())
-    fail(Status::corrupt, at, ": expected an argument below ", kernel.arguments.size(),
-         ", but got ", result.buffer);
+  if (result.buffer > kernel.arguments.size())
+    fail(Status::corrupt, at, ": expected one of ", kernel.arguments.size(),
+         " arguments or the workspace, but got ", result.buffer);
   if (!elementBytes(result.type))
     fail(Status::corrupt, at, ": expected an element type, but got ", unsigned(result.type));
   constexpr size_t mostDims = 5;

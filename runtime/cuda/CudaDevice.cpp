@@ -220,9 +220,11 @@ void CudaDevice::measureStage(const Stage &stage, const std::vector<Evaluated> &
     for (const std::vector<uint32_t> *corner : {&map.lower, &map.upper})
       for (uint32_t position : *corner)
         size.more.push_back(valueOf(exprs, position, "where a tensor map's windows begin"));
+    bool isWorkspace = map.buffer == kernel.arguments.size();
     if (grid > 0)
       checkMap(map, &size.more[first],
-               argumentBytes(kernel.arguments[map.buffer], exprs));
+               isWorkspace ? size.workspace
+                           : argumentBytes(kernel.arguments[map.buffer], exprs));
   }
 }
 
@@ -253,7 +255,8 @@ const CUtensorMap &CudaDevice::encoded(const LaunchCall &call, size_t index,
     known.resize(index + 1);
   EncodedMap &entry = known[index];
   size_t count = map.countSizes();
-  void *memory = call.buffers[map.buffer];
+  bool isWorkspace = map.buffer == artifact->kernels[call.kernel].arguments.size();
+  void *memory = isWorkspace ? workspace.data() : call.buffers[map.buffer];
   bool isSame = entry.memory == memory && entry.sizes.size() == count &&
                 std::equal(sizes, sizes + count, entry.sizes.begin());
   if (!isSame) {

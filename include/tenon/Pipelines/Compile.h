@@ -51,6 +51,8 @@ struct CompileOptions {
   std::string ptxas;
   /// How kernels for GPUs multiply f32: ieee, tf32 or bf16x3.
   std::string f32Products = "ieee";
+  /// Fewer launches (docs/decisions/0013): not yet proven on GPUs.
+  bool joinsLaunches = false;
   /// A file of measured schedules for GPUs; empty: the compiler's own.
   std::string schedules;
   Level emit = Level::artifact;
@@ -87,9 +89,12 @@ void buildExportPipeline(mlir::OpPassManager &passes);
 
 /// Appends the passes from the onnx level to fused launches. `keepGoing`: every
 /// operation that cannot be lowered is reported, not only the first.
+/// `joinsLaunches`: products of the same rows, and launches that need nothing of each
+/// other, become one launch where they can.
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
                                bool keepGoing = false,
-                               DeviceClass device = DeviceClass::cpu);
+                               DeviceClass device = DeviceClass::cpu,
+                               bool joinsLaunches = false);
 
 /// Appends the passes that find larger operations in a simplified model, and last
 /// the caches of attention: to the kv level.

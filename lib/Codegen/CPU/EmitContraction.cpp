@@ -22,9 +22,10 @@ static constexpr int64_t kBlockDepth = 384;
 namespace {
 class ContractionEmitter {
 public:
-  ContractionEmitter(RowEmitter &rows, OpBuilder &builder)
+  /// For the sum that is made in step `number`.
+  ContractionEmitter(RowEmitter &rows, OpBuilder &builder, unsigned number)
       : rows(rows), program(rows.program), frame(rows.frame),
-        contraction(*rows.schedule.contraction),
+        contraction(rows.schedule.contraction->of(number)),
         step(program.steps[contraction.step]), loc(rows.loc), builder(builder),
         a(*LinearAccess::get(program, step.reads[contraction.a])),
         b(*LinearAccess::get(program, step.reads[contraction.b])) {}
@@ -70,7 +71,7 @@ private:
   RowEmitter &rows;
   KernelProgram &program;
   KernelFrame &frame;
-  const Contraction &contraction;
+  const Contraction contraction;
   const Step &step;
   Location loc;
   OpBuilder &builder;
@@ -151,8 +152,10 @@ void ContractionEmitter::emitTiles() {
       !start || !matchPattern(start, m_AnyZeroFloat()) || getBlockDepth() >= 0;
   auto function = frame.getFunction();
   auto module = function->getParentOfType<ModuleOp>();
-  StringRef name = function.getSymName();
-  name.consume_back(".body");
+  StringRef body = function.getSymName();
+  body.consume_back(".body");
+  bool isFirst = contraction.step == rows.schedule.contraction->step;
+  std::string name = (body + (isFirst ? "" : ".twin")).str();
   SmallVector<int64_t> heights = getTileRows(format);
   int64_t known = getKnownRows();
   SmallVector<int64_t> counts(heights.size(), -1);
@@ -400,7 +403,8 @@ void ContractionEmitter::emit() {
   });
 }
 
-void tenon::emitContraction(RowEmitter &rows, OpBuilder &builder) {
+void tenon::emitContraction(RowEmitter &rows, OpBuilder &builder,
+                            unsigned number) {
   OpBuilder mine = builder;
-  ContractionEmitter(rows, mine).emit();
+  ContractionEmitter(rows, mine, number).emit();
 }

@@ -103,7 +103,7 @@ void RowEmitter::storeInitials(OpBuilder &builder, const Step &step) {
 
 void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
   if (group.isContraction)
-    return emitContraction(*this, builder);
+    return emitContraction(*this, builder, group.steps[0]);
   if (group.isWindow)
     return emitWindow(*this, builder, program.steps[group.steps[0]]);
   if (group.sumsInMemory)

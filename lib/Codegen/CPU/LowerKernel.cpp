@@ -6,6 +6,8 @@
 #include "EmitAttention.h"
 #include "EmitBlockProduct.h"
 #include "RowSchedule.h"
+#include "tenon/Codegen/Program/KernelParts.h"
+#include "tenon/Codegen/Program/LoopBuilder.h"
 #include "tenon/Codegen/Program/LowerByBufferization.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
@@ -23,11 +25,11 @@ static FailureOr<AffineExpr> emitWhole(kernel::FuncOp kernel, CPUFrame &frame) {
   return AffineExpr();
 }
 
-FailureOr<LoweredKernel> tenon::lowerKernel(kernel::FuncOp kernel,
-                                            ModuleOp module,
-                                            const CPUTarget &target) {
-  OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
-  kernel::FuncOp general = generalizeKernel(kernel, *scratch);
+/// `general` is the kernel with generic operations.
+static FailureOr<LoweredKernel> lowerPart(kernel::FuncOp kernel,
+                                          kernel::FuncOp general,
+                                          ModuleOp module,
+                                          const CPUTarget &target) {
   CPUFrame frame(general, module, target);
   if (FailureOr<AffineExpr> grid = emitWhole(general, frame); failed(grid))
     return failure();
@@ -45,4 +47,55 @@ FailureOr<LoweredKernel> tenon::lowerKernel(kernel::FuncOp kernel,
   }
   frame.getFunction().erase();
   return lowerByBufferization(kernel, module);
+}
+
+/// The items of all parts, one part's after the other's. A thread's scratch is
+/// that of whichever part it runs.
+static LoweredKernel joinParts(kernel::FuncOp kernel, ModuleOp module,
+                               ArrayRef<LoweredKernel> parts) {
+  KernelFrame frame(kernel, module);
+  func::FuncOp function = frame.getFunction();
+  LoopBuilder b(frame.builder(), frame.loc());
+  unsigned given =
+      kernel.getBody().getNumArguments() + kernel.getNumKernelSymbols();
+  AffineExpr first = getAffineConstantExpr(0, kernel.getContext());
+  AffineExpr workspace = first;
+  for (const LoweredKernel &part : parts) {
+    AffineExpr next = first + part.grid;
+    Value begin = b.max(frame.begin(), frame.size(first));
+    Value end = b.min(frame.end(), frame.size(next));
+    b.ifElse(b.isLess(begin, end), [&] {
+      SmallVector<Value> arguments(function.getArguments().take_front(given));
+      arguments.push_back(b.sub(begin, frame.size(first)));
+      arguments.push_back(b.sub(end, frame.size(first)));
+      arguments.push_back(function.getArgument(given + 2));
+      func::FuncOp body = part.body;
+      func::CallOp::create(b.builder, b.loc, body, arguments);
+    });
+    first = next;
+    workspace = workspace + part.workspace;
+  }
+  LoweredKernel joined = frame.finish(first);
+  joined.workspace = simplify(workspace, kernel.getNumKernelSymbols());
+  return joined;
+}
+
+FailureOr<LoweredKernel> tenon::lowerKernel(kernel::FuncOp kernel,
+                                            ModuleOp module,
+                                            const CPUTarget &target) {
+  OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
+  kernel::FuncOp general = generalizeKernel(kernel, *scratch);
+  SmallVector<kernel::FuncOp> parts;
+  if (kernel->hasAttr(kernel::kPiecesAttr))
+    parts = splitKernel(general, *scratch);
+  if (parts.empty())
+    return lowerPart(kernel, general, module, target);
+  SmallVector<LoweredKernel> lowered;
+  for (kernel::FuncOp part : parts) {
+    FailureOr<LoweredKernel> own = lowerPart(part, part, module, target);
+    if (failed(own))
+      return failure();
+    lowered.push_back(*own);
+  }
+  return joinParts(kernel, module, lowered);
 }

@@ -41,8 +41,10 @@ private:
   llvm::DenseMap<int, std::pair<mlir::Value, mlir::Value>> bounds; // of blocks
 };
 
-/// Emits the item's block of the schedule's contraction.
-void emitContraction(RowEmitter &rows, mlir::OpBuilder &builder);
+/// Emits the item's block of the schedule's contraction: the sums of step
+/// `number`.
+void emitContraction(RowEmitter &rows, mlir::OpBuilder &builder,
+                     unsigned number);
 
 /// Emits a reduction of windows.
 void emitWindow(RowEmitter &rows, mlir::OpBuilder &builder, const Step &step);

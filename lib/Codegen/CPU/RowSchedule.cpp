@@ -358,7 +358,8 @@ void RowSchedule::chooseGroups() {
   for (unsigned index = 0; index < program.steps.size(); ++index) {
     Step &step = program.steps[index];
     Group fresh = startGroup(index);
-    fresh.isContraction = contraction && contraction->step == index;
+    fresh.isContraction =
+        contraction && llvm::is_contained(contraction->getSums(), index);
     if (!groups.empty() && !fresh.isContraction && !fresh.isWindow &&
         !fresh.sumsInMemory && joins(step, groups.back()))
       groups.back().steps.push_back(index);

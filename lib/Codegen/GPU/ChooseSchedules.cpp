@@ -4,6 +4,7 @@
 
 #include "ProductModel.h"
 
+#include "tenon/Codegen/Program/KernelPieces.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -72,10 +73,28 @@ struct ChooseSchedules final
       choose(kernel);
   }
 
+  /// Of a kernel that falls into pieces each part has a schedule.
   void choose(kernel::FuncOp kernel) {
     OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
     kernel::FuncOp general = generalizeKernel(kernel, *scratch);
-    KernelReading reading(general, *scratch, kernel.getSymName() + ".read");
+    if (!kernel->hasAttr(kernel::kPiecesAttr))
+      return choose(kernel, general, *scratch);
+    KernelPieces pieces(general, *scratch);
+    if (pieces.isWhole())
+      return choose(kernel, general, *scratch);
+    SmallVector<Attribute> schedules;
+    for (kernel::FuncOp part : pieces.parts) {
+      choose(part, part, *scratch);
+      schedules.push_back(part.getScheduleAttr());
+    }
+    for (const GPUTarget &target : targets)
+      setProductForms(kernel, target.name, {});
+    setPartSchedules(kernel, schedules);
+  }
+
+  /// `general` is the kernel with generic operations.
+  void choose(kernel::FuncOp kernel, kernel::FuncOp general, ModuleOp scratch) {
+    KernelReading reading(general, scratch, kernel.getSymName() + ".read");
     for (const GPUTarget &target : targets) {
       SmallVector<ProductForm> forms =
           chooseProductForms(reading, target, measured);

@@ -14,17 +14,19 @@ static constexpr int64_t kSmall = 64;
 ContractionEmitter::ContractionEmitter(KernelProgram &program,
                                        const Contraction &contraction,
                                        KernelFrame &frame, int64_t side,
-                                       kernel::F32Products products)
+                                       kernel::F32Products f32)
     : TileKernel(program, contraction, frame) {
-  chooseEngine(side, products);
-  a = getFactor(contraction.a, contraction.m, engine->shape.rows);
-  c = getFactor(contraction.b, contraction.n, engine->shape.columns);
+  chooseEngine(side, f32);
+  a = getFactor(step, contraction.a, contraction.m, engine->shape.rows);
+  int64_t share = getShare(engine->shape.columns);
+  for (auto [number, product] : llvm::enumerate(products))
+    right.push_back(getFactor(*product, contraction.b, contraction.n, share,
+                              number * share));
 }
 
 /// Tensor cores where both factors are of one type of 16 bits, or f32 that may
 /// be rounded to what they multiply.
-void ContractionEmitter::chooseEngine(int64_t side,
-                                      kernel::F32Products products) {
+void ContractionEmitter::chooseEngine(int64_t side, kernel::F32Products f32) {
   auto getElement = [&](unsigned read) {
     return program.storages[step.reads[read].storage].element;
   };
@@ -36,12 +38,11 @@ void ContractionEmitter::chooseEngine(int64_t side,
         isSmallTile ? TileShape{64, 64, 32, 128} : TileShape{128, 128, 32, 256};
     engine = createMatrixEngine(shape, left);
   } else if (left == right && left.isF32() && sum.isF32() &&
-             products != kernel::F32Products::ieee) {
+             f32 != kernel::F32Products::ieee) {
     TileShape shape = isSmallTile ? TileShape{64, 64, 16, 128, 3}
                                   : TileShape{128, 128, 16, 256, 2};
-    engine = products == kernel::F32Products::tf32
-                 ? createTF32Engine(shape, left)
-                 : createSplitEngine(shape, left);
+    engine = f32 == kernel::F32Products::tf32 ? createTF32Engine(shape, left)
+                                              : createSplitEngine(shape, left);
   } else if (sum.isF64()) {
     engine = createArithmeticEngine({64, 64, 8, 256, 2}, sum);
   } else {
@@ -52,11 +53,12 @@ void ContractionEmitter::chooseEngine(int64_t side,
 }
 
 ContractionEmitter::Factor
-ContractionEmitter::getFactor(unsigned read, int outer, int64_t size) {
-  Factor factor{read, outer, size, true, 1, 0, false};
+ContractionEmitter::getFactor(const Step &product, unsigned read, int outer,
+                              int64_t size, int64_t first) {
+  Factor factor{&product, read, outer, size, first, true, 1, 0, false};
   const TileShape &shape = engine->shape;
   factor.count = size * shape.depth / int64_t(shape.threads);
-  const Access &access = step.reads[read];
+  const Access &access = product.reads[read];
   std::optional<LinearAccess> linear = LinearAccess::get(program, access);
   auto isUnit = [&](int loop) {
     if (!linear || loop < 0)
@@ -161,12 +163,14 @@ SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
     }
     for (int64_t e = 0; e < factor.run; ++e) {
       Value next = b.index(e);
-      position[step.classes[contraction.k]] =
+      const Step &product = *factor.product;
+      position[product.classes[contraction.k]] =
           factor.isAlongK ? b.add(along, next) : along;
       if (factor.outer >= 0)
-        position[step.classes[factor.outer]] =
+        position[product.classes[factor.outer]] =
             factor.isAlongK ? outer : b.add(outer, next);
-      Value element = load(b.builder, step.reads[factor.read], getLoops(step));
+      Value element =
+          load(b.builder, product.reads[factor.read], getLoops(product));
       element = b.convert(element, engine->factor);
       elements.push_back(
           arith::SelectOp::create(b.builder, loc, known, element, zero));
@@ -179,6 +183,7 @@ void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
                                    Value tile, ValueRange elements) {
   for (int64_t i = 0; i < factor.count / factor.run; ++i) {
     auto [outer, along] = placeRun(b, factor, i);
+    outer = b.add(outer, b.index(factor.first));
     for (int64_t e = 0; e < factor.run; ++e) {
       Value k = factor.isAlongK ? b.add(along, b.index(e)) : along;
       Value beside = factor.isAlongK ? outer : b.add(outer, b.index(e));
@@ -189,15 +194,27 @@ void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
   }
 }
 
+/// Elements as loadTile gives them, those of the left factor first.
+void ContractionEmitter::storeTiles(ThreadBuilder &b, Value tileA, Value tileC,
+                                    ValueRange elements) {
+  storeTile(b, a, tileA, elements.take_front(a.count));
+  elements = elements.drop_front(a.count);
+  for (const Factor &factor : right) {
+    storeTile(b, factor, tileC, elements.take_front(factor.count));
+    elements = elements.drop_front(factor.count);
+  }
+}
+
 /// The first tiles, if there is any k: without, there may be nothing to read.
 SmallVector<Value> ContractionEmitter::loadFirst(ThreadBuilder &b, Value depth,
-                                                 LoadBoth loadBoth) {
-  SmallVector<Type> types(a.count + c.count, engine->factor);
+                                                 LoadAll loadAll) {
+  int64_t count = a.count + right[0].count * int64_t(right.size());
+  SmallVector<Type> types(count, engine->factor);
   auto some = scf::IfOp::create(b.builder, loc, types,
                                 b.isLess(b.index(0), depth), true);
   OpBuilder then = OpBuilder::atBlockEnd(some.thenBlock());
   ThreadBuilder inside(then, loc);
-  scf::YieldOp::create(then, loc, loadBoth(inside, inside.index(0)));
+  scf::YieldOp::create(then, loc, loadAll(inside, inside.index(0)));
   OpBuilder otherwise = OpBuilder::atBlockEnd(some.elseBlock());
   Values zeros(types.size(), getZero(otherwise, engine->factor));
   scf::YieldOp::create(otherwise, loc, zeros);
@@ -211,26 +228,25 @@ SmallVector<Value> ContractionEmitter::sumTiles(ThreadBuilder &b) {
   Value depth = frame.size(getExtent(contraction.k));
   Values start = engine->start(b);
   unsigned numSums = start.size();
-  auto loadBoth = [&](ThreadBuilder &inside, Value k) {
+  auto loadAll = [&](ThreadBuilder &inside, Value k) {
     Values elements = loadTile(inside, a, firstRow, k);
-    elements.append(loadTile(inside, c, firstColumn, k));
+    for (const Factor &factor : right)
+      elements.append(loadTile(inside, factor, firstColumn, k));
     return elements;
   };
-  start.append(loadFirst(b, depth, loadBoth));
-  SmallVector<Value> results = b.fold(
-      b.index(0), depth, engine->shape.depth, start,
-      [&](Value k, ValueRange running) {
-        ValueRange elements = running.drop_front(numSums);
-        b.barrier();
-        storeTile(b, a, tileA, elements.take_front(a.count));
-        storeTile(b, c, tileC, elements.drop_front(a.count));
-        b.barrier();
-        Values next = loadBoth(b, b.add(k, b.index(engine->shape.depth)));
-        Values sums = engine->multiply(b, tileA, tileC,
-                                       Values(running.take_front(numSums)));
-        sums.append(next);
-        return sums;
-      });
+  start.append(loadFirst(b, depth, loadAll));
+  SmallVector<Value> results =
+      b.fold(b.index(0), depth, engine->shape.depth, start,
+             [&](Value k, ValueRange running) {
+               b.barrier();
+               storeTiles(b, tileA, tileC, running.drop_front(numSums));
+               b.barrier();
+               Values next = loadAll(b, b.add(k, b.index(engine->shape.depth)));
+               Values sums = engine->multiply(
+                   b, tileA, tileC, Values(running.take_front(numSums)));
+               sums.append(next);
+               return sums;
+             });
   results.truncate(numSums);
   return results;
 }
@@ -262,7 +278,8 @@ void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
         elements.push_back(b.load(tile, b.add(at, b.index(e))));
       return elements;
     };
-    finishPart(b, {first, part, shape.columns, shape.columns, read}, b.thread(),
+    int64_t share = getShare(shape.columns);
+    finishPart(b, {first, part, share, shape.columns, share, read}, b.thread(),
                shape.threads);
   }
 }
@@ -271,7 +288,8 @@ AffineExpr ContractionEmitter::emit() {
   placeStorages();
   ThreadBuilder b(frame.builder(), loc);
   const TileShape &shape = engine->shape;
-  enterTile(b, frame.begin(), shape.rows, shape.columns);
+  int64_t share = getShare(shape.columns);
+  enterTile(b, frame.begin(), shape.rows, share);
   finishTile(b, sumTiles(b));
-  return getTiles(shape.rows, shape.columns);
+  return getTiles(shape.rows, share);
 }

@@ -11,14 +11,14 @@
 
 namespace tenon {
 
-/// A block computes a tile of one batch. Any index maps will do, those of
+/// A block computes a tile of one batch; two products have half of its columns
+/// each. Any index maps will do, those of
 /// convolutions too.
 class ContractionEmitter : public TileKernel {
 public:
   /// Tiles have `side` rows and columns, 64 or 128.
   ContractionEmitter(KernelProgram &program, const Contraction &contraction,
-                     KernelFrame &frame, int64_t side,
-                     kernel::F32Products products);
+                     KernelFrame &frame, int64_t side, kernel::F32Products f32);
 
   /// Adds the code of block number `begin` to the frame; returns the grid.
   mlir::AffineExpr emit();
@@ -31,19 +31,22 @@ public:
   }
 
 private:
-  /// One of the two factors: how a tile of it is read.
+  /// A factor of a product: how a tile of it is read.
   struct Factor {
-    unsigned read; // of the step
+    const Step *product;
+    unsigned read; // of the product
     int outer;     // the loop beside k: m or n, or -1
     int64_t size;  // of the tile along it
+    int64_t first; // where the product's columns begin in the tile
     bool isAlongK; // neighbours in memory are neighbours along k
     int64_t run;   // so many neighbours are read at once
     int64_t count; // elements a thread reads
     bool isWindow; // runs are channels of a window: one load each
   };
 
-  void chooseEngine(int64_t side, kernel::F32Products products);
-  Factor getFactor(unsigned read, int outer, int64_t size);
+  void chooseEngine(int64_t side, kernel::F32Products f32);
+  Factor getFactor(const Step &product, unsigned read, int outer, int64_t size,
+                   int64_t first = 0);
   int64_t getWindowRun(int64_t run) const;
   Values loadRun(ThreadBuilder &b, const Factor &factor, mlir::Value known);
   /// Where run `number` of the thread lies in the tile: along the outer loop
@@ -54,13 +57,16 @@ private:
                   mlir::Value k);
   void storeTile(ThreadBuilder &b, const Factor &factor, mlir::Value tile,
                  mlir::ValueRange elements);
-  using LoadBoth = llvm::function_ref<Values(ThreadBuilder &, mlir::Value)>;
-  Values loadFirst(ThreadBuilder &b, mlir::Value depth, LoadBoth loadBoth);
+  void storeTiles(ThreadBuilder &b, mlir::Value tileA, mlir::Value tileC,
+                  mlir::ValueRange elements);
+  using LoadAll = llvm::function_ref<Values(ThreadBuilder &, mlir::Value)>;
+  Values loadFirst(ThreadBuilder &b, mlir::Value depth, LoadAll loadAll);
   Values sumTiles(ThreadBuilder &b);
   void finishTile(ThreadBuilder &b, mlir::ValueRange sums);
 
   std::unique_ptr<TileEngine> engine;
-  Factor a, c; // the left and the right one
+  Factor a;                           // the left one
+  llvm::SmallVector<Factor, 2> right; // of each product
 };
 
 } // namespace tenon

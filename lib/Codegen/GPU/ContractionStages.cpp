@@ -26,8 +26,8 @@ private:
   void addWarps(const ProductForm &form, AffineExpr runs);
   void addTiles(const ProductForm &form, AffineExpr runs);
   void addHopper(const ProductForm &form, AffineExpr runs);
-  void add(KernelReading &reading, AffineExpr blocks, unsigned threads,
-           const HopperContraction *hopper = nullptr);
+  void add(KernelReading &reading, AffineExpr blocks, AffineExpr runs,
+           unsigned threads, const HopperContraction *hopper = nullptr);
 
   kernel::FuncOp kernel;
   ModuleOp module;
@@ -39,10 +39,13 @@ private:
 } // namespace
 
 void ContractionStages::add(KernelReading &reading, AffineExpr blocks,
-                            unsigned threads, const HopperContraction *hopper) {
-  LoweredKernel lowered = reading.frame.finish(blocks);
+                            AffineExpr runs, unsigned threads,
+                            const HopperContraction *hopper) {
+  LoweredKernel lowered = reading.frame.finish(blocks * runs);
   staged.workspace = lowered.workspace;
   LoweredStage stage{lowered.body, lowered.grid, threads};
+  stage.blocks = blocks;
+  stage.runs = runs;
   if (hopper) {
     stage.shared = hopper->getSharedBytes();
     stage.residents = hopper->getBlocks();
@@ -67,15 +70,19 @@ void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
   KernelReading reading = read();
   FewRows emitter(*reading.program, *reading.found, form.last, reading.frame,
                   target.isHopper());
-  add(reading, emitter.emit() * runs, FewRows::kThreads);
+  AffineExpr rows = reading.getExtent(reading.found->m);
+  add(reading, emitter.emit(), runs, FewRows::kThreads);
   staged.stages.back().waitsItself = emitter.waitsItself();
+  if (form.first == 1 && form.last == 1)
+    staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());
 }
 
 void ContractionStages::addTiles(const ProductForm &form, AffineExpr runs) {
   KernelReading reading = read();
   ContractionEmitter emitter(*reading.program, *reading.found, reading.frame,
                              form.columns, kernel::getF32Products(kernel));
-  add(reading, emitter.emit() * runs, emitter.getThreads());
+  AffineExpr blocks = emitter.emit();
+  add(reading, blocks, runs, emitter.getThreads());
   staged.stages.back().residents = emitter.getResidents();
 }
 
@@ -96,7 +103,7 @@ void ContractionStages::addHopper(const ProductForm &form, AffineExpr runs) {
   if (runs == 0)
     reading.frame.getFunction().erase();
   else
-    add(reading, blocks * runs, HopperContraction::kThreads, &emitter);
+    add(reading, blocks, runs, HopperContraction::kThreads, &emitter);
 }
 
 std::optional<StagedKernel> ContractionStages::lower() {

@@ -19,9 +19,11 @@ bool FewRows::matches(const KernelProgram &program,
 FewRows::FewRows(KernelProgram &program, const Contraction &contraction,
                  int64_t rows, KernelFrame &frame, bool areLaunchesEarly)
     : TileKernel(program, contraction, frame), rows(rows),
-      isEarly(areLaunchesEarly &&
-              frame.isWeight(
-                  program.storages[step.reads[contraction.b].storage].buffer)) {
+      numSums(rows * products.size()),
+      isEarly(areLaunchesEarly && llvm::all_of(products, [&](const Step *of) {
+                return frame.isWeight(
+                    program.storages[of->reads[contraction.b].storage].buffer);
+              })) {
   Type element = program.storages[step.reads[contraction.b].storage].element;
   run = kRunBytes * 8 / element.getIntOrFloatBitWidth();
   auto depth = dyn_cast<AffineConstantExpr>(getExtent(contraction.k));
@@ -37,11 +39,12 @@ void FewRows::setRow(ThreadBuilder &b, Value row) {
 SmallVector<Value> FewRows::readRun(ThreadBuilder &b, Value k) {
   Type type = program.storages[step.writes[0].storage].element;
   Values column;
-  for (int64_t e = 0; e < run; ++e) {
-    position[step.classes[contraction.k]] = b.add(k, b.index(e));
-    Value element = load(b.builder, step.reads[contraction.b], getLoops(step));
-    column.push_back(b.convert(element, type));
-  }
+  for (const Step *of : products)
+    for (int64_t e = 0; e < run; ++e) {
+      position[of->classes[contraction.k]] = b.add(k, b.index(e));
+      Value element = load(b.builder, of->reads[contraction.b], getLoops(*of));
+      column.push_back(b.convert(element, type));
+    }
   return column;
 }
 
@@ -54,9 +57,13 @@ SmallVector<Value> FewRows::addRun(ThreadBuilder &b, Value k,
     for (int64_t e = 0; e < run; ++e) {
       position[step.classes[contraction.k]] = b.add(k, b.index(e));
       Value factor = load(b.builder, step.reads[contraction.a], getLoops(step));
-      Value product = arith::MulFOp::create(b.builder, loc,
-                                            b.convert(factor, type), column[e]);
-      sums[row] = arith::AddFOp::create(b.builder, loc, sums[row], product);
+      factor = b.convert(factor, type);
+      for (int64_t number = 0; number < numSums / rows; ++number) {
+        Value &sum = sums[number * rows + row];
+        Value product = arith::MulFOp::create(b.builder, loc, factor,
+                                              column[number * run + e]);
+        sum = arith::AddFOp::create(b.builder, loc, sum, product);
+      }
     }
   }
   return sums;
@@ -67,7 +74,7 @@ SmallVector<Value> FewRows::sumFirst(ThreadBuilder &b, Value lane,
                                      Values sums) {
   constexpr int64_t lanes = ThreadBuilder::kWarp;
   Value runs = frame.size(getExtent(contraction.k).floorDiv(run));
-  Values zeros(run, b.constant(sums[0].getType(), 0));
+  Values zeros(run * products.size(), b.constant(sums[0].getType(), 0));
   auto once = [&](int64_t number, const Values &start, LoopBuilder::Step body) {
     Value own = b.add(lane, b.index(number * lanes));
     Value isThere = b.isLess(own, runs);
@@ -99,23 +106,23 @@ SmallVector<Value> FewRows::sumLane(ThreadBuilder &b, Value lane) {
     Value k = b.mul(number, b.index(run));
     return addRun(b, k, readRun(b, k), so);
   };
-  Values sums = sumFirst(b, lane, Values(rows, b.constant(type, 0)));
-  sums.append(rows * (kAhead - 1), b.constant(type, 0));
-  sums = b.fold(b.index(lanes * kAhead), frame.size(whole), lanes * kAhead,
-                sums, [&](Value first, ValueRange so) {
-                  Values next;
-                  for (int64_t i = 0; i < kAhead; ++i) {
-                    Value number =
-                        b.add(b.add(first, b.index(i * lanes)), lane);
-                    next.append(add(number, Values(so.slice(i * rows, rows))));
-                  }
-                  return next;
-                });
+  Values sums = sumFirst(b, lane, Values(numSums, b.constant(type, 0)));
+  sums.append(numSums * (kAhead - 1), b.constant(type, 0));
+  sums = b.fold(
+      b.index(lanes * kAhead), frame.size(whole), lanes * kAhead, sums,
+      [&](Value first, ValueRange so) {
+        Values next;
+        for (int64_t i = 0; i < kAhead; ++i) {
+          Value number = b.add(b.add(first, b.index(i * lanes)), lane);
+          next.append(add(number, Values(so.slice(i * numSums, numSums))));
+        }
+        return next;
+      });
   for (int64_t i = 1; i < kAhead; ++i)
-    for (int64_t row = 0; row < rows; ++row)
-      sums[row] = arith::AddFOp::create(b.builder, loc, sums[row],
-                                        sums[i * rows + row]);
-  sums.truncate(rows);
+    for (int64_t own = 0; own < numSums; ++own)
+      sums[own] = arith::AddFOp::create(b.builder, loc, sums[own],
+                                        sums[i * numSums + own]);
+  sums.truncate(numSums);
   Value rest = b.max(frame.size(whole), b.index(lanes * kAhead));
   return b.fold(
       b.add(rest, lane), frame.size(runs), lanes, sums,
@@ -128,12 +135,16 @@ void FewRows::emitColumn(ThreadBuilder &b) {
   auto plus = [&](OpBuilder &builder, Value x, Value y) -> Value {
     return arith::AddFOp::create(builder, loc, x, y);
   };
-  Value own;
-  for (int64_t row = 0; row < rows; ++row) {
-    Value sum = b.reduceWarp(sums[row], plus);
+  Values own(products.size());
+  for (int64_t number = 0; number < numSums; ++number) {
+    int64_t row = number % rows;
+    Value sum = b.reduceWarp(sums[number], plus);
     Value isHere = arith::CmpIOp::create(
         b.builder, loc, arith::CmpIPredicate::eq, lane, b.index(row));
-    own = own ? arith::SelectOp::create(b.builder, loc, isHere, sum, own) : sum;
+    Value &kept = own[number / rows];
+    kept = row == 0
+               ? sum
+               : arith::SelectOp::create(b.builder, loc, isHere, sum, kept);
   }
   // A lane finishes the row of its number.
   Value count = b.min(frame.size(getExtent(contraction.m)), b.index(rows));

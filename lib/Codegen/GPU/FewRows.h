@@ -7,8 +7,8 @@
 
 namespace tenon {
 
-/// A block does as many columns as it has warps. Rows behind the last are
-/// computed and not stored.
+/// A block does as many columns as it has warps, a warp those of both products
+/// where there are two. Rows behind the last are computed and not stored.
 class FewRows : public TileKernel {
 public:
   static constexpr unsigned kThreads = 256;
@@ -28,9 +28,10 @@ public:
 
 private:
   void emitColumn(ThreadBuilder &b);
+  /// The weights of the run of k at `k`, product by product.
   Values readRun(ThreadBuilder &b, mlir::Value k);
   /// The sums with those of the run of k at `k` added, whose weights are
-  /// `column`; there is one for each row.
+  /// `column`; there is one for each row, product by product.
   Values addRun(ThreadBuilder &b, mlir::Value k, const Values &column,
                 Values sums);
   Values sumLane(ThreadBuilder &b, mlir::Value lane);
@@ -38,6 +39,7 @@ private:
   void setRow(ThreadBuilder &b, mlir::Value row);
 
   const int64_t rows;
+  const int64_t numSums; // of a thread
   const bool isEarly;
   int64_t run; // elements of k that a thread reads at once
 };

@@ -122,19 +122,32 @@ int64_t HopperContraction::getSharedBytes() const {
   return std::max(stages * getStageBytes(), sums) + kBarrierBytes + 1024;
 }
 
+/// The factors of the tile's rows, then of its columns.
 std::vector<TensorMapUse> HopperContraction::getMaps() const {
-  auto withBox = [](const MappedFactor &factor, int64_t size) {
+  std::vector<TensorMapUse> maps;
+  auto add = [&](const MappedFactor &factor, int64_t size) {
     TensorMapUse map = factor.map;
     if (factor.windows) {
       map.box = {unsigned(kDepth), unsigned(size)};
-      return map;
+      maps.push_back(map);
+      return;
     }
     map.box.assign(map.dims.size(), 1);
-    map.box[0] = factor.isAlongK ? kDepth : std::min(kChunk, size);
-    map.box[factor.channels ? 2 : 1] = factor.isAlongK ? size : kDepth;
-    return map;
+    bool isRight = factor.outer == int(contraction.n);
+    int64_t part = isRight ? getShare(size) : size;
+    map.box[0] = factor.isAlongK ? kDepth : std::min(kChunk, part);
+    map.box[factor.channels ? 2 : 1] = factor.isAlongK ? part : kDepth;
+    for (const Step *product : products) {
+      if (!isRight && product != &step)
+        continue;
+      int storage = product->reads[factor.read].storage;
+      map.buffer = program.storages[storage].buffer;
+      maps.push_back(map);
+    }
   };
-  return {withBox(a, kRows), withBox(c, columns)};
+  add(a, kRows);
+  add(c, columns);
+  return maps;
 }
 
 Value HopperContraction::getStage(HopperBuilder &b, Value stage) {
@@ -172,7 +185,17 @@ SmallVector<Value> HopperContraction::forTiles(HopperBuilder &b, Values start,
   return Values(loop.getResults().drop_front(2));
 }
 
+/// A tile of the factor; of two products, a part of it each.
 void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
+                                 ArrayRef<Value> maps, Value to, Value first,
+                                 Value k, int64_t size, Value barrier) {
+  int64_t part = size / int64_t(maps.size());
+  for (auto [number, map] : llvm::enumerate(maps))
+    copyPart(b, factor, map, b.add(to, b.number(number * part * kRowBytes)),
+             first, k, part, barrier);
+}
+
+void HopperContraction::copyPart(HopperBuilder &b, const MappedFactor &factor,
                                  Value map, Value to, Value first, Value k,
                                  int64_t size, Value barrier) {
   if (factor.windows)
@@ -207,10 +230,10 @@ void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
   bool isRight = isOfColumns != form.isTurned;
   Value first = b.narrow(isRight ? firstColumn : firstRow);
   if (isOfColumns)
-    copyTile(b, c, mapC, b.add(to, b.number(kRows * kRowBytes)), first, at,
+    copyTile(b, c, mapsC, b.add(to, b.number(kRows * kRowBytes)), first, at,
              columns, full);
   else
-    copyTile(b, a, mapA, to, first, at, kRows, full);
+    copyTile(b, a, mapsA, to, first, at, kRows, full);
 }
 
 /// One thread keeps the stages full. The first weights come while the launch
@@ -218,11 +241,16 @@ void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
 void HopperContraction::produce(HopperBuilder &b) {
   if (const MappedFactor &left = form.isTurned ? c : a; left.windows)
     enterWindows(b, *left.windows, firstRow);
-  bool areWeights[] = {frame.isWeight(a.map.buffer),
-                       frame.isWeight(c.map.buffer)};
-  auto copy = [&](bool isWeight, Value k, Value stage) {
+  auto isWeight = [&](const MappedFactor &factor) {
+    return llvm::all_of(products, [&](const Step *product) {
+      return frame.isWeight(
+          program.storages[product->reads[factor.read].storage].buffer);
+    });
+  };
+  bool areWeights[] = {isWeight(a), isWeight(c)};
+  auto copy = [&](bool areAsked, Value k, Value stage) {
     for (bool isOfColumns : {false, true})
-      if (areWeights[isOfColumns] == isWeight)
+      if (areWeights[isOfColumns] == areAsked)
         copyFactor(b, isOfColumns, k, stage);
   };
   auto enter = [&](Value k, Value stage) {
@@ -347,13 +375,14 @@ void HopperContraction::finish(HopperBuilder &b) {
     return b.sumOverCluster(shared, at, count, form.splits);
   };
   Value thread = b.sub(b.thread(), b.index(kWarpgroup));
-  int64_t width = form.isTurned ? kRows : columns;
+  int64_t share = getShare(form.isTurned ? kRows : columns);
   if (form.splits == 1)
-    return finishPart(b, {0, rows, width, stride, readOwn}, thread, threads);
+    return finishPart(b, {0, rows, share, stride, share, readOwn}, thread,
+                      threads);
   Value number = arith::IndexCastUIOp::create(b.builder, loc,
                                               b.builder.getIndexType(), rank);
   thread = b.add(thread, b.mul(number, b.index(threads)));
-  finishPart(b, {0, rows, width, stride, readCluster}, thread,
+  finishPart(b, {0, rows, share, stride, share, readCluster}, thread,
              threads * form.splits);
 }
 
@@ -375,12 +404,16 @@ void HopperContraction::enterSplit(HopperBuilder &b) {
 AffineExpr HopperContraction::emit() {
   placeStorages();
   auto pointer = LLVM::LLVMPointerType::get(frame.getFunction().getContext());
-  mapA = frame.addArgument(pointer);
-  mapC = frame.addArgument(pointer);
+  // In the order of getMaps.
+  for (bool isOfColumns : {false, true}) {
+    bool isRight = isOfColumns != form.isTurned;
+    for (unsigned i = 0; i < (isRight ? products.size() : 1); ++i)
+      (isOfColumns ? mapsC : mapsA).push_back(frame.addArgument(pointer));
+  }
   HopperBuilder b(frame.builder(), loc);
   shared = b.getDynamicShared();
   int64_t rows = form.isTurned ? columns : kRows;
-  int64_t width = form.isTurned ? kRows : columns;
+  int64_t width = getShare(form.isTurned ? kRows : columns);
   Value item = b.div(frame.begin(), b.index(form.splits));
   enterTile(b, item, rows, width);
   enterSplit(b);

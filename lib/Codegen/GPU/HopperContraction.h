@@ -49,6 +49,7 @@ public:
                                       const Contraction &contraction);
 
   /// Tiles have 128 rows and `columns` columns: a power of two from 16 to 256.
+  /// Two products have half of the result's columns each.
   struct Form {
     int64_t columns;
     /// The rows of a tile are the result's columns: for few rows of it.
@@ -80,7 +81,11 @@ private:
                                          mlir::Value phase, Values)>;
   Values forTiles(HopperBuilder &b, Values start, Body body);
   void produce(HopperBuilder &b);
-  void copyTile(HopperBuilder &b, const MappedFactor &factor, mlir::Value map,
+  void copyTile(HopperBuilder &b, const MappedFactor &factor,
+                llvm::ArrayRef<mlir::Value> maps, mlir::Value to,
+                mlir::Value first, mlir::Value k, int64_t size,
+                mlir::Value barrier);
+  void copyPart(HopperBuilder &b, const MappedFactor &factor, mlir::Value map,
                 mlir::Value to, mlir::Value first, mlir::Value k, int64_t size,
                 mlir::Value barrier);
   void copyFactor(HopperBuilder &b, bool isOfColumns, mlir::Value k,
@@ -105,7 +110,8 @@ private:
   const int64_t columns;
   int64_t stages;
   llvm::StringRef type; // PTX's name of the factors'
-  mlir::Value mapA, mapC, shared;
+  Values mapsA, mapsC; // one for each product where they differ
+  mlir::Value shared;
   mlir::Value rank, firstDepth, depth;        // i32: in the cluster; tiles of k
   llvm::SmallVector<mlir::Value> windowStart; // i32: the tile's first window
 };

@@ -3,9 +3,12 @@
 #include "tenon/Codegen/GPU/LowerKernel.h"
 #include "AttentionStages.h"
 #include "ContractionStages.h"
+#include "FewRows.h"
+#include "JoinStages.h"
 #include "StageEmitter.h"
 #include "WholeKernels.h"
 #include "tenon/Codegen/GPU/ProductSchedule.h"
+#include "tenon/Codegen/Program/KernelPieces.h"
 #include "tenon/Codegen/Program/LowerByBufferization.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
@@ -89,11 +92,11 @@ lowerWhole(kernel::FuncOp kernel, ModuleOp module, const GPUTarget &target) {
   return std::optional<StagedKernel>(staged);
 }
 
-FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
-                                                 ModuleOp module,
-                                                 const GPUTarget &target) {
-  OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
-  kernel::FuncOp general = generalizeKernel(kernel, *scratch);
+/// `general` is the kernel with generic operations.
+static FailureOr<StagedKernel> lowerPart(kernel::FuncOp kernel,
+                                         kernel::FuncOp general,
+                                         ModuleOp module,
+                                         const GPUTarget &target) {
   FailureOr<std::optional<StagedKernel>> whole =
       lowerWhole(general, module, target);
   if (failed(whole))
@@ -110,4 +113,76 @@ FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
   if (std::optional<StagedKernel> staged = lowerSteps(general, module))
     return *staged;
   return lowerToOneThread(kernel, module);
+}
+
+/// What makes the rows, as one stage whose blocks are rows where that is
+/// possible.
+static FailureOr<StagedPrologue> lowerPrologue(const KernelPrologue &prologue,
+                                               ModuleOp module,
+                                               const GPUTarget &target) {
+  kernel::FuncOp before = prologue.before;
+  auto type =
+      cast<RankedTensorType>(before.getBody().getArguments().back().getType());
+  StagedPrologue result{{}, prologue.dims, type.getElementType()};
+  KernelFrame frame(before, module, getStageName(before, 0));
+  if (std::optional<KernelProgram> program =
+          KernelProgram::read(before, frame)) {
+    StageSchedule schedule(*program, /*keepsRowValues=*/true);
+    if (schedule.stages.size() == 1 && !schedule.stages[0].isFlat) {
+      StagePlan &stage = schedule.stages[0];
+      stage.threads = FewRows::kThreads;
+      StageEmitter emitter(*program, schedule, stage, frame);
+      LoweredKernel lowered = frame.finish(emitter.emit());
+      result.staged.stages.push_back(
+          {lowered.body, lowered.grid, stage.threads});
+      result.staged.workspace = lowered.workspace;
+      return result;
+    }
+  }
+  frame.getFunction().erase();
+  FailureOr<StagedKernel> staged = lowerPart(before, before, module, target);
+  if (failed(staged))
+    return failure();
+  result.staged = std::move(*staged);
+  return result;
+}
+
+/// A kernel of parts, with what makes the rows that they read or without.
+static FailureOr<StagedKernel> lowerPieces(kernel::FuncOp kernel,
+                                           KernelPieces &pieces,
+                                           ModuleOp module,
+                                           const GPUTarget &target) {
+  SmallVector<Attribute> schedules = getPartSchedules(kernel);
+  if (schedules.size() != pieces.parts.size())
+    return kernel.emitError("expected kernel '")
+           << kernel.getSymName() << "' to have schedules for its "
+           << pieces.parts.size() << " parts, but got " << schedules.size();
+  SmallVector<StagedKernel> staged;
+  for (auto [part, schedule] : llvm::zip(pieces.parts, schedules)) {
+    part.setScheduleAttr(dyn_cast<DictionaryAttr>(schedule));
+    FailureOr<StagedKernel> lowered = lowerPart(part, part, module, target);
+    if (failed(lowered))
+      return failure();
+    staged.push_back(std::move(*lowered));
+  }
+  if (!pieces.prologue)
+    return joinStages(kernel, module, staged);
+  pieces.prologue->before.setScheduleAttr(kernel.getScheduleAttr());
+  FailureOr<StagedPrologue> rows =
+      lowerPrologue(*pieces.prologue, module, target);
+  if (failed(rows))
+    return failure();
+  return joinStages(kernel, module, staged, &*rows);
+}
+
+FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,
+                                                 ModuleOp module,
+                                                 const GPUTarget &target) {
+  OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
+  kernel::FuncOp general = generalizeKernel(kernel, *scratch);
+  if (!kernel->hasAttr(kernel::kPiecesAttr))
+    return lowerPart(kernel, general, module, target);
+  KernelPieces pieces(general, *scratch);
+  return pieces.isWhole() ? lowerPart(kernel, general, module, target)
+                          : lowerPieces(kernel, pieces, module, target);
 }

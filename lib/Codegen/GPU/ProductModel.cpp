@@ -30,7 +30,8 @@ public:
       : reading(reading), contraction(*reading.found), target(target),
         device(describeDevice(target)), table(table),
         rows(reading.getExtent(contraction.m)),
-        columns(reading.getExtent(contraction.n)) {}
+        columns(reading.getExtent(contraction.n) *
+                int64_t(contraction.getSums().size())) {}
 
   SmallVector<ProductForm> choose();
 
@@ -51,7 +52,7 @@ private:
   const GPUTarget &target;
   const DeviceDescription &device;
   const ScheduleTable &table;
-  AffineExpr rows, columns;
+  AffineExpr rows, columns; // columns of all products
   SmallVector<ProductForm> forms;
 };
 } // namespace

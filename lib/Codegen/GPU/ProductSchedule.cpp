@@ -96,3 +96,18 @@ void tenon::setProductForms(kernel::FuncOp kernel, StringRef architecture,
   schedule.set(architecture, ArrayAttr::get(context, list));
   kernel.setScheduleAttr(schedule.getDictionary(context));
 }
+
+static constexpr StringLiteral kParts = "parts";
+
+SmallVector<Attribute> tenon::getPartSchedules(kernel::FuncOp kernel) {
+  DictionaryAttr schedule = kernel.getScheduleAttr();
+  auto list = schedule ? schedule.getAs<ArrayAttr>(kParts) : ArrayAttr();
+  return list ? llvm::to_vector(list.getValue()) : SmallVector<Attribute>();
+}
+
+void tenon::setPartSchedules(kernel::FuncOp kernel,
+                             ArrayRef<Attribute> schedules) {
+  NamedAttrList schedule(kernel.getScheduleAttr());
+  schedule.set(kParts, ArrayAttr::get(kernel.getContext(), schedules));
+  kernel.setScheduleAttr(schedule.getDictionary(kernel.getContext()));
+}

@@ -32,7 +32,8 @@ static bool sameClasses(ArrayRef<int> a, ArrayRef<int> b) {
   return x == y;
 }
 
-StageSchedule::StageSchedule(const KernelProgram &program) : program(program) {
+StageSchedule::StageSchedule(const KernelProgram &program, bool keepsRowValues)
+    : program(program), keepsRowValues(keepsRowValues) {
   makeStages();
   findForwarded();
 }
@@ -356,8 +357,15 @@ void StageSchedule::makeStages() {
   }
 }
 
+/// Whether the storage has one element for each row of the stage.
+bool StageSchedule::isRowValue(int storage, const StagePlan &stage) const {
+  return keepsRowValues && !stage.isFlat &&
+         sameClasses(program.storageClasses[storage], stage.rows);
+}
+
 void StageSchedule::findForwarded() {
   SmallVector<int> writer(program.storages.size(), -1);
+  SmallVector<const StagePlan *> stageOfWriter(writer.size(), nullptr);
   forwarded.assign(program.storages.size(), true);
   int number = 0;
   for (const StagePlan &stage : stages)
@@ -366,12 +374,16 @@ void StageSchedule::findForwarded() {
         const Step &step = program.steps[index];
         for (const Access &write : step.writes) {
           writer[write.storage] = number;
+          stageOfWriter[write.storage] = &stage;
           forwarded[write.storage] &=
               program.storages[write.storage].buffer < 0;
         }
         auto check = [&](const Access &read) {
-          if (read.storage >= 0 && writer[read.storage] != number)
-            forwarded[read.storage] = false;
+          int from = read.storage;
+          if (from < 0 || writer[from] == number)
+            return;
+          if (stageOfWriter[from] != &stage || !isRowValue(from, stage))
+            forwarded[from] = false;
         };
         llvm::for_each(step.reads, check);
         for (const Initial &initial : step.initials)

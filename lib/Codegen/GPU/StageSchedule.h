@@ -33,12 +33,16 @@ struct StagePlan {
 
 class StageSchedule {
 public:
-  explicit StageSchedule(const KernelProgram &program);
+  /// `keepsRowValues`: what has one element a row stays with the threads of the
+  /// row's block, which all know it, in place of scratch memory.
+  explicit StageSchedule(const KernelProgram &program,
+                         bool keepsRowValues = false);
 
   const KernelProgram &program;
   llvm::SmallVector<StagePlan> stages;
 
-  /// Whether nothing outside of its group reads the storage.
+  /// Whether nothing outside of its group reads the storage, or it is a row's
+  /// value that is kept.
   bool isForwarded(int storage) const { return forwarded[storage]; }
 
 private:
@@ -58,8 +62,10 @@ private:
   void chooseWidth(StagePlan &stage) const;
   bool sumsAcross(const Step &step) const;
   void makeStages();
+  bool isRowValue(int storage, const StagePlan &stage) const;
   void findForwarded();
 
+  const bool keepsRowValues;
   llvm::SmallVector<bool> forwarded;
 };
 

@@ -10,6 +10,8 @@ TileKernel::TileKernel(KernelProgram &program, const Contraction &contraction,
                        KernelFrame &frame)
     : ThreadEmitter(program, frame), contraction(contraction),
       step(program.steps[contraction.step]) {
+  for (unsigned number : contraction.getSums())
+    products.push_back(&program.steps[number]);
   for (unsigned loop = 0; loop < step.classes.size(); ++loop)
     if (step.isParallel[loop] && int(loop) != contraction.m &&
         loop != contraction.n)
@@ -60,27 +62,33 @@ void TileKernel::finishPart(ThreadBuilder &b, const Part &part, Value thread,
     Value isThere = arith::AndIOp::create(b.builder, loc, b.isLess(row, rows),
                                           b.isLess(column, columns));
     b.ifElse(isThere, [&] {
-      Values sums = part.read(at, run);
+      SmallVector<Values, 2> sums;
+      for (unsigned product = 0; product < products.size(); ++product)
+        sums.push_back(
+            part.read(b.add(at, b.index(product * part.apart)), run));
       for (int64_t i = 0; i < run; ++i) {
         if (contraction.m >= 0)
           position[step.classes[contraction.m]] = row;
         position[step.classes[contraction.n]] = b.add(column, b.index(i));
-        finishElement(b, sums[i]);
+        finishElement(b, llvm::map_to_vector(
+                             sums, [&](const Values &own) { return own[i]; }));
       }
     });
   });
 }
 
-/// All steps at one element, the contraction's sum being known.
-void TileKernel::finishElement(ThreadBuilder &b, Value sum) {
+/// All steps at one element, the sums of the products being known.
+void TileKernel::finishElement(ThreadBuilder &b, ArrayRef<Value> sums) {
   computed.clear();
   for (const Step &other : program.steps) {
-    if (&other != &step) {
+    auto *product = llvm::find(products, &other);
+    if (product == products.end()) {
       emitStep(b.builder, other);
       continue;
     }
-    Value initial = getInitial(b.builder, step, 0);
-    keep(b.builder, step,
+    Value initial = getInitial(b.builder, other, 0);
+    Value sum = sums[product - products.begin()];
+    keep(b.builder, other,
          {arith::AddFOp::create(b.builder, loc, initial, sum)});
   }
   computed.clear();

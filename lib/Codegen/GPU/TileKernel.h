@@ -26,22 +26,29 @@ protected:
   void enterTile(ThreadBuilder &b, mlir::Value item, int64_t rows,
                  int64_t columns);
 
+  /// Columns of each product in a tile of `columns`: two products have half of
+  /// it each, one beside the other.
+  int64_t getShare(int64_t columns) const {
+    return columns / int64_t(products.size());
+  }
   /// Sums of a part of the tile: `rows` rows from row `first` of the tile on,
-  /// each `columns` elements, `stride` apart. `read` reads some neighbours.
+  /// each `columns` elements of each product, rows `stride` and products
+  /// `apart` elements apart. `read` reads some neighbours.
   struct Part {
-    int64_t first, rows, columns, stride;
+    int64_t first, rows, columns, stride, apart;
     llvm::function_ref<Values(mlir::Value at, int64_t count)> read;
   };
   /// Runs all steps on them, `thread` of `threads` taking its share.
   void finishPart(ThreadBuilder &b, const Part &part, mlir::Value thread,
                   int64_t threads);
-  /// Runs all steps at the element whose loops are set, the contraction's sum
+  /// Runs all steps at the element whose loops are set, the sum of each product
   /// being known.
-  void finishElement(ThreadBuilder &b, mlir::Value sum);
+  void finishElement(ThreadBuilder &b, llvm::ArrayRef<mlir::Value> sums);
 
   const Contraction &contraction;
   const Step &step;
-  llvm::SmallVector<int> batches; // classes
+  llvm::SmallVector<const Step *, 2> products; // `step` and its twin
+  llvm::SmallVector<int> batches;              // classes
   mlir::Value firstRow, firstColumn;
 };
 

@@ -13,6 +13,13 @@ int64_t Contraction::getPanel(const KernelProgram &program) const {
          program.storages[c.storage].element.getIntOrFloatBitWidth();
 }
 
+SmallVector<unsigned, 2> Contraction::getSums() const {
+  SmallVector<unsigned, 2> sums = {step};
+  if (twin)
+    sums.push_back(*twin);
+  return sums;
+}
+
 /// Adds the summands of `expr` to `terms`.
 static void split(AffineExpr expr, SmallVectorImpl<AffineExpr> &terms) {
   if (expr.getKind() != AffineExprKind::Add) {
@@ -272,23 +279,24 @@ void LoopMerger::merge(unsigned loop) {
   program.isWhole[kept] = program.isWhole[kept] || program.isWhole[gone];
 }
 
-/// Whether the other steps compute the same elements, one by one.
-static bool areOthersElementwise(const KernelProgram &program,
-                                 const Step &step) {
+/// The classes of a step's parallel loops, sorted.
+static SmallVector<int> getParallelClasses(const Step &step) {
   SmallVector<int> parallel;
-  for (auto [loop, shared] : llvm::enumerate(step.classes)) {
-    if (!step.isParallel[loop])
-      continue;
-    parallel.push_back(shared);
-    if (program.isWhole[shared])
-      return false;
-  }
+  for (auto [loop, shared] : llvm::enumerate(step.classes))
+    if (step.isParallel[loop])
+      parallel.push_back(shared);
   llvm::sort(parallel);
-  return llvm::all_of(program.steps, [&](const Step &other) {
-    SmallVector<int> classes(other.classes);
-    llvm::sort(classes);
-    return &other == &step || (!other.isReduction() && classes == parallel);
-  });
+  return parallel;
+}
+
+/// Whether all steps compute the same elements, one by one but for their sums.
+static bool areElementwise(const KernelProgram &program, const Step &step) {
+  SmallVector<int> parallel = getParallelClasses(step);
+  return llvm::none_of(parallel,
+                       [&](int shared) { return program.isWhole[shared]; }) &&
+         llvm::all_of(program.steps, [&](const Step &other) {
+           return getParallelClasses(other) == parallel;
+         });
 }
 
 static bool isPackedAccess(const Storage &storage, const Access &access,
@@ -349,23 +357,49 @@ static std::optional<Contraction> assign(const KernelProgram &program,
   return found;
 }
 
+/// Whether step `number` is a twin of the contraction's.
+static bool isTwin(const KernelProgram &program, const Contraction &found,
+                   unsigned number) {
+  const Step &step = program.steps[found.step], &other = program.steps[number];
+  auto isAlike = [&](const Access &x, const Access &y) {
+    const Storage &from = program.storages[x.storage];
+    const Storage &with = program.storages[y.storage];
+    return x.index == y.index && from.dims == with.dims &&
+           from.element == with.element && from.isInput == with.isInput;
+  };
+  if (other.isParallel != step.isParallel || other.extents != step.extents)
+    return false;
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop)
+    if (step.isParallel[loop] && step.classes[loop] != other.classes[loop])
+      return false;
+  return step.reads[found.a].storage == other.reads[found.a].storage &&
+         isAlike(step.reads[found.a], other.reads[found.a]) &&
+         isAlike(step.reads[found.b], other.reads[found.b]) &&
+         isAlike(step.writes[0], other.writes[0]);
+}
+
 std::optional<Contraction> Contraction::find(KernelProgram &program,
                                              bool takesWindows) {
-  std::optional<unsigned> number;
+  SmallVector<unsigned> sums;
   for (auto [index, step] : llvm::enumerate(program.steps)) {
     if (!step.isReduction())
       continue;
-    if (number || !isMultiplyAdd(step))
+    if (sums.size() == 2 || !isMultiplyAdd(step))
       return std::nullopt;
-    number = index;
+    sums.push_back(index);
   }
-  if (!number || !areOthersElementwise(program, program.steps[*number]))
+  if (sums.empty() || !areElementwise(program, program.steps[sums[0]]))
     return std::nullopt;
-  WindowReader reader(program, program.steps[*number]);
-  bool hasWindows = takesWindows && reader.read();
-  LoopMerger(program, program.steps[*number]).run();
-  std::optional<Contraction> found = assign(program, *number, takesWindows);
+  WindowReader reader(program, program.steps[sums[0]]);
+  bool hasWindows = takesWindows && sums.size() == 1 && reader.read();
+  LoopMerger(program, program.steps[sums[0]]).run();
+  std::optional<Contraction> found = assign(program, sums[0], takesWindows);
   if (found && hasWindows)
     found->windows = reader.getMerged(*found);
+  if (!found || sums.size() == 1)
+    return found;
+  if (!isTwin(program, *found, sums[1]))
+    return std::nullopt;
+  found->twin = sums[1];
   return found;
 }

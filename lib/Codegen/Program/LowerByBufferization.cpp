@@ -63,6 +63,9 @@ static void copyBody(kernel::FuncOp kernel, KernelFrame &frame) {
   }
   for (auto [index, value] :
        llvm::enumerate(from.getTerminator()->getOperands())) {
+    // A destination that is yielded as it is stays as it is.
+    if (value == from.getArgument(kernel.getNumInputs() + index))
+      continue;
     auto store = bufferization::MaterializeInDestinationOp::create(
         builder, frame.loc(), /*result=*/Type(), mapping.lookup(value),
         frame.buffer(kernel.getNumInputs() + index));

@@ -67,6 +67,8 @@ private:
                           launch.getInPlaceAttr(), getWeights(launch),
                           /*schedule=*/DictionaryAttr());
     auto kernel = cast<kernel::FuncOp>(Operation::create(state));
+    if (Attribute inPieces = launch->getAttr(kernel::kPiecesAttr))
+      kernel->setAttr(kernel::kPiecesAttr, inPieces);
     IRMapping mapping;
     launch.getBody().cloneInto(&kernel.getBody(), mapping);
     return kernel;
@@ -115,6 +117,7 @@ void lower(kernel::LaunchOp launch, KernelPool &kernels) {
       builder.getAffineMapArrayAttr(dims), launch.getInPlaceAttr(),
       /*storage=*/ArrayAttr());
   call->setDiscardableAttrs(launch->getDiscardableAttrDictionary());
+  call->removeAttr(kernel::kPiecesAttr);
   launch.replaceAllUsesWith(call.getResults());
   launch.erase();
 }

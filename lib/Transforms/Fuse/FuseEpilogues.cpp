@@ -1,8 +1,10 @@
-// Moves a contraction into the elementwise launch that is its only reader: what
-// follows a sum is computed while the sum is still at hand. A reshape between
-// the two moves behind both.
+// Moves a contraction into the launch that is its only reader and elementwise:
+// what follows a sum is computed while the sum is still at hand. A reshape
+// between the two moves behind both. The reader may be around another product
+// of the same rows, such as a gate's.
 
 #include "MergeLaunches.h"
+#include "Products.h"
 #include "tenon/Transforms/Fuse/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -52,8 +54,7 @@ static Operation *getOnlyReader(Value value) {
   return reader;
 }
 
-/// Whether all that an elementwise launch does with `input` is to read it where
-/// it writes.
+/// Whether all that a launch does with `input` is to read it where it writes.
 static bool isReadInPlace(LaunchOp launch, Value input) {
   for (auto [index, operand] : llvm::enumerate(launch.getInputs())) {
     if (operand != input)
@@ -61,11 +62,25 @@ static bool isReadInPlace(LaunchOp launch, Value input) {
     for (OpOperand &use : launch.getBody().getArgument(index).getUses()) {
       auto generic = dyn_cast<linalg::GenericOp>(use.getOwner());
       if (!generic || !generic.isDpsInput(&use) ||
+          generic.getNumReductionLoops() > 0 ||
           !generic.getMatchingIndexingMap(&use).isIdentity())
         return false;
     }
   }
   return true;
+}
+
+/// Whether two launches around one sum each multiply the same rows by as many
+/// columns, in loops that are alike.
+static bool areTwins(LaunchOp x, LaunchOp y) {
+  if (!isContraction(x) || !isContraction(y))
+    return false;
+  auto first = RowProduct::find(x), second = RowProduct::find(y);
+  if (!first || !second || !first->hasSameRows(*second) ||
+      first->sum->getOperandTypes() != second->sum->getOperandTypes())
+    return false;
+  unsigned columns = 1 - first->rows;
+  return first->getInput(columns) && second->getInput(columns);
 }
 
 namespace {
@@ -253,9 +268,32 @@ LaunchOp ViewSinker::sink() {
   return result;
 }
 
-/// The elementwise launch that can take the sum of `producer` as it is, or null
-/// and a reason. A reshape between them is moved out of the way.
-static LaunchOp findReader(LaunchOp producer, StringRef &reason) {
+/// view(view(x)) under the dimensions of x, a launch's result -> x
+static void dropRoundTrips(LaunchOp launch) {
+  Value result = launch.getResult(0);
+  SmallVector<kernel::ViewOp> back;
+  for (Operation *user : result.getUsers())
+    if (auto there = dyn_cast<kernel::ViewOp>(user))
+      for (Operation *reader : there->getUsers())
+        if (auto view = dyn_cast<kernel::ViewOp>(reader);
+            view && view.getType() == result.getType() &&
+            view.getDims().getResults() == launch.getResultDims(0).getResults())
+          back.push_back(view);
+  for (kernel::ViewOp view : back) {
+    auto there = view.getSource().getDefiningOp<kernel::ViewOp>();
+    view.getResult().replaceAllUsesWith(result);
+    view.erase();
+    if (there.use_empty())
+      there.erase();
+  }
+}
+
+/// The launch that can take the sum of `producer` as it is, or null and a
+/// reason. A reshape between them is moved out of the way.
+static LaunchOp findReader(LaunchOp producer, bool takesTwins,
+                           StringRef &reason) {
+  if (takesTwins)
+    dropRoundTrips(producer);
   Value result = producer.getResult(0);
   Operation *reader = getOnlyReader(result);
   if (auto view = dyn_cast_if_present<kernel::ViewOp>(reader)) {
@@ -271,13 +309,17 @@ static LaunchOp findReader(LaunchOp producer, StringRef &reason) {
   auto launch = dyn_cast_if_present<LaunchOp>(reader);
   if (!launch)
     return reason = "it has no reader or several", nullptr;
-  if (!getElementwiseGeneric(launch) || !isReadInPlace(launch, result))
+  bool isElementwise = getElementwiseGeneric(launch) != nullptr;
+  if (!(isElementwise || (takesTwins && areTwins(producer, launch))) ||
+      !isReadInPlace(launch, result))
     return reason = "its reader does not read it where it writes", nullptr;
   return launch;
 }
 
 namespace {
 struct FuseEpilogues final : tenon::impl::FuseEpiloguesPassBase<FuseEpilogues> {
+  using FuseEpiloguesPassBase::FuseEpiloguesPassBase;
+
   void runOnOperation() override {
     SmallVector<LaunchOp> contractions;
     getOperation()->walk([&](LaunchOp op) {
@@ -290,7 +332,7 @@ struct FuseEpilogues final : tenon::impl::FuseEpiloguesPassBase<FuseEpilogues> {
       StringRef reason;
       auto options =
           remark::RemarkOpts::name("epilogue").category("fuse-epilogues");
-      while (LaunchOp reader = findReader(producer, reason)) {
+      while (LaunchOp reader = findReader(producer, twins, reason)) {
         LaunchOp merged = mergeLaunches(producer, reader);
         reader->replaceAllUsesWith(merged.getResults());
         reader->erase();

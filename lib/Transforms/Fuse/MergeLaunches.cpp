@@ -38,64 +38,119 @@ linalg::GenericOp tenon::getElementwiseGeneric(LaunchOp launch) {
   return generic;
 }
 
+MergedSymbols::MergedSymbols(ArrayRef<LaunchOp> launches) : numOuter(0) {
+  auto add = [&](llvm::function_ref<bool(AffineExpr)> isWanted) {
+    for (LaunchOp launch : launches)
+      for (AffineExpr expr : launch.getSymbols().getResults())
+        if (isWanted(expr) && !llvm::is_contained(symbols, expr))
+          symbols.push_back(expr);
+  };
+  for (LaunchOp launch : launches) {
+    context = launch->getContext();
+    numOuter = launch.getSymbols().getNumSymbols();
+  }
+  add([](AffineExpr expr) { return isa<AffineSymbolExpr>(expr); });
+  // What others say is no symbol, so that equal sizes are equal expressions.
+  add([&](AffineExpr expr) { return !express(expr); });
+}
+
+/// An expression over the function's symbols as one over the merged ones, or
+/// null.
+AffineExpr MergedSymbols::express(AffineExpr expr) const {
+  if (auto *found = llvm::find(symbols, expr); found != symbols.end())
+    return getAffineSymbolExpr(found - symbols.begin(), context);
+  if (isa<AffineConstantExpr>(expr))
+    return expr;
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return nullptr;
+  AffineExpr lhs = express(binary.getLHS()), rhs = express(binary.getRHS());
+  return lhs && rhs ? getAffineBinaryOpExpr(expr.getKind(), lhs, rhs)
+                    : AffineExpr();
+}
+
+AffineMap MergedSymbols::remap(AffineMap map, LaunchOp launch) const {
+  SmallVector<AffineExpr> replacements;
+  for (AffineExpr expr : launch.getSymbols().getResults())
+    replacements.push_back(express(expr));
+  return map.replaceDimsAndSymbols({}, replacements, 0, symbols.size());
+}
+
+AffineMap MergedSymbols::asMap() const {
+  return AffineMap::get(0, numOuter, symbols, context);
+}
+
+SmallVector<Value> MergedSymbols::cloneBody(OpBuilder &builder, LaunchOp launch,
+                                            IRMapping &mapping) const {
+  Block &block = launch.getBody().front();
+  for (Operation &op : block.without_terminator()) {
+    Operation *copy = builder.clone(op, mapping);
+    if (auto symbol = dyn_cast<kernel::SymbolOp>(copy))
+      symbol.setExprAttr(AffineMapAttr::get(remap(symbol.getExpr(), launch)));
+  }
+  return llvm::map_to_vector(
+      block.getTerminator()->getOperands(),
+      [&](Value value) { return mapping.lookup(value); });
+}
+
 namespace {
 /// Builds the launch that does the work of two.
 class Merger {
 public:
-  Merger(LaunchOp producer, LaunchOp consumer)
-      : producer(producer), consumer(consumer), builder(consumer) {}
+  Merger(LaunchOp producer, LaunchOp consumer, kernel::ViewOp view)
+      : producer(producer), consumer(consumer), view(view), builder(consumer),
+        symbols({producer, consumer}) {}
 
   LaunchOp merge();
 
 private:
   void addInputs(LaunchOp launch);
-  /// `expr` of `launch`'s symbols as one over the merged symbols.
-  AffineMap remap(AffineMap map, LaunchOp launch) const;
-  Value cloneBody(LaunchOp launch, IRMapping &mapping);
+  /// What the consumer reads of the producer.
+  Value getRead() { return view ? view.getResult() : producer.getResult(0); }
+  Value reshape(Value made);
 
   LaunchOp producer, consumer;
+  kernel::ViewOp view; // null: it is read as it is
   OpBuilder builder;
-  SmallVector<AffineExpr> symbols; // over the function's symbols
+  MergedSymbols symbols;
   SmallVector<Value> inputs;
   SmallVector<AffineMap> dims;
 };
 } // namespace
 
-AffineMap Merger::remap(AffineMap map, LaunchOp launch) const {
-  MLIRContext *context = builder.getContext();
-  SmallVector<AffineExpr> replacements;
-  for (AffineExpr expr : launch.getSymbols().getResults())
-    replacements.push_back(getAffineSymbolExpr(
-        llvm::find(symbols, expr) - symbols.begin(), context));
-  return map.replaceDimsAndSymbols({}, replacements, 0, symbols.size());
-}
-
 void Merger::addInputs(LaunchOp launch) {
   for (auto [index, input] : llvm::enumerate(launch.getInputs())) {
-    if (input.getDefiningOp() == producer || llvm::is_contained(inputs, input))
+    if (input == getRead() || llvm::is_contained(inputs, input))
       continue;
     inputs.push_back(input);
-    dims.push_back(remap(launch.getArgumentDims(index), launch));
+    dims.push_back(symbols.remap(launch.getArgumentDims(index), launch));
   }
 }
 
+/// What was made as the consumer reads it.
+Value Merger::reshape(Value made) {
+  if (!view)
+    return made;
+  auto type = cast<RankedTensorType>(view.getType());
+  int64_t rank = cast<RankedTensorType>(made.getType()).getRank();
+  SmallVector<ReassociationIndices> groups(type.getRank());
+  for (int64_t dim = 0; dim < rank; ++dim)
+    groups[std::max<int64_t>(0, dim - (rank - type.getRank()))].push_back(dim);
+  return tensor::CollapseShapeOp::create(builder, view.getLoc(), type, made,
+                                         groups);
+}
+
 LaunchOp Merger::merge() {
-  for (LaunchOp launch : {producer, consumer})
-    for (AffineExpr expr : launch.getSymbols().getResults())
-      if (!llvm::is_contained(symbols, expr))
-        symbols.push_back(expr);
   addInputs(producer);
   addInputs(consumer);
   unsigned numInputs = consumer.getInputs().size();
   for (unsigned i = 0; i < consumer.getNumResults(); ++i)
-    dims.push_back(remap(consumer.getArgumentDims(numInputs + i), consumer));
+    dims.push_back(
+        symbols.remap(consumer.getArgumentDims(numInputs + i), consumer));
 
   auto merged = LaunchOp::create(
       builder, builder.getFusedLoc({producer.getLoc(), consumer.getLoc()}),
-      consumer.getResultTypes(), inputs,
-      AffineMapAttr::get(AffineMap::get(0,
-                                        producer.getSymbols().getNumSymbols(),
-                                        symbols, builder.getContext())),
+      consumer.getResultTypes(), inputs, AffineMapAttr::get(symbols.asMap()),
       builder.getAffineMapArrayAttr(dims), /*in_place=*/DenseI64ArrayAttr());
   Block *block = builder.createBlock(&merged.getBody());
   for (Type type : llvm::concat<const Type>(
@@ -114,38 +169,30 @@ LaunchOp Merger::merge() {
   BlockArgument target = producer.getDestinations().front();
   SmallVector<Value> sizes;
   AffineMap targetDims =
-      remap(producer.getArgumentDims(target.getArgNumber()), producer);
+      symbols.remap(producer.getArgumentDims(target.getArgNumber()), producer);
   for (AffineExpr expr : targetDims.getResults())
     if (!isa<AffineConstantExpr>(expr))
       sizes.push_back(kernel::SymbolOp::create(
           builder, merged.getLoc(), builder.getIndexType(),
-          AffineMapAttr::get(AffineMap::get(0, symbols.size(), expr))));
+          AffineMapAttr::get(
+              AffineMap::get(0, targetDims.getNumSymbols(), expr))));
   mapping.map(target, tensor::EmptyOp::create(
                           builder, merged.getLoc(),
                           cast<RankedTensorType>(target.getType()), sizes));
-  Value moved = cloneBody(producer, mapping);
+  Value moved = reshape(symbols.cloneBody(builder, producer, mapping)[0]);
   for (auto [position, input] : llvm::enumerate(consumer.getInputs()))
-    if (input == producer.getResult(0))
+    if (input == getRead())
       mapping.map(consumer.getBody().getArgument(position), moved);
   for (auto [index, destination] : llvm::enumerate(consumer.getDestinations()))
     mapping.map(destination, block->getArgument(inputs.size() + index));
-  cloneBody(consumer, mapping);
+  symbols.cloneBody(builder, consumer, mapping);
   builder.clone(*consumer.getBody().front().getTerminator(), mapping);
   return merged;
 }
 
-Value Merger::cloneBody(LaunchOp launch, IRMapping &mapping) {
-  for (Operation &op : launch.getBody().front().without_terminator()) {
-    Operation *copy = builder.clone(op, mapping);
-    if (auto symbol = dyn_cast<kernel::SymbolOp>(copy))
-      symbol.setExprAttr(AffineMapAttr::get(remap(symbol.getExpr(), launch)));
-  }
-  return mapping.lookup(
-      launch.getBody().front().getTerminator()->getOperand(0));
-}
-
-LaunchOp tenon::mergeLaunches(LaunchOp producer, LaunchOp consumer) {
-  return Merger(producer, consumer).merge();
+LaunchOp tenon::mergeLaunches(LaunchOp producer, LaunchOp consumer,
+                              kernel::ViewOp view) {
+  return Merger(producer, consumer, view).merge();
 }
 
 /// What a launch yields is computed in its destination and not in an empty

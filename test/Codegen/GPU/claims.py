@@ -19,13 +19,16 @@ TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(F16): 2e-3, np.dtype(BF16): 1.
 class Case:
     """Dimensions of inputs that are named in `dims` are known at run time only. The PTX must
     have the instructions that it `needs`; `stages`: those of the last kernel that have blocks;
-    `options`: more of them for the compiler; `errors`: bounds of the results' relative error.
+    `options`: more of them for the compiler; `errors`: bounds of the results' relative error;
+    `launches`: how many kernels run, and `first` the stages of the first that have blocks.
     """
 
     def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stages=(0,),
-                 options=(), errors=None, output=None):
+                 options=(), errors=None, output=None, launches=None,
+                 first=None):
         self.feeds, self.want, self.needs, self.stages = feeds, want, needs, stages
         self.options, self.errors = options, errors
+        self.launches, self.first = launches, first
         self.model = model(nodes, feeds, output or want.dtype, dims, weights)
         self.tolerance = TOLERANCE.get(want.dtype)
 
@@ -47,6 +50,7 @@ class NodeCase:
         self.model, self.feeds, expected = in_form(case, form)
         (self.want,) = expected.values()
         self.needs, self.stages, self.options, self.errors = (), None, (), None
+        self.launches = self.first = None
         self.tolerance = max(case.rtol, 1e-4) if self.want.dtype.kind == "f" else 0
 
 
@@ -125,6 +129,41 @@ def product(m, n, k, dtype=np.float32, epilogue=False, symbols=True, weight=Fals
     # Errors are of a result before it is rounded.
     want = want if "errors" in claims else want.astype(dtype)
     return Case(nodes, feeds, want, dims, weights, output=dtype, **claims)
+
+
+def wide_product(x, w):
+    return x.astype(np.float64) @ w.astype(np.float64)
+
+
+def gate(m, n, k, dtype=np.float32, **claims):
+    """silu of one product times another: one kernel of both sums."""
+    x = normal(m, k, dtype=dtype)
+    w, v = (normal(k, n, dtype=dtype, seed=s) / dtype(8) for s in (1, 2))
+    g = wide_product(x, w).astype(dtype)
+    silu = (g * sigmoid(g.astype(np.float64)).astype(dtype)).astype(dtype)
+    want = silu.astype(np.float64) * wide_product(x, v).astype(dtype)
+    nodes = [node("MatMul", "x w", "g"), node("Sigmoid", "g", "s"), node("Mul", "g s", "a"),
+             node("MatMul", "x v", "u"), node("Mul", "a u", "y")]
+    return Case(nodes, {"x": x}, want.astype(dtype), {"x": ["m", k]}, {"w": w, "v": v},
+                options=["--join-launches"], launches=1, **claims)
+
+
+def siblings(m, k, columns, dtype=np.float32, norm=False, batch=(), **claims):
+    """Products of the same rows, which a norm may make, one beside the other."""
+    x, scale = normal(*batch, m, k, dtype=dtype), normal(k, dtype=dtype, seed=3)
+    weights = {f"w{i}": normal(k, n, dtype=dtype, seed=i) for i, n in enumerate(columns)}
+    nodes, rows = [], x
+    if norm:
+        nodes.append(node("RMSNormalization", "x scale", "h", epsilon=1e-5))
+        wide = x.astype(np.float64)
+        rows = wide / np.sqrt((wide ** 2).mean(-1, keepdims=True) + 1e-5)
+        rows = (rows * scale.astype(np.float64)).astype(dtype)
+    nodes += [node("MatMul", f"{'h' if norm else 'x'} {name}", f"p{name}") for name in weights]
+    nodes.append(node("Concat", " ".join(f"p{name}" for name in weights), "y", axis=-1))
+    want = np.concatenate([wide_product(rows, w) for w in weights.values()], -1)
+    constants = weights | ({"scale": scale} if norm else {})
+    return Case(nodes, {"x": x}, want.astype(dtype), {"x": ["b", "m", k][-x.ndim:]}, constants,
+                options=["--join-launches"], stages=None, launches=2, **claims)
 
 
 def convolution(channels, results, height, width, stride=1, dtype=np.float32, **claims):
@@ -231,6 +270,15 @@ def all_cases():
         yield f"rows-{m}", product(m, 37, 150, weight=True, stages=[stage])
         yield f"rows-{m}-f16", product(m, 21, 136, F16, weight=True, stages=[stage])
         yield f"rows-{m}-bf16", product(m, 21, 136, BF16, weight=True, stages=[stage])
+    for m, stage in ((1, 0), (5, 1), (67, 2)):
+        for name, dtype in (("f32", np.float32), ("f16", F16)):
+            yield f"gate-{m}-{name}", gate(m, 37, 152, dtype, stages=[stage])
+            yield f"siblings-{m}-{name}", siblings(m, 72, (40, 9, 24), dtype, first=[stage])
+            # One row is made by the blocks of the products, more by a stage before theirs.
+            stages = [1] if m == 1 else [0, stage + 1]
+            yield f"norm-{m}-{name}", siblings(m, 136, (40, 17, 9), dtype, True, first=stages)
+    yield "norm-of-batch-1", siblings(1, 96, (33, 16), BF16, True, batch=(1,), first=[1])
+    yield "norm-of-batch-9", siblings(3, 96, (33, 16), BF16, True, batch=(3,), first=[0, 3])
     for name, dtype in (("f16", F16), ("bf16", BF16)):
         yield f"product-{name}", product(70, 72, 40, dtype, needs=("mma.sync",))
         yield f"product-{name}-ragged", product(67, 33, 35, dtype, True, needs=("mma.sync",))

@@ -33,6 +33,10 @@ def failure(folder, case):
         ran, got = artifact.run(case.feeds)
         if case.stages is not None and ran[-1] != list(case.stages):
             return f"expected blocks of stages {list(case.stages)}, but got blocks of {ran[-1]}"
+        if case.launches is not None and len(ran) != case.launches:
+            return f"expected {case.launches} launches, but got {len(ran)}"
+        if case.first is not None and ran[0] != list(case.first):
+            return f"expected blocks of stages {list(case.first)} first, but got {ran[0]}"
         if case.errors:
             return outside(case, got)
         np.testing.assert_allclose(got.astype(np.float64), case.want.astype(np.float64),

@@ -38,7 +38,7 @@ TEST(HostileCode, StagesOutOfRange) {
       {[](Model &m) { stage(m).shared = 1 << 30; }, "bytes of shared memory"},
       {[](Model &m) { staged(m).workspace = 99; }, "an expression below"},
       {[](Model &m) { staged(m).stages.clear(); }, "at least one stage"},
-      {[](Model &m) { stage(m).maps[0]->buffer = 9; }, "an argument below 3"},
+      {[](Model &m) { stage(m).maps[0]->buffer = 9; }, "3 arguments or the workspace"},
       {[](Model &m) { stage(m).maps[0]->type = ElementType(77); }, "an element type"},
       {[](Model &m) { stage(m).maps[0]->dims[0] = 99; }, "an expression below"},
       {[](Model &m) { stage(m).maps[0]->strides[0] = 99; }, "an expression below"},

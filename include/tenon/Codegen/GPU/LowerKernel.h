@@ -44,6 +44,11 @@ struct LoweredStage {
   bool waitsItself = false;
   std::vector<TensorMapUse> maps = {};
   std::string form = {}; // of a product's schedule, for people
+  /// Where it is one of several forms: the grid is `blocks` times `runs`, which
+  /// is 1 for those sizes that it is for, else 0.
+  mlir::AffineExpr blocks = {}, runs = {};
+  /// Where it runs for one row only: how many rows there are.
+  mlir::AffineExpr rows = {};
 };
 
 /// The stages run one after the other and share the workspace, whose bytes are

@@ -42,6 +42,11 @@ getProductForms(kernel::FuncOp kernel, llvm::StringRef architecture);
 void setProductForms(kernel::FuncOp kernel, llvm::StringRef architecture,
                      llvm::ArrayRef<ProductForm> forms);
 
+/// Of a kernel of several pieces, the schedule of each part, in their order.
+llvm::SmallVector<mlir::Attribute> getPartSchedules(kernel::FuncOp kernel);
+void setPartSchedules(kernel::FuncOp kernel,
+                      llvm::ArrayRef<mlir::Attribute> schedules);
+
 } // namespace tenon
 
 #endif // TENON_CODEGEN_GPU_PRODUCTSCHEDULE_H

@@ -39,6 +39,9 @@ struct Contraction {
   static constexpr int64_t kPanelBytes = 128;
 
   unsigned step; // its number in the program
+  /// Another step that sums the same rows of a times columns of its own: its
+  /// loops and reads have the same numbers.
+  std::optional<unsigned> twin = std::nullopt;
   unsigned a, b; // its reads
   unsigned n, k; // its loops
   int m;         // -1: c has one row
@@ -48,10 +51,19 @@ struct Contraction {
   std::optional<ImageWindows> windows = {};
   int64_t blockRows = kMostBlockRows;
 
+  /// The steps that sum products: this one and its twin.
+  llvm::SmallVector<unsigned, 2> getSums() const;
+  /// The same about the product of step `number`, one of the two.
+  Contraction of(unsigned number) const {
+    Contraction own = *this;
+    own.step = number;
+    return own;
+  }
   /// Columns of a panel.
   int64_t getPanel(const KernelProgram &program) const;
 
-  /// The contraction of a program whose other steps run over the same elements.
+  /// The contraction of a program whose other steps run over the same elements,
+  /// or two of them that are twins.
   /// Neighbouring loops of the program become one where that changes nothing.
   /// Rows of a lie at equal distances, and their elements too, unless
   /// `takesWindows`.
