@@ -23,22 +23,17 @@ struct Lines {
 /// The lines of an encoding of a weight of these dimensions.
 inline std::optional<Lines> parseLines(std::string_view encoding,
                                        const std::vector<int64_t> &dims) {
-  constexpr std::string_view name = "lines:";
-  if (dims.empty() || encoding.substr(0, name.size()) != name)
+  auto numbers = parseTwoNumbers(encoding, "lines");
+  if (dims.empty() || !numbers)
     return std::nullopt;
-  encoding.remove_prefix(name.size());
-  std::optional<int64_t> dim = takeNumber(encoding);
-  if (!dim || *dim > 1 || encoding.empty() || encoding[0] != ':')
-    return std::nullopt;
-  encoding.remove_prefix(1);
-  std::optional<int64_t> length = takeNumber(encoding);
-  int64_t own = *dim == 0 ? dims[0] : 1;
-  for (size_t i = 1; *dim == 1 && i < dims.size(); ++i)
+  auto [dim, length] = *numbers;
+  int64_t own = dim == 0 ? dims[0] : 1;
+  for (size_t i = 1; dim == 1 && i < dims.size(); ++i)
     if (__builtin_mul_overflow(own, dims[i], &own))
       return std::nullopt;
-  if (!length || !encoding.empty() || *length < own)
+  if (dim > 1 || length < own)
     return std::nullopt;
-  return Lines{*dim, *length};
+  return Lines{dim, length};
 }
 
 /// A matrix of elements of `bits` bits as it is in the model.

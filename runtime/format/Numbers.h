@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace tenon::format {
 
@@ -19,6 +20,26 @@ inline std::optional<int64_t> takeNumber(std::string_view &text) {
   }
   text.remove_prefix(digits);
   return digits ? std::optional(number) : std::nullopt;
+}
+
+/// A and B of the encoding "NAME:A:B".
+inline std::optional<std::pair<int64_t, int64_t>> parseTwoNumbers(std::string_view encoding,
+                                                                  std::string_view name) {
+  if (encoding.substr(0, name.size()) != name)
+    return std::nullopt;
+  encoding.remove_prefix(name.size());
+  std::optional<int64_t> numbers[2];
+  for (std::optional<int64_t> &number : numbers) {
+    if (encoding.empty() || encoding[0] != ':')
+      return std::nullopt;
+    encoding.remove_prefix(1);
+    number = takeNumber(encoding);
+    if (!number)
+      return std::nullopt;
+  }
+  if (!encoding.empty())
+    return std::nullopt;
+  return std::pair(*numbers[0], *numbers[1]);
 }
 
 } // namespace tenon::format

@@ -20,19 +20,14 @@ struct Panels {
 
 /// The panels of an encoding of a weight of that many dimensions.
 inline std::optional<Panels> parsePanels(std::string_view encoding, size_t rank) {
-  constexpr std::string_view name = "panels:";
-  if (rank < 2 || encoding.substr(0, name.size()) != name)
+  auto numbers = parseTwoNumbers(encoding, "panels");
+  if (rank < 2 || !numbers)
     return std::nullopt;
-  encoding.remove_prefix(name.size());
-  std::optional<int64_t> width = takeNumber(encoding);
-  if (!width || *width == 0 || encoding.empty() || encoding[0] != ':')
-    return std::nullopt;
-  encoding.remove_prefix(1);
-  std::optional<int64_t> columns = takeNumber(encoding);
+  auto [width, columns] = *numbers;
   int64_t last = int64_t(rank) - 1;
-  if (!columns || !encoding.empty() || (*columns != last && *columns != last - 1))
+  if (width == 0 || (columns != last && columns != last - 1))
     return std::nullopt;
-  return Panels{*width, *columns};
+  return Panels{width, columns};
 }
 
 inline int64_t countPanels(int64_t columns, int64_t width) {

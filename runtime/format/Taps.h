@@ -22,20 +22,15 @@ struct Taps {
 /// The taps of an encoding of a weight of these dimensions.
 inline std::optional<Taps> parseTaps(std::string_view encoding,
                                      const std::vector<int64_t> &dims) {
-  constexpr std::string_view name = "taps:";
-  if (dims.size() < 3 || encoding.substr(0, name.size()) != name)
+  auto numbers = parseTwoNumbers(encoding, "taps");
+  if (dims.size() < 3 || !numbers)
     return std::nullopt;
-  encoding.remove_prefix(name.size());
-  std::optional<int64_t> channels = takeNumber(encoding);
-  if (!channels || encoding.empty() || encoding[0] != ':')
-    return std::nullopt;
-  encoding.remove_prefix(1);
-  std::optional<int64_t> row = takeNumber(encoding);
+  auto [channels, row] = *numbers;
   int64_t used;
-  if (!row || !encoding.empty() || *channels < dims[1] ||
-      __builtin_mul_overflow(*channels, dims.back(), &used) || *row < used)
+  if (channels < dims[1] || __builtin_mul_overflow(channels, dims.back(), &used) ||
+      row < used)
     return std::nullopt;
-  return Taps{*channels, *row};
+  return Taps{channels, row};
 }
 
 /// Filters as they are in the model.

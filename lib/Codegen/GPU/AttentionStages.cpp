@@ -5,6 +5,8 @@
 #include "MatrixAttention.h"
 #include "MergeParts.h"
 
+#include "tenon/Codegen/GPU/DeviceDescription.h"
+
 using namespace mlir;
 using namespace tenon;
 using kernel::AttentionOp;
@@ -19,7 +21,8 @@ class AttentionStages {
 public:
   AttentionStages(AttentionOp op, kernel::FuncOp kernel, ModuleOp module,
                   const GPUTarget &target)
-      : op(op), kernel(kernel), module(module), target(target) {}
+      : op(op), kernel(kernel), module(module), target(target),
+        multiprocessors(describeDevice(target).multiprocessors) {}
 
   StagedKernel lower();
 
@@ -48,6 +51,7 @@ private:
   kernel::FuncOp kernel;
   ModuleOp module;
   const GPUTarget &target;
+  const int64_t multiprocessors;
   StagedKernel staged;
   // Of the operands.
   bool isForMatrices, isForHopper, isForFewOnHopper;
@@ -74,7 +78,8 @@ AffineExpr AttentionStages::getParts(const AttentionOperands &operands) {
 /// On Hopper, where a block has a multiprocessor for itself: one for each, or,
 /// so that all have as much to do, eight, unless there are about as many items.
 AffineExpr AttentionStages::getPartsOfFew() {
-  constexpr int64_t processors = 132, few = 33, enough = 100, rounds = 8;
+  const int64_t processors = multiprocessors;
+  constexpr int64_t few = 33, enough = 100, rounds = 8;
   auto known = dyn_cast<AffineConstantExpr>(keys);
   if (known && known.getValue() <= kFewestKeys)
     return number(1);
@@ -91,8 +96,8 @@ AffineExpr AttentionStages::getPartsOfFew() {
 
 void AttentionStages::read() {
   KernelFrame frame = getFrame();
-  HopperAttention many(op, kernel, frame, /*isForFew=*/false);
-  HopperAttention few(op, kernel, frame, /*isForFew=*/true);
+  HopperAttention many(op, kernel, frame, /*isForFew=*/false, multiprocessors);
+  HopperAttention few(op, kernel, frame, /*isForFew=*/true, multiprocessors);
   isForMatrices = many.AttentionRows::matches();
   isForHopper = target.isHopper() && many.matches();
   isForFewOnHopper = target.isHopper() && few.matches();
@@ -121,7 +126,7 @@ void AttentionStages::addHopper(bool isForFew, AffineExpr runs) {
   if (runs == 0)
     return;
   KernelFrame frame = getFrame();
-  HopperAttention emitter(op, kernel, frame, isForFew);
+  HopperAttention emitter(op, kernel, frame, isForFew, multiprocessors);
   if (isForFew)
     keepParts(emitter, partsOfFew);
   AffineExpr blocks = emitter.emit() * runs;

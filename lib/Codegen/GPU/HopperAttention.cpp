@@ -19,7 +19,6 @@ static constexpr int64_t kWarpgroup = 128;
 static constexpr int64_t kDepth = 16;
 /// A block has a multiprocessor for itself, and its shared memory, less what
 /// barriers and the alignment take.
-static constexpr int64_t kMultiprocessors = 132;
 static constexpr int64_t kMostShared = 227 * 1024, kBarrierBytes = 256,
                          kAlignment = 1024, kMostStages = 6;
 /// Registers of a thread that copies and of one that multiplies, with many
@@ -38,8 +37,10 @@ static constexpr bool fit(Registers some) {
 static_assert(fit(kOfMany) && fit(kOfWide));
 
 HopperAttention::HopperAttention(AttentionOp op, kernel::FuncOp kernel,
-                                 KernelFrame &frame, bool isForFew)
+                                 KernelFrame &frame, bool isForFew,
+                                 int64_t multiprocessors)
     : AttentionRows(op, kernel, frame), isForFew(isForFew),
+      multiprocessors(multiprocessors),
       name(query.element.isF16() ? "f16" : "bf16") {
   auto known = dyn_cast<AffineConstantExpr>(simplified(group));
   groupSize = known ? known.getValue() : 0;
@@ -277,8 +278,8 @@ void HopperAttention::produce() {
 /// As many blocks as there are multiprocessors, or one for each item.
 AffineExpr HopperAttention::getBlocks() const {
   AffineExpr items = getItems();
-  AffineExpr isMany = isAtLeast(items, kMultiprocessors);
-  return isMany * kMultiprocessors + items * (1 - isMany);
+  AffineExpr isMany = isAtLeast(items, multiprocessors);
+  return isMany * multiprocessors + items * (1 - isMany);
 }
 
 /// Two warpgroups have enough as it is.

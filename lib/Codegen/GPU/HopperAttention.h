@@ -19,9 +19,9 @@ public:
   /// would leave most of it empty.
   static constexpr int64_t kManyRows = 128, kFewRows = 16, kFewestRows = 128;
 
-  /// For few rows or for many.
+  /// For few rows or for many, on a device of so many multiprocessors.
   HopperAttention(kernel::AttentionOp op, kernel::FuncOp kernel,
-                  KernelFrame &frame, bool isForFew);
+                  KernelFrame &frame, bool isForFew, int64_t multiprocessors);
 
   bool matches() const;
   /// Adds the code of block number `begin`; the number of blocks.
@@ -98,6 +98,7 @@ private:
   static constexpr int64_t kRowsOfGroup = 64;
 
   const bool isForFew;
+  const int64_t multiprocessors;
   int64_t groupSize; // query heads of a key head; 0 if not known
   int64_t keysOfTile, stages;
   llvm::StringRef name; // PTX's, of the elements

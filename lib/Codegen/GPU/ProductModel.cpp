@@ -111,7 +111,8 @@ bool ProductModel::addKnown(const HopperContraction::Factors &factors) {
       tiles >= device.multiprocessors * 3 / 4 && product.depth > shallow;
   if (!factors.first.windows && (product.rows <= kTurned[1] || isUsual))
     return false;
-  HopperContraction::Form form = chooseForm(product, factors.first.isAlongK);
+  HopperContraction::Form form =
+      chooseForm(product, factors.first.isAlongK, device.multiprocessors);
   forms.push_back({form.isTurned ? Kind::turned : Kind::mapped, 0,
                    ProductForm::kNoEnd, form.columns, form.splits});
   return true;

@@ -40,7 +40,7 @@ void StageEmitter::emitWide(ThreadBuilder &b, const ThreadGroup &group) {
         sums.push_back(getInitial(b.builder, step, i));
     });
     constexpr int64_t unrolled = 2;
-    sums = emitLoops(b.builder, getReducedClasses(step), sums, unrolled,
+    sums = emitLoops(b.builder, step.getReducedClasses(), sums, unrolled,
                      [&](OpBuilder &nested, Values so) {
                        Values results;
                        unsigned at = 0;

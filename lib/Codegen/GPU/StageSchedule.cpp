@@ -63,14 +63,6 @@ SmallVector<int> StageSchedule::getParallel(const Step &step,
   return classes;
 }
 
-SmallVector<int> StageSchedule::getReduced(const Step &step) const {
-  SmallVector<int> classes;
-  for (auto [loop, shared] : llvm::enumerate(step.classes))
-    if (!step.isParallel[loop])
-      classes.push_back(shared);
-  return classes;
-}
-
 /// The class along which most accesses are contiguous, or -1.
 int StageSchedule::getUnitClass(const Step &step) const {
   SmallVector<int> votes(step.classes.size(), 0);
@@ -98,7 +90,7 @@ int StageSchedule::getUnitClass(const Step &step) const {
 bool StageSchedule::sumsAcross(const Step &step) const {
   constexpr int64_t most = 256;
   int64_t size = 1;
-  for (int shared : getReduced(step)) {
+  for (int shared : step.getReducedClasses()) {
     auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
     size = extent && size <= most ? size * extent.getValue() : most + 1;
   }
@@ -123,7 +115,7 @@ bool StageSchedule::canReduceTogether(const Step &step,
       sumsAcross(step))
     return false;
   int64_t size = 1;
-  for (int shared : getReduced(step)) {
+  for (int shared : step.getReducedClasses()) {
     auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
     size = extent ? size * extent.getValue() : kFewestTogether;
     if (size >= kFewestTogether)
@@ -174,8 +166,8 @@ ThreadGroup StageSchedule::startGroup(unsigned index,
   ThreadGroup group;
   group.steps.push_back(index);
   group.reducesTogether = canReduceTogether(step, rows);
-  group.spread =
-      group.reducesTogether ? getReduced(step) : getParallel(step, rows);
+  group.spread = group.reducesTogether ? step.getReducedClasses()
+                                       : getParallel(step, rows);
   return group;
 }
 

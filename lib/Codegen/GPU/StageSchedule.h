@@ -49,7 +49,6 @@ private:
   llvm::SmallVector<int> getRows() const;
   llvm::SmallVector<int> getParallel(const Step &step,
                                      llvm::ArrayRef<int> rows) const;
-  llvm::SmallVector<int> getReduced(const Step &step) const;
   bool canReduceTogether(const Step &step, llvm::ArrayRef<int> rows) const;
   int getUnitClass(const Step &step) const;
   void orderSpread(ThreadGroup &group) const;

@@ -94,21 +94,13 @@ SmallVector<Value> ThreadEmitter::emitLoops(OpBuilder &builder,
   return Values(loop.getResults());
 }
 
-SmallVector<int> ThreadEmitter::getReducedClasses(const Step &step) const {
-  SmallVector<int> reduced;
-  for (auto [loop, shared] : llvm::enumerate(step.classes))
-    if (!step.isParallel[loop])
-      reduced.push_back(shared);
-  return reduced;
-}
-
 SmallVector<Value> ThreadEmitter::emitOwnSum(OpBuilder &builder,
                                              const Step &step) {
   Values initials;
   for (unsigned i = 0; i < step.initials.size(); ++i)
     initials.push_back(getInitial(builder, step, i));
   constexpr int64_t unrolled = 16;
-  return emitLoops(builder, getReducedClasses(step), initials, unrolled,
+  return emitLoops(builder, step.getReducedClasses(), initials, unrolled,
                    [&](OpBuilder &nested, Values sums) {
                      return emitOnce(nested, step, sums);
                    });

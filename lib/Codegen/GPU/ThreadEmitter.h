@@ -39,7 +39,6 @@ protected:
   using LoopBody = llvm::function_ref<Values(mlir::OpBuilder &, Values)>;
   Values emitLoops(mlir::OpBuilder &builder, llvm::ArrayRef<int> reduced,
                    Values values, int64_t unrolled, LoopBody body);
-  llvm::SmallVector<int> getReducedClasses(const Step &step) const;
   /// One iteration of a step; `sums` are those so far.
   Values emitOnce(mlir::OpBuilder &builder, const Step &step, Values sums);
   /// What a step made of one element, for those that follow and for memory.

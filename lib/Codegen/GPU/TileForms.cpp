@@ -9,7 +9,7 @@ using namespace tenon;
 
 using Form = HopperContraction::Form;
 
-static constexpr int64_t kMultiprocessors = 132, kTile = 128;
+static constexpr int64_t kTile = 128;
 /// Bytes a clock that a multiprocessor takes from the second cache, and that
 /// all take.
 static constexpr double kBytesOfOne = 56, kBytesOfAll = 3200;
@@ -21,17 +21,17 @@ static constexpr double kProducts = 2048;
 static constexpr double kBlock = 1800, kCluster = 700;
 static constexpr double kElement = 0.3, kElementOfCluster = 0.4;
 
-static double estimate(const TileProduct &shape, const Form &form) {
+static double estimate(const TileProduct &shape, const Form &form,
+                       int64_t multiprocessors) {
   int64_t down = form.isTurned ? form.columns : kTile;
   int64_t across = form.isTurned ? kTile : form.columns;
   int64_t tiles = shape.batches * llvm::divideCeil(shape.rows, down) *
                   llvm::divideCeil(shape.columns, across);
   int64_t blocks = tiles * form.splits, residents = form.getBlocks();
-  int64_t together = kMultiprocessors * residents;
+  int64_t together = multiprocessors * residents;
   int64_t waves = llvm::divideCeil(blocks, together);
-  int64_t busy = std::min(blocks, kMultiprocessors);
-  int64_t onOne =
-      llvm::divideCeil(std::min(blocks, together), kMultiprocessors);
+  int64_t busy = std::min(blocks, multiprocessors);
+  int64_t onOne = llvm::divideCeil(std::min(blocks, together), multiprocessors);
   double bytes = (kTile + form.columns) * kRowBytes;
   double copies = bytes / std::min(kBytesOfOne, kBytesOfAll / busy);
   double products = double(kTile) * form.columns * kDepth / kProducts;
@@ -42,9 +42,10 @@ static double estimate(const TileProduct &shape, const Form &form) {
   return waves * (block + stages * onOne * std::max(copies, products));
 }
 
-Form tenon::chooseForm(const TileProduct &shape, bool canTurn) {
+Form tenon::chooseForm(const TileProduct &shape, bool canTurn,
+                       int64_t multiprocessors) {
   Form best{kTile};
-  double least = estimate(shape, best);
+  double least = estimate(shape, best, multiprocessors);
   for (bool isTurned : {false, true})
     for (int64_t columns : {256, 128, 64, 32, 16})
       for (int64_t splits : {1, 2, 4, 8}) {
@@ -52,7 +53,7 @@ Form tenon::chooseForm(const TileProduct &shape, bool canTurn) {
         Form form{columns, isTurned, splits};
         if (!isKnown || splits > shape.depth)
           continue;
-        double time = estimate(shape, form);
+        double time = estimate(shape, form, multiprocessors);
         // Equal ones are those with fewer blocks.
         if (time < least * 0.98) {
           least = time;

@@ -13,7 +13,8 @@ struct TileProduct {
 };
 
 /// Tiles may be turned if the left factor lies along k.
-HopperContraction::Form chooseForm(const TileProduct &shape, bool canTurn);
+HopperContraction::Form chooseForm(const TileProduct &shape, bool canTurn,
+                                   int64_t multiprocessors);
 
 } // namespace tenon
 

@@ -507,6 +507,14 @@ static std::optional<unsigned> getLoop(const Step &step, AffineExpr index,
   return loop.getPosition();
 }
 
+SmallVector<int> Step::getReducedClasses() const {
+  SmallVector<int> reduced;
+  for (auto [loop, shared] : llvm::enumerate(classes))
+    if (!isParallel[loop])
+      reduced.push_back(shared);
+  return reduced;
+}
+
 SmallVector<int> Step::getPlace(const Access &access) const {
   SmallVector<int> place;
   for (AffineExpr index : access.index) {

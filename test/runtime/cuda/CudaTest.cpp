@@ -118,18 +118,25 @@ TEST_F(Cuda, RunsStagesWithAWorkspace) {
   EXPECT_EQ(read<float>(*s, 0), std::vector<float>{0});
 }
 
-// A tensor map has the buffer's address, its sizes and its box, and is checked.
-TEST_F(Cuda, EncodesTensorMaps) {
+/// y = x, by a kernel with a tensor map, which `change` may change.
+static Model makeMapCopyModel(void (*change)(format::TensorMapT &) = nullptr) {
   Model model = makeCudaModel();
   uint32_t kernel = addKernel(model, "copy_by_map", 1, ElementType::f32,
                               {{exprN, 128, 0, 1, true}});
+  if (change)
+    change(*model.manifest.codes[0]->kernels.back()->stages[0]->maps[0]);
   ProgramBuilder p(model.program());
   uint32_t n = p.symbol("n");
   uint32_t x = p.input("x", ElementType::f32, {n}), y = p.output("y", ElementType::f32, {n});
   p.program.arena = p.constant(0);
   cudaLaunch(p.program.steps, kernel, {x, y}, n, "Copy");
   nameStages(model);
-  auto s = open(model.write());
+  return model;
+}
+
+// A tensor map has the buffer's address, its sizes and its box, and is checked.
+TEST_F(Cuda, EncodesTensorMaps) {
+  auto s = open(makeMapCopyModel().write());
   std::vector<float> x8 = {1, 2, 3, 4, 5, 6, 7, 8}, x7(7);
   s->setInput(0, floats(x8));
   s->run();
@@ -157,23 +164,14 @@ TEST_F(Cuda, EncodesTensorMaps) {
 
 // An image of windows has corners and steps as well, and they are checked.
 TEST_F(Cuda, EncodesImagesOfWindows) {
-  Model model = makeCudaModel();
-  uint32_t kernel = addKernel(model, "copy_by_map", 1, ElementType::f32,
-                              {{exprN, 128, 0, 1, true}});
-  format::TensorMapT &map = *model.manifest.codes[0]->kernels.back()->stages[0]->maps[0];
-  map.dims = {expr4, exprQuarter, expr1};
-  map.strides = {exprQuarterBytes, exprQuarterBytes};
-  map.box = {4, 2};
-  map.lower = {expr0};
-  map.upper = {expr4};
-  map.steps = {2};
-  ProgramBuilder p(model.program());
-  uint32_t n = p.symbol("n");
-  uint32_t x = p.input("x", ElementType::f32, {n}), y = p.output("y", ElementType::f32, {n});
-  p.program.arena = p.constant(0);
-  cudaLaunch(p.program.steps, kernel, {x, y}, n, "Copy");
-  nameStages(model);
-  auto s = open(model.write());
+  auto s = open(makeMapCopyModel([](format::TensorMapT &map) {
+                  map.dims = {expr4, exprQuarter, expr1};
+                  map.strides = {exprQuarterBytes, exprQuarterBytes};
+                  map.box = {4, 2};
+                  map.lower = {expr0};
+                  map.upper = {expr4};
+                  map.steps = {2};
+                }).write());
   std::vector<float> x8 = {1, 2, 3, 4, 5, 6, 7, 8};
   s->setInput(0, floats(x8));
   s->run();

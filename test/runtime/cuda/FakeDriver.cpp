@@ -561,36 +561,35 @@ EXPORT int cuGraphExecDestroy(void *exec) {
   return ok;
 }
 
-EXPORT int cuTensorMapEncodeIm2col(void *map, int type, unsigned rank, void *address,
-                                   const uint64_t *dims, const uint64_t *strides,
-                                   const int *lower, const int *upper, unsigned channels,
-                                   unsigned windows, const unsigned *steps, int, int swizzle,
-                                   int, int) {
+/// What both kinds of tensor maps have.
+static int noteMap(void *map, int type, unsigned rank, void *address, const uint64_t *dims,
+                   const uint64_t *strides, int swizzle) {
   ++driver.mapsEncoded;
   std::memset(map, 0, 128);
   std::memcpy(map, &address, sizeof(address));
   driver.mapDims.assign(dims, dims + rank);
   driver.mapStrides.assign(strides, strides + rank - 1);
+  driver.mapType = type;
+  driver.mapSwizzle = swizzle;
+  return reinterpret_cast<uint64_t>(map) % 64 ? invalid : ok;
+}
+
+EXPORT int cuTensorMapEncodeIm2col(void *map, int type, unsigned rank, void *address,
+                                   const uint64_t *dims, const uint64_t *strides,
+                                   const int *lower, const int *upper, unsigned channels,
+                                   unsigned windows, const unsigned *steps, int, int swizzle,
+                                   int, int) {
   driver.mapBox = {channels, windows};
   driver.mapLower.assign(lower, lower + rank - 2);
   driver.mapUpper.assign(upper, upper + rank - 2);
   driver.mapSteps.assign(steps, steps + rank);
-  driver.mapType = type;
-  driver.mapSwizzle = swizzle;
-  return reinterpret_cast<uint64_t>(map) % 64 ? invalid : ok;
+  return noteMap(map, type, rank, address, dims, strides, swizzle);
 }
 
 EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
                                   const uint64_t *dims, const uint64_t *strides,
                                   const unsigned *box, const unsigned *, int, int swizzle,
                                   int, int) {
-  ++driver.mapsEncoded;
-  std::memset(map, 0, 128);
-  std::memcpy(map, &address, sizeof(address));
-  driver.mapDims.assign(dims, dims + rank);
-  driver.mapStrides.assign(strides, strides + rank - 1);
   driver.mapBox.assign(box, box + rank);
-  driver.mapType = type;
-  driver.mapSwizzle = swizzle;
-  return reinterpret_cast<uint64_t>(map) % 64 ? invalid : ok;
+  return noteMap(map, type, rank, address, dims, strides, swizzle);
 }

@@ -52,6 +52,8 @@ struct Step {
   mlir::Operation *origin = nullptr;
 
   bool isReduction() const { return llvm::is_contained(isParallel, false); }
+  /// The classes of the loops that sums run over.
+  llvm::SmallVector<int> getReducedClasses() const;
   /// Calls `visit` with each access.
   template <typename Visit>
   void forAccesses(Visit visit) const {
