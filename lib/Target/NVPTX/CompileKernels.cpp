@@ -115,6 +115,18 @@ void KernelCompiler::nameStages(GPUKernel &described) {
   }
 }
 
+/// Inputs; where a kernel begins before the launch before it has ended, which
+/// may write them, only weights. A body that waits reads weights before it
+/// does: ptxas moves loads of constants to where they are used, after the wait.
+static SmallVector<bool> findConstants(kernel::FuncOp kernel,
+                                       const StageSignature &signature) {
+  SmallVector<bool> isConstant(signature.numBuffers, false);
+  for (unsigned i = 0; i < signature.numInputs; ++i)
+    isConstant[i] =
+        !signature.mustWait || (!signature.waitsInBody && kernel.isWeight(i));
+  return isConstant;
+}
+
 SmallVector<StageSignature>
 KernelCompiler::getSignatures(const StagedKernel &staged,
                               const format::StagedKernelT &code) {
@@ -131,7 +143,8 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.residents = stage.residents;
     signature.mustWait = code.stages[number]->waits_itself;
     signature.waitsInBody = stage.waitsItself;
-    signatures.push_back(signature);
+    signature.isConstant = findConstants(kernel, signature);
+    signatures.push_back(std::move(signature));
   }
   return signatures;
 }

@@ -66,10 +66,13 @@ static llvm::FunctionType *getStageType(llvm::LLVMContext &context,
 static void setParameters(llvm::Function &kernel, const StageSignature &stage) {
   llvm::LLVMContext &context = kernel.getContext();
   for (unsigned i = 0; i <= stage.numBuffers; ++i) {
-    // Operands are only read; two of them may be one.
-    if (i < stage.numInputs)
+    // Inputs are only read, and two of them may be one. Without `noalias` a
+    // load stays behind the wait, in LLVM as in ptxas.
+    bool isInput = i < stage.numInputs;
+    if (isInput && stage.isConstant[i])
       kernel.addParamAttr(i, llvm::Attribute::ReadOnly);
-    kernel.addParamAttr(i, llvm::Attribute::NoAlias);
+    if (!isInput || stage.isConstant[i])
+      kernel.addParamAttr(i, llvm::Attribute::NoAlias);
     kernel.addParamAttr(
         i, llvm::Attribute::getWithAlignment(context, llvm::Align(16)));
   }

@@ -17,6 +17,9 @@ struct StageSignature {
   /// The kernel may be launched while what was launched before still runs (from
   /// sm_90 on), and waits for that: first of all, or within its body.
   bool mustWait, waitsInBody;
+  /// Of each buffer, whether nobody writes it while the kernel runs: its loads
+  /// may go anywhere, to before the wait too.
+  llvm::SmallVector<bool> isConstant;
 };
 
 /// The PTX of a module whose loops are in the LLVM dialect, with a kernel of
