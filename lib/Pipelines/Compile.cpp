@@ -79,6 +79,8 @@ void tenon::buildCachePipeline(OpPassManager &passes, CacheMode mode) {
   passes.addNestedPass<func::FuncOp>(createFoldAppendsPass());
   // What was not raised has a body, or is refused.
   passes.addNestedPass<func::FuncOp>(createExpandFunctionsPass());
+  passes.addNestedPass<func::FuncOp>(
+      createFixListLengthsPass(getShapeOptions()));
   buildONNXPipeline(passes);
 }
 

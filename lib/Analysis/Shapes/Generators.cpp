@@ -83,10 +83,15 @@ static LogicalResult inferConstantOfShape(Node &node) {
 
 static LogicalResult inferRange(Node &node) {
   Element ends[3];
-  for (unsigned i = 0; i < 3; ++i)
+  for (unsigned i = 0; i < 3; ++i) {
+    std::optional<int64_t> length = node.getLength(i);
+    if (length && *length != 1)
+      return node.error() << "expected one number as input " << i
+                          << ", but got " << *length;
     if (const Elements *elements = node.getElements(i))
       if (elements->size() == 1)
         ends[i] = (*elements)[0];
+  }
   auto [start, limit, delta] = ends;
   auto step = dyn_cast_or_null<AffineConstantExpr>(delta.value);
   if (!start.value || !limit.value || !step || step.getValue() == 0 ||

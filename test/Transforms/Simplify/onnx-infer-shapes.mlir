@@ -74,3 +74,12 @@ func.func @padding_that_overflows(%x: tensor<1x?x?x?xf32> {onnx.dims = ["", "c",
   %c = onnx.Conv(%x, %w) {pads = array<i64: 1, 9223372036854775807, 1, 1>, strides = array<i64: 2, 2>} : (tensor<1x?x?x?xf32>, tensor<1x2x2x2xf32>) -> tensor<*xf32>
   return %c : tensor<*xf32>
 }
+
+// -----
+
+// A range ends at one number.
+func.func @range_of_two_ends(%ends: tensor<2xi64> {onnx.name = "ends"}, %one: tensor<i64> {onnx.name = "one"}) -> tensor<?xi64> {
+  // expected-error @below {{expected one number as input 1, but got 2}}
+  %0 = onnx.Range(%one, %ends, %one) : (tensor<i64>, tensor<2xi64>, tensor<i64>) -> tensor<?xi64>
+  return %0 : tensor<?xi64>
+}

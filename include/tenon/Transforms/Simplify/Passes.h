@@ -20,6 +20,8 @@ mlir::LogicalResult annotateShapes(mlir::func::FuncOp function,
 std::unique_ptr<mlir::Pass> createInferShapesPass(ShapeOptions options);
 /// The same of `onnx-simplify`.
 std::unique_ptr<mlir::Pass> createSimplifyPass(ShapeOptions options);
+/// The same of `onnx-fix-list-lengths`.
+std::unique_ptr<mlir::Pass> createFixListLengthsPass(ShapeOptions options);
 
 } // namespace tenon
 

@@ -69,6 +69,33 @@ def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
   }];
 }
 
+def FixListLengthsPass : Pass<"onnx-fix-list-lengths", "mlir::func::FuncOp"> {
+  let summary = "Fixes the length of a list that decides ranks, where one length fits";
+  let description = [{
+    Code is compiled for known ranks. Where an input of the model is a list of
+    integers whose length decides ranks, such as sizes of a grid of two or of three
+    dimensions, the shape analysis is tried with each length in turn. One fits if it
+    contradicts nothing, leaves no rank open and gives the outputs the ranks that the
+    model declares. If exactly one does, the list has that length from here on, and
+    the runtime refuses another by name. Else the function stays as it is, and what
+    has no rank is refused later.
+
+    ```mlir
+    func.func @main(%size: tensor<?xi64> {onnx.dims = ["n"]}, ...) -> tensor<?x?xf32> {
+      %0 = onnx.Size(%size)    // 2: a result of rank 2; else of rank 3
+      ...
+    // becomes
+    func.func @main(%size: tensor<2xi64> {onnx.dims = ["n"]}, ...) -> tensor<?x?xf32>
+        attributes {tenon.symbol_ranges = {n = array<i64: 2, 2>}} {
+    ```
+
+    Before: any function of `onnx` operations.
+    After:  as before; symbols and `tenon.dims` are as `onnx-infer-shapes` writes them
+            where a value had no rank.
+    Numerics: bit-exact.
+  }];
+}
+
 def ExpandFunctionsPass : Pass<"onnx-expand-functions", "mlir::func::FuncOp"> {
   let summary = "Expands operators without a lowering by their function bodies";
   let description = [{
