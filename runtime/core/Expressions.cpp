@@ -64,8 +64,9 @@ const char *describeFault(Fault fault) {
 }
 
 static Evaluated divide(ExprOp op, int64_t a, int64_t b) {
+  // What is empty has parts of no size, however many are wanted; none as well.
   if (b == 0)
-    return {0, Fault::divisionByZero};
+    return {0, a == 0 ? Fault::none : Fault::divisionByZero};
   if (a == std::numeric_limits<int64_t>::min() && b == -1)
     return {0, op == ExprOp::mod ? Fault::none : Fault::overflow};
   int64_t quotient = a / b, remainder = a % b;

@@ -29,11 +29,20 @@ TEST(Expressions, KeepsFaults) {
   EXPECT_EQ(apply(ExprOp::add, INT64_MAX, 1).fault, Fault::overflow);
   EXPECT_EQ(apply(ExprOp::mul, INT64_MAX / 2, 3).fault, Fault::overflow);
   EXPECT_EQ(apply(ExprOp::floordiv, INT64_MIN, -1).fault, Fault::overflow);
+  EXPECT_EQ(apply(ExprOp::floordiv, -1, 0).fault, Fault::divisionByZero);
   EXPECT_EQ(apply(ExprOp::ceildiv, 1, 0).fault, Fault::divisionByZero);
   EXPECT_EQ(apply(ExprOp::mod, 1, 0).fault, Fault::divisionByZero);
   EXPECT_EQ(apply(ExprOp::mod, INT64_MIN, -1).value, 0);
   std::vector<Evaluated> operands = {{0, Fault::unknownSymbol}, {1, Fault::none}};
   EXPECT_EQ(evaluate({ExprOp::mul, 1, 0, 0}, operands, nullptr).fault, Fault::unknownSymbol);
+}
+
+// No element in no parts: none in each.
+TEST(Expressions, DividesNothingByNothing) {
+  for (ExprOp op : {ExprOp::floordiv, ExprOp::ceildiv, ExprOp::mod}) {
+    EXPECT_EQ(apply(op, 0, 0).fault, Fault::none);
+    EXPECT_EQ(apply(op, 0, 0).value, 0);
+  }
 }
 
 // Sizes that do not fit, and negative dimensions, are refused; zero wins.

@@ -143,6 +143,39 @@ static LogicalResult inferCacheAppend(Node &node) {
   return success();
 }
 
+/// Q of [B, T, heads * D], K and V of as many positions; the state is
+/// [B, kv heads, D of K, D of V].
+static LogicalResult inferLinearAttention(Node &node) {
+  const Dims *query = node.getDims(0), *key = node.getDims(1),
+             *value = node.getDims(2);
+  if (!query || !key || !value)
+    return success();
+  for (unsigned input = 0; input < 3; ++input)
+    if (failed(node.expectRank(input, 3)))
+      return failure();
+  int64_t heads = node.getInt("q_num_heads", 1);
+  int64_t kvHeads = node.getInt("kv_num_heads", 1);
+  if (kvHeads < 1 || heads < kvHeads || heads % kvHeads != 0)
+    return node.error()
+           << "expected q_num_heads that kv_num_heads divides, but "
+              "got "
+           << heads << " and " << kvHeads;
+  for (const Dims *other : {key, value})
+    if (failed(node.merge((*query)[0], (*other)[0], "batches")) ||
+        failed(node.merge((*query)[1], (*other)[1], "numbers of positions")))
+      return failure();
+  SymbolTable &symbols = node.symbols;
+  AffineExpr group = node.constant(heads / kvHeads);
+  if (failed(node.merge((*query)[2], symbols.mul((*key)[2], group),
+                        "widths of Q and of K for all its heads")))
+    return failure();
+  node.setDims(0, {(*query)[0], (*query)[1], symbols.mul((*value)[2], group)});
+  AffineExpr count = node.constant(kvHeads);
+  node.setDims(1, {(*query)[0], count, symbols.floorDiv((*key)[2], count),
+                   symbols.floorDiv((*value)[2], count)});
+  return success();
+}
+
 static LogicalResult inferRotary(Node &node) {
   if (const Dims *dims = node.getDims(0))
     node.setDims(0, *dims);
@@ -151,6 +184,7 @@ static LogicalResult inferRotary(Node &node) {
 
 void addAttention(ShapeTable &table) {
   table["Attention"] = inferAttention;
+  table["LinearAttention"] = inferLinearAttention;
   table["RotaryEmbedding"] = inferRotary;
   table["ms.RotaryEmbedding"] = inferRotary;
   table["tenon.Attention"] = inferTenonAttention;

@@ -83,3 +83,25 @@ func.func @range_of_two_ends(%ends: tensor<2xi64> {onnx.name = "ends"}, %one: te
   %0 = onnx.Range(%one, %ends, %one) : (tensor<i64>, tensor<2xi64>, tensor<i64>) -> tensor<?xi64>
   return %0 : tensor<?xi64>
 }
+
+// -----
+
+// Keys and queries are as many, so that a head's size is no quotient of two symbols.
+// CHECK-LABEL: func @linear_attention
+// CHECK-SAME:    onnx.name = "q", tenon.dims = affine_map<()[s0, s1, s2, s3] -> (s0, s1, s2 * 2)>
+// CHECK-SAME:    onnx.name = "k", tenon.dims = affine_map<()[s0, s1, s2, s3] -> (s0, s1, s2)>
+// CHECK-SAME:    onnx.name = "v", tenon.dims = affine_map<()[s0, s1, s2, s3] -> (s0, s1, s3)>
+func.func @linear_attention(%q: tensor<?x?x?xf32> {onnx.dims = ["b", "t", "hq"], onnx.name = "q"},
+                            %k: tensor<?x?x?xf32> {onnx.dims = ["bk", "tk", "hk"], onnx.name = "k"},
+                            %v: tensor<?x?x?xf32> {onnx.dims = ["bv", "tv", "hv"], onnx.name = "v"}) -> (tensor<*xf32>, tensor<*xf32>) {
+  %y, %s = onnx.LinearAttention(%q, %k, %v) {q_num_heads = 4 : i64, kv_num_heads = 2 : i64, update_rule = "linear"} : (tensor<?x?x?xf32>, tensor<?x?x?xf32>, tensor<?x?x?xf32>) -> (tensor<*xf32>, tensor<*xf32>)
+  return %y, %s : tensor<*xf32>, tensor<*xf32>
+}
+
+// -----
+
+func.func @heads_of_no_group(%q: tensor<1x2x12xf32> {onnx.name = "q"}, %k: tensor<1x2x8xf32> {onnx.name = "k"}) -> (tensor<*xf32>, tensor<*xf32>) {
+  // expected-error @below {{expected q_num_heads that kv_num_heads divides, but got 3 and 2}}
+  %y, %s = onnx.LinearAttention(%q, %k, %k) {q_num_heads = 3 : i64, kv_num_heads = 2 : i64, update_rule = "linear"} : (tensor<1x2x12xf32>, tensor<1x2x8xf32>, tensor<1x2x8xf32>) -> (tensor<*xf32>, tensor<*xf32>)
+  return %y, %s : tensor<*xf32>, tensor<*xf32>
+}
