@@ -1,8 +1,10 @@
-// DFT, STFT and the weights of mel bins. Each frequency is the sum over its
-// signal, with the angle reduced in integers and the sum in f64, so that long
-// signals lose no precision.
+// DFT, STFT and the weights of mel bins. A transform of a known length goes in
+// stages; of another, each frequency is the sum over its signal, with the angle
+// reduced in integers and the sum in f64, so that long signals lose no
+// precision.
 
 #include "Attributes.h"
+#include "FourierStages.h"
 #include "Lowering.h"
 #include "Positions.h"
 #include "ScalarExpr.h"
@@ -78,6 +80,7 @@ public:
       : known(known), rank(rank) {}
 
   bool isKnown() const { return known.has_value(); }
+  unsigned getKnown() const { return *known; }
   /// To be called at the top of a launch whose input 1 is the axis.
   void enter(LaunchBuilder &launch) {
     if (known)
@@ -144,6 +147,17 @@ struct Dft {
     ScalarExpr n = size(launch);
     return isInverse && isOneSided ? (n - 1.0) * 2.0 : n;
   }
+  /// The same, if it is a constant.
+  std::optional<int64_t> getKnownLength() const {
+    if (!given && !axis.isKnown())
+      return std::nullopt;
+    auto n =
+        dyn_cast<AffineConstantExpr>(given ? *given : dims[axis.getKnown()]);
+    if (!n)
+      return std::nullopt;
+    bool isHalf = !given && isInverse && isOneSided;
+    return isHalf ? (n.getValue() - 1) * 2 : n.getValue();
+  }
 };
 } // namespace
 
@@ -161,7 +175,48 @@ static void readTransformedDims(Dft &dft, Lowering &lowering) {
                     });
 }
 
+static Value transformInStages(Dft &dft, int64_t length, Lowering &lowering) {
+  Value x = dft.op.getInput();
+  unsigned axis = dft.axis.getKnown();
+  bool isHalf = dft.isInverse && dft.isOneSided;
+  auto size = dyn_cast<AffineConstantExpr>(dft.dims[axis]);
+  bool isWhole = size && size.getValue() >= (isHalf ? length / 2 + 1 : length);
+  FourierTransform transform{dft.op.getLoc(),
+                             length,
+                             axis,
+                             lowering.dims(dft.op->getResult(0)),
+                             lowering.element(x),
+                             dft.dims.back(),
+                             dft.isInverse,
+                             {x},
+                             nullptr};
+  transform.read = [&](LaunchBuilder &launch, ScalarCode &code,
+                       ArrayRef<ScalarExpr> at, ScalarExpr n) -> ComplexExpr {
+    Exprs from(at.drop_back());
+    ScalarExpr isMirror = n * 2.0 > double(length);
+    from[axis] = isHalf ? isMirror.select(-n + double(length), n) : n;
+    Type real = transform.getReal();
+    auto read = [&](unsigned part) -> ScalarExpr {
+      Value parts = launch.index(dft.dims.back());
+      return readComplex(code, launch.input(0), parts, from, real)[part];
+    };
+    auto readPart = [&](unsigned part) -> ScalarExpr {
+      if (isWhole)
+        return read(part);
+      return code.choose(
+          from[axis] < code(launch.index(dft.dims[axis])),
+          [&] { return read(part); }, [&] { return code.constant(real, 0); });
+    };
+    ScalarExpr im = readPart(1);
+    return {readPart(0), isHalf ? isMirror.select(-im, im) : im};
+  };
+  return emitFourierStages(transform, lowering);
+}
+
 static Value transform(Dft &dft, Lowering &lowering) {
+  std::optional<int64_t> known = dft.getKnownLength();
+  if (known && dft.axis.isKnown() && hasFourierStages(*known))
+    return transformInStages(dft, *known, lowering);
   Value x = dft.op.getInput();
   Type element = lowering.element(x), real = lowering.builder.getF64Type();
   LaunchBuilder launch =
@@ -230,6 +285,65 @@ static LogicalResult lowerDFT(Operation *op, Lowering &lowering) {
   return success();
 }
 
+namespace {
+/// The frames of a signal, input 0 of a launch, under a window, input 1 if
+/// there is one.
+struct Frames {
+  AffineExpr step, parts;
+  bool hasWindow;
+
+  /// Element `n` of the frame of the result's position `at`.
+  Exprs read(LaunchBuilder &launch, ScalarCode &code, ArrayRef<ScalarExpr> at,
+             ScalarExpr n, Type real) const {
+    ScalarExpr place = at[1] * code(launch.index(step)) + n;
+    Exprs x = readComplex(code, launch.input(0), launch.index(parts),
+                          {at[0], place}, real);
+    if (!hasWindow)
+      return x;
+    ScalarExpr weight = code.read(launch.input(1), n).to(real);
+    return {x[0] * weight, x[1] * weight};
+  }
+};
+} // namespace
+
+static Value sumFrames(onnx::STFTOp op, const Frames &frames, AffineExpr length,
+                       ArrayRef<Value> inputs, Lowering &lowering) {
+  Type real = lowering.builder.getF64Type();
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), inputs,
+                      Result{lowering.element(op.getSignal()),
+                             lowering.dims(op->getResult(0))});
+  Transform transform{launch.index(length), launch.index(length),
+                      /*isInverse=*/false, real};
+  Value result =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        return transform.emit(code, at[2], at[3], [&](ScalarExpr n) {
+          return frames.read(launch, code, at, n, real);
+        });
+      });
+  return lowering.finish(launch, result).getResult(0);
+}
+
+static Value transformFrames(onnx::STFTOp op, const Frames &frames,
+                             int64_t length, ArrayRef<Value> inputs,
+                             Lowering &lowering) {
+  FourierTransform transform{op->getLoc(),
+                             length,
+                             /*axis=*/2,
+                             lowering.dims(op->getResult(0)),
+                             lowering.element(op.getSignal()),
+                             frames.parts,
+                             /*isInverse=*/false,
+                             SmallVector<Value>(inputs),
+                             nullptr};
+  transform.read = [&](LaunchBuilder &launch, ScalarCode &code,
+                       ArrayRef<ScalarExpr> at, ScalarExpr n) -> ComplexExpr {
+    Exprs x = frames.read(launch, code, at, n, transform.getReal());
+    return {x[0], x[1]};
+  };
+  return emitFourierStages(transform, lowering);
+}
+
 static LogicalResult lowerSTFT(Operation *op, Lowering &lowering) {
   auto stft = cast<onnx::STFTOp>(op);
   Value signal = stft.getSignal(), window = stft.getWindow();
@@ -249,27 +363,12 @@ static LogicalResult lowerSTFT(Operation *op, Lowering &lowering) {
   SmallVector<Value> inputs = {signal};
   if (window)
     inputs.push_back(window);
-  Type element = lowering.element(signal);
-  Type real = lowering.builder.getF64Type();
-  LaunchBuilder launch = lowering.launch(
-      op->getLoc(), inputs, Result{element, lowering.dims(op->getResult(0))});
-  Transform transform{launch.index(length), launch.index(length),
-                      /*isInverse=*/false, real};
-  Value hop = launch.index(step->front());
-  Value parts = launch.index(lowering.dims(signal).back());
-  Value result =
-      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
-        auto read = [&](ScalarExpr n) {
-          Exprs x = readComplex(code, launch.input(0), parts,
-                                {at[0], at[1] * code(hop) + n}, real);
-          if (!window)
-            return x;
-          ScalarExpr weight = code.read(launch.input(1), n).to(real);
-          return Exprs{x[0] * weight, x[1] * weight};
-        };
-        return transform.emit(code, at[2], at[3], read);
-      });
-  lowering.replace(op, lowering.finish(launch, result).getResults());
+  Frames frames{step->front(), lowering.dims(signal).back(), bool(window)};
+  auto known = dyn_cast<AffineConstantExpr>(length);
+  lowering.replace(op, known && hasFourierStages(known.getValue())
+                           ? transformFrames(stft, frames, known.getValue(),
+                                             inputs, lowering)
+                           : sumFrames(stft, frames, length, inputs, lowering));
   return success();
 }
 

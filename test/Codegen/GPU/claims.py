@@ -40,7 +40,7 @@ scatter_elements_with_axis scatternd_add tril cumsum_2d_axis_1 logsoftmax_axis_0
 rms_normalization_4d_axis1 reduce_max_default_axes_keepdim_example maxpool_2d_pads
 averagepool_2d_strides convtranspose einsum_batch_matmul gridsample rotary_embedding
 qlinearmatmul_2D_uint8_float32 dequantizelinear_blocked attention_4d_gqa lstm_defaults
-gru_defaults""".split()
+gru_defaults dft_axis_opset19 dft_inverse_opset19""".split()
 
 
 class NodeCase:
