@@ -102,6 +102,18 @@ static bool isPermutation(Attribute map) {
          value.isPermutation();
 }
 
+/// A permutation of four dimensions, or in a map to five one and a constant.
+static bool isPermutationOfPart(AffineMap map, int64_t rank) {
+  SmallVector<AffineExpr> axes;
+  for (AffineExpr expr : map.getResults())
+    if (auto number = dyn_cast<AffineConstantExpr>(expr);
+        !number || number.getValue() < 0)
+      axes.push_back(expr);
+  return map.getNumDims() == 4 && map.getNumSymbols() == 0 &&
+         map.getNumResults() == rank && axes.size() == 4 &&
+         AffineMap::get(4, 0, axes, map.getContext()).isPermutation();
+}
+
 LogicalResult AttentionOp::verify() {
   auto rank = [](Value value) {
     return cast<RankedTensorType>(value.getType()).getRank();
@@ -109,9 +121,9 @@ LogicalResult AttentionOp::verify() {
   for (auto [name, value] :
        {std::pair("query", getQuery()), std::pair("key", getKey()),
         std::pair("value", getValue())})
-    if (rank(value) != 4) // attention-C1
+    if (rank(value) != 4 && rank(value) != 5) // attention-C1
       return emitOpError("expected ")
-             << name << " of rank 4, but got " << value.getType();
+             << name << " of rank 4 or 5, but got " << value.getType();
   if (getDestinations().empty() || getDestinations().size() > 2 ||
       getDestinations().getTypes() != getResultTypes()) // attention-C3
     return emitOpError("expected a destination of the type of each of one or "
@@ -126,7 +138,11 @@ LogicalResult AttentionOp::verify() {
            << getResultTypes()[0];
   unsigned wanted = getMask() ? 5 : 4;
   bool ok = getMaps().size() == wanted && // attention-C2
-            llvm::all_of(getMaps().getValue().take_front(4), isPermutation);
+            isPermutation(getMaps()[OfResult]);
+  for (auto [operand, value] :
+       {std::pair(OfQuery, getQuery()), std::pair(OfKey, getKey()),
+        std::pair(OfValue, getValue())})
+    ok = ok && isPermutationOfPart(getMap(operand), rank(value));
   if (ok && getMask()) {
     AffineMap map = getMap(OfMask);
     ok = map.getNumDims() == 4 && map.getNumResults() == rank(getMask());

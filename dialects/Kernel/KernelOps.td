@@ -169,15 +169,19 @@ def Kernel_AttentionOp : Kernel_Op<"attention", [Pure, AttrSizedOperandSegments]
     are where the tensors have room for more.
 
     `maps` says where the element of (b, h, s or t, d) lies in query, key, value and
-    result, and that of (b, h, s, t) in the mask. A result of rank 5 has a leading
+    result, and that of (b, h, s, t) in the mask. A constant in the map of query, key or
+    value says which part the operand is of a tensor that has several (as the projection
+    of Q, K and V by one matrix). A result of rank 5 has a leading
     dimension of splits: split i attends to the i-th part of the keys, rows without
     any are zero, and results merge by `lse`, which then has that dimension too.
     Sums are f32, or f64 for f64 operands.
 
     Constraints:
-    - (attention-C1) query, key and value are of rank 4 and the result of 4 or 5.
+    - (attention-C1) query, key and value are of rank 4, or 5 if one of a part, and the
+      result of 4 or 5.
     - (attention-C2) `maps` has a map of four dimensions for each of query, key, value
-      and result, a permutation, then one for the mask, if there is one.
+      and result, a permutation, for the first three with a constant of at least 0 in it
+      where the rank is 5, then one for the mask, if there is one.
     - (attention-C3) there is a destination for the result and at most one more, for
       `lse`; the results have the destinations' types.
     - (attention-C4) `keys` has one result.

@@ -151,6 +151,9 @@ static void inferAttention(TenonAttentionOp op, SmallVectorImpl<Type> &types) {
   Type f32 = Float32Type::get(op.getContext());
   bool hasHeads = q.hasRank() && q.getRank() == 4;
   Type result = withDim(q, -1, hasHeads ? dimOf(v, -1) : kDynamic);
+  if (q.hasRank() && q.getRank() == 5) // a part of [B, S, parts, H, D]
+    result = RankedTensorType::get({dimOf(q, 0), dimOf(q, 1), kDynamic},
+                                   q.getElementType());
   append(op,
          {result,
           RankedTensorType::get({dimOf(q, 0), hasHeads ? dimOf(q, 1) : kDynamic,

@@ -39,6 +39,29 @@ def one_node(op, shapes, dtype, **attributes):
                    for n, s in zip(names, shapes)}
 
 
+def packed_attention(shape, dtype):
+    """Attention whose operands are parts of [batch, tokens, 3, heads, size]."""
+    qkv = helper.make_tensor_value_info("x0", TYPES[dtype][0], shape)
+    output = onnx.ValueInfoProto(name="y")
+    output.type.tensor_type.elem_type = TYPES[dtype][0]
+    nodes = [helper.make_node("Transpose", ["x0"], ["parts"], perm=[2, 0, 3, 1, 4])]
+    nodes += [helper.make_node("Gather", ["parts", f"n{i}"], [name], axis=0)
+              for i, name in enumerate(("q", "k", "v"))]
+    nodes += [helper.make_node("Transpose", ["k"], ["turned"], perm=[0, 1, 3, 2]),
+              helper.make_node("MatMul", ["q", "turned"], ["scores"]),
+              helper.make_node("Mul", ["scores", "scale"], ["scaled"]),
+              helper.make_node("Softmax", ["scaled"], ["weights"], axis=-1),
+              helper.make_node("MatMul", ["weights", "v"], ["sums"]),
+              helper.make_node("Transpose", ["sums"], ["y"], perm=[0, 2, 1, 3])]
+    constants = [onnx.numpy_helper.from_array(np.array(i), f"n{i}") for i in range(3)]
+    constants.append(onnx.numpy_helper.from_array(
+        np.array(shape[-1] ** -0.5, TYPES[dtype][1]), "scale"))
+    graph = helper.make_graph(nodes, "g", [qkv], [output], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=12)
+    value = np.random.default_rng(1).standard_normal(shape).astype(TYPES[dtype][1])
+    return model, {"x0": value}
+
+
 def big_cases():
     """name -> (model, feeds): whole tiles and rests, few rows and many, each type."""
     cases = {}
@@ -56,6 +79,9 @@ def big_cases():
             shapes = [(2, 4, queries, width), (2, 2, keys, width), (2, 2, keys, width)]
             cases[f"attention-{dtype}-{width}-{queries}x{keys}"] = one_node(
                 "Attention", shapes, dtype, **attributes)
+        for tokens in (197, 7):
+            cases[f"attention-parts-{dtype}-{tokens}"] = packed_attention(
+                (2, tokens, 3, 6, 64), dtype)
         for queries, keys in ((70, 130), (2, 600)):
             shapes = [(2, 4, queries, 128), (2, 2, keys, 128), (2, 2, keys, 128),
                       (2, 4, queries, keys)]

@@ -13,12 +13,15 @@ struct Heads {
 };
 } // namespace
 
-/// [B, H, S, D], or [B, S, H * D] with the number of heads an attribute.
+/// [B, H, S, D], [B, S, H * D] with the number of heads an attribute, or, for
+/// onnx.tenon.Attention, a part of [B, S, parts, H, D].
 static FailureOr<Heads> getHeads(Node &node, unsigned input,
                                  StringRef attribute) {
   const Dims &dims = *node.getDims(input);
   if (dims.size() == 4)
     return Heads{dims[0], dims[1], dims[2], dims[3]};
+  if (dims.size() == 5 && attribute.empty())
+    return Heads{dims[0], dims[3], dims[1], dims[4]};
   std::optional<int64_t> heads = node.getInt(attribute);
   if (dims.size() != 3 || !heads || *heads < 1)
     return node.error() << "expected input " << input
@@ -104,9 +107,12 @@ static LogicalResult inferGroupQueryAttention(Node &node) {
 static LogicalResult inferTenonAttention(Node &node) {
   if (!node.getDims(0) || !node.getDims(1) || !node.getDims(2))
     return success();
-  FailureOr<Heads> q = getHeads(node, 0, "q_num_heads");
-  FailureOr<Heads> k = getHeads(node, 1, "kv_num_heads");
-  FailureOr<Heads> v = getHeads(node, 2, "kv_num_heads");
+  auto get = [&](unsigned input, StringRef heads) {
+    bool isPart = node.getDims(input)->size() == 5;
+    return getHeads(node, input, isPart ? StringRef() : heads);
+  };
+  FailureOr<Heads> q = get(0, "q_num_heads"), k = get(1, "kv_num_heads"),
+                   v = get(2, "kv_num_heads");
   if (failed(q) || failed(k) || failed(v) ||
       failed(node.merge(q->batch, k->batch, "batches")) ||
       failed(node.merge(k->length, v->length, "lengths of K and V")) ||

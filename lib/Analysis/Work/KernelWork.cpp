@@ -168,7 +168,8 @@ private:
       SmallVector<AffineExpr> dims = sizes.getDims(tensor), byDim(4);
       AffineMap map = op.getMap(operand);
       for (auto [i, expr] : llvm::enumerate(map.getResults()))
-        byDim[cast<AffineDimExpr>(expr).getPosition()] = dims[i];
+        if (auto dim = dyn_cast<AffineDimExpr>(expr))
+          byDim[dim.getPosition()] = dims[i];
       return byDim;
     };
     SmallVector<AffineExpr> query =

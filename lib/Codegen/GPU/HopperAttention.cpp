@@ -22,7 +22,8 @@ static constexpr int64_t kDepth = 16;
 static constexpr int64_t kMostShared = 227 * 1024, kBarrierBytes = 256,
                          kAlignment = 1024, kMostStages = 6;
 /// Registers of a thread that copies and of one that multiplies, with many
-/// rows; the latter has more where there are sums of more than 192 features.
+/// rows; the latter has more where there are sums of more than 192 features, and
+/// where sizes are known, so that the former has few.
 struct Registers {
   int64_t producer, consumer;
 };
@@ -104,6 +105,10 @@ TensorMapUse HopperAttention::getMap(Value buffer, const HeadsTensor &tensor,
     if (axis != axes[0])
       map.strides.push_back(simplified(tensor.strides[axis] * kWidth));
   }
+  if (tensor.part.number) {
+    map.dims.push_back(simplified(tensor.part.count));
+    map.strides.push_back(simplified(tensor.part.stride * kWidth));
+  }
   return map;
 }
 
@@ -119,7 +124,18 @@ std::vector<TensorMapUse> HopperAttention::getMaps() {
     map.dims[1] = simplified(keys);
     map.box = {kBoxFeatures, unsigned(keysOfTile), 1, 1};
   }
+  const HeadsTensor *tensors[] = {&query, &key, &value};
+  for (auto [map, tensor] : llvm::zip(maps, tensors))
+    map.box.append(tensor->part.number ? 1 : 0, 1);
   return maps;
+}
+
+/// The coordinates of a box, which in one of several parts has that number.
+SmallVector<Value> HopperAttention::getPlace(const HeadsTensor &tensor,
+                                             SmallVector<Value> place) {
+  if (tensor.part.number)
+    place.push_back(count(tensor.part.number));
+  return place;
 }
 
 Value HopperAttention::flipped(Value phase) {
@@ -237,8 +253,8 @@ void HopperAttention::copyTile(const HeadsTensor &tensor, Value map,
   Value to = getTile(tensor, number);
   for (int64_t chunk = 0; chunk < getChunks(tensor); ++chunk)
     b.copyBox(b.add(to, b.number(chunk * keysOfTile * kRowBytes)), map,
-              {b.number(chunk * kBoxFeatures), first, b.narrow(keyHead),
-               b.narrow(batch)},
+              getPlace(tensor, {b.number(chunk * kBoxFeatures), first,
+                                b.narrow(keyHead), b.narrow(batch)}),
               full);
 }
 
@@ -251,8 +267,8 @@ void HopperAttention::copyQuery(Value round) {
   Value firstHead = b.mul(b.narrow(keyHead), b.number(groupSize));
   for (int64_t chunk = 0; chunk < getChunks(query); ++chunk)
     b.copyBox(b.add(shared, b.number(chunk * getRows() * kRowBytes)), queryMap,
-              {b.number(chunk * kBoxFeatures), firstHead, firstToken,
-               b.narrow(batch)},
+              getPlace(query, {b.number(chunk * kBoxFeatures), firstHead,
+                               firstToken, b.narrow(batch)}),
               full);
 }
 
@@ -286,7 +302,9 @@ AffineExpr HopperAttention::getBlocks() const {
 void HopperAttention::setRegisters(bool isConsumer) {
   if (isForFew)
     return;
-  Registers some = getFeatures(value) > 192 ? kOfWide : kOfMany;
+  bool isKnown = isa<AffineConstantExpr>(simplified(getItems())) &&
+                 isa<AffineConstantExpr>(simplified(keys));
+  Registers some = getFeatures(value) > 192 || isKnown ? kOfWide : kOfMany;
   b.setRegisters(isConsumer, isConsumer ? some.consumer : some.producer);
 }
 

@@ -47,6 +47,8 @@ private:
   void copyQuery(mlir::Value round);
   void copyTile(const HeadsTensor &tensor, mlir::Value map, mlir::Value first,
                 mlir::Value number);
+  llvm::SmallVector<mlir::Value> getPlace(const HeadsTensor &tensor,
+                                          llvm::SmallVector<mlir::Value> place);
   TensorMapUse getMap(mlir::Value buffer, const HeadsTensor &tensor,
                       llvm::ArrayRef<unsigned> axes);
 

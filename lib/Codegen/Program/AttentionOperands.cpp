@@ -45,11 +45,15 @@ HeadsTensor AttentionOperands::open(Value argument, AffineMap map,
   for (unsigned i = 0; i < 4; ++i)
     tensor.strides[i] = tensor.sizes[i] = this->number(0);
   AffineExpr stride = this->number(1);
+  tensor.first = this->number(0);
   for (int position = map.getNumResults() - 1; position >= 0; --position) {
     AffineExpr dim = tensor.dims[position + leading];
     if (auto axis = dyn_cast<AffineDimExpr>(map.getResult(position))) {
       tensor.strides[axis.getPosition()] = stride;
       tensor.sizes[axis.getPosition()] = dim;
+    } else if (leading == 0 && map.getNumResults() == 5) {
+      tensor.first = simplify(map.getResult(position) * stride, numSymbols);
+      tensor.part = {map.getResult(position), dim, stride};
     }
     stride = simplify(stride * dim, numSymbols);
   }
@@ -92,6 +96,9 @@ Value AttentionOperands::openFlat(Value argument) {
 Value AttentionOperands::offset(LoopBuilder &loops, const HeadsTensor &tensor,
                                 ArrayRef<Value> position) {
   Value sum;
+  // Without a batch it is a distance.
+  if (position[0] && tensor.first != number(0))
+    sum = size(tensor.first);
   for (auto [stride, index] : llvm::zip(tensor.strides, position)) {
     if (!index)
       continue;

@@ -61,9 +61,12 @@ static FailureOr<AffineMap> getMaskMap(TenonAttentionOp op, const Attended &a,
 
 static FailureOr<Attended> getOperands(TenonAttentionOp op,
                                        Lowering &lowering) {
-  auto query = HeadTensor::get(op, op.getQ(), "q_num_heads", lowering);
-  auto key = HeadTensor::get(op, op.getK(), "kv_num_heads", lowering);
-  auto value = HeadTensor::get(op, op.getV(), "kv_num_heads", lowering);
+  auto query =
+      HeadTensor::get(op, op.getQ(), "q_num_heads", lowering, op.getQPart());
+  auto key =
+      HeadTensor::get(op, op.getK(), "kv_num_heads", lowering, op.getKPart());
+  auto value =
+      HeadTensor::get(op, op.getV(), "kv_num_heads", lowering, op.getVPart());
   if (failed(query) || failed(key) || failed(value))
     return failure();
   auto heads = dyn_cast<AffineConstantExpr>(query->heads);
@@ -82,8 +85,9 @@ static FailureOr<Attended> getOperands(TenonAttentionOp op,
     a.keys = count->front();
   }
   a.inputs = {a.query.value, a.key.value, a.value.value};
-  for (const HeadTensor &tensor : {a.query, a.key, a.value, a.query})
+  for (const HeadTensor &tensor : {a.query, a.key, a.value})
     a.maps.push_back(AffineMapAttr::get(tensor.map));
+  a.maps.push_back(AffineMapAttr::get(a.query.getWholeMap()));
   Value mask = op.getAttnMask();
   if (mask) {
     FailureOr<AffineMap> map = getMaskMap(op, a, mask, lowering);
@@ -159,7 +163,7 @@ static LogicalResult lowerAttention(Operation *operation, Lowering &lowering) {
     for (Result &part : parts)
       part.dims.insert(part.dims.begin(), splits);
     kernel::LaunchOp partial = attend(op, a, parts, lowering);
-    launch = mergeAttention(op, partial, y.map, results, lowering);
+    launch = mergeAttention(op, partial, y.getWholeMap(), results, lowering);
   }
   SmallVector<Value> values(launch.getResults());
   values[0] = lowering.view(op.getLoc(), values[0], lowering.dims(op.getY()));

@@ -5,9 +5,17 @@ using namespace mlir;
 using namespace tenon;
 
 FailureOr<HeadTensor> HeadTensor::get(Operation *op, Value value,
-                                      StringRef attribute, Lowering &lowering) {
+                                      StringRef attribute, Lowering &lowering,
+                                      int64_t part) {
   Dims dims = lowering.dims(value);
   MLIRContext *context = op->getContext();
+  if (dims.size() == 5) {
+    AffineExpr d[4];
+    bindDimsList<AffineExpr>(context, d);
+    AffineMap map = AffineMap::get(
+        4, 0, {d[0], d[2], lowering.constant(part), d[1], d[3]}, context);
+    return HeadTensor{value, map, dims[0], dims[3], dims[1], dims[4]};
+  }
   if (dims.size() == 4)
     return HeadTensor{value,   AffineMap::getMultiDimIdentityMap(4, context),
                       dims[0], dims[1],
@@ -34,6 +42,13 @@ FailureOr<HeadTensor> HeadTensor::get(Operation *op, Value value,
   Value split =
       lowering.view(op->getLoc(), value, {dims[0], dims[1], count, size});
   return HeadTensor{split, map, dims[0], count, dims[1], size};
+}
+
+AffineMap HeadTensor::getWholeMap() const {
+  SmallVector<AffineExpr> axes;
+  llvm::copy_if(map.getResults(), std::back_inserter(axes),
+                llvm::IsaPred<AffineDimExpr>);
+  return AffineMap::get(4, 0, axes, map.getContext());
 }
 
 Dims HeadTensor::dims() const {

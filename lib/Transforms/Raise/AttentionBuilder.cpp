@@ -33,11 +33,12 @@ Value AttentionBuilder::build(Type type) {
   };
   return onnx::TenonAttentionOp::create(
              rewriter, source->getLoc(), type, /*lse=*/Type(), query, key,
-             value, mask, lengths, positions, sinks, /*num_keys=*/Value(), integer(emptyRowIsNaN),
-             integer(isCausal), getHeads(keyHeads, keyRank),
-             integer(leftWindow),
+             value, mask, lengths, positions, sinks, /*num_keys=*/Value(),
+             integer(emptyRowIsNaN), integer(isCausal), integer(keyPart),
+             getHeads(keyHeads, keyRank), integer(leftWindow),
              getHeads(queryHeads, getRanked(query).getRank()),
-             integer(rightWindow), scale, rewriter.getF32FloatAttr(softcap))
+             integer(queryPart), integer(rightWindow), scale,
+             rewriter.getF32FloatAttr(softcap), integer(valuePart))
       .getY();
 }
 

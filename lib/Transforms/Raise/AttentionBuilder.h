@@ -18,6 +18,8 @@ struct AttentionBuilder {
   bool isCausal = false, emptyRowIsNaN = false;
   int64_t leftWindow = -1, rightWindow = -1;
   int64_t queryHeads = 0, keyHeads = 0; // 0: said by the operands' shapes
+  /// Which part an operand of rank 5 is of.
+  int64_t queryPart = 0, keyPart = 0, valuePart = 0;
 
   /// `past` with `update` after its end; with `positions`, from there. It is of
   /// the type of `present`, if that is not null.

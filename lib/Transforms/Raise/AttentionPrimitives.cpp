@@ -20,6 +20,7 @@ struct Scores {
   Value condition;
   double hidden = 0;
   bool hidesIfTrue = false;
+  bool emptyRowIsNaN = true;
 };
 
 /// An operand of [batch, heads, tokens, size], or of [batch, tokens, heads,
@@ -37,6 +38,12 @@ public:
   /// Follows the scores from Softmax's input; nothing without a MatMul.
   std::optional<Scores> getScores(Value value) const;
   HeadOperand getOperand(Value value, bool isTransposed) const;
+  /// Whether the operand is one of the parts of a tensor of [batch, tokens,
+  /// parts, heads, size], which it then is, with the part's number.
+  std::optional<int64_t> takePart(HeadOperand &operand) const;
+  /// Softmax's weights, also where those that are not numbers, as of a row
+  /// that sees no key, are made zero, which is then noted.
+  Value skipZeroed(Value weights, bool &isZeroed) const;
   /// Drops repetitions of each head `times` times; false if there is none.
   bool dropRepeat(HeadOperand &operand, int64_t times) const;
   int64_t getHeads(const HeadOperand &operand) const {
@@ -49,6 +56,8 @@ private:
   bool takeChoice(onnx::WhereOp op, Scores &scores, Value &next) const;
   bool takeCap(onnx::MulOp op, Scores &scores, Value &next) const;
   bool leadsToProduct(Value value) const;
+  Value skipFlatTranspose(Value value) const;
+  Value skipSelection(Value value, int64_t &axis, int64_t &index) const;
 };
 
 } // namespace
@@ -167,6 +176,26 @@ std::optional<Scores> AttentionMatcher::getScores(Value value) const {
   return std::nullopt;
 }
 
+/// reshape(transpose(reshape(x))) that swaps the last two of four dimensions,
+/// the first two as one -> x
+Value AttentionMatcher::skipFlatTranspose(Value value) const {
+  auto split = value.getDefiningOp<onnx::ReshapeOp>();
+  auto transpose = split ? split.getData().getDefiningOp<onnx::TransposeOp>()
+                         : onnx::TransposeOp();
+  auto merge = transpose ? transpose.getData().getDefiningOp<onnx::ReshapeOp>()
+                         : onnx::ReshapeOp();
+  if (!merge || transpose.getPerm() != ArrayRef<int64_t>{0, 2, 1})
+    return Value();
+  auto from = getDims(merge.getData()), flat = getDims(merge),
+       to = getDims(split);
+  if (!from || !flat || !to || from->size() != 4 || to->size() != 4)
+    return Value();
+  ArrayRef<AffineExpr> d = *from;
+  bool fits = flat->drop_front() == d.drop_front(2) &&
+              *to == ArrayRef<AffineExpr>{d[0], d[1], d[3], d[2]};
+  return fits ? merge.getData() : Value();
+}
+
 /// Follows scales and transposes up; `isTransposed`: of [.., size, tokens].
 HeadOperand AttentionMatcher::getOperand(Value value, bool isTransposed) const {
   HeadOperand operand;
@@ -188,6 +217,8 @@ HeadOperand AttentionMatcher::getOperand(Value value, bool isTransposed) const {
     source = skipScales(transpose.getData());
   else if (isTransposed && is({0, 2, 3, 1}))
     source = skipScales(transpose.getData()), operand.tokensFirst = true;
+  else if (Value flat = isTransposed ? skipFlatTranspose(source) : Value())
+    source = skipScales(flat);
   else if (isTransposed)
     return {};
   // Of the last two, one transpose more makes the heads come second.
@@ -200,6 +231,84 @@ HeadOperand AttentionMatcher::getOperand(Value value, bool isTransposed) const {
   operand.value = source;
   operand.scale = scales.scale;
   return operand;
+}
+
+/// x, of which `value` has what is at `index` along `axis`: a slice without
+/// that dimension, or what Gather takes.
+Value AttentionMatcher::skipSelection(Value value, int64_t &axis,
+                                      int64_t &index) const {
+  Value source;
+  if (auto gather = value.getDefiningOp<onnx::GatherOp>()) {
+    source = gather.getData();
+    auto rank = getDims(gather.getIndices());
+    std::optional<double> number = getScalar(gather.getIndices());
+    if (!rank || !rank->empty() || !number)
+      return Value();
+    axis = gather.getAxis(), index = int64_t(*number);
+  } else if (auto squeeze = value.getDefiningOp<onnx::SqueezeOp>()) {
+    auto slice = squeeze.getData().getDefiningOp<onnx::SliceOp>();
+    if (!slice || !slice.getAxes())
+      return Value();
+    source = slice.getData();
+    auto from = getIntegers(slice.getStarts()),
+         axes = getIntegers(slice.getAxes());
+    auto taken = getDims(slice), left = getDims(squeeze);
+    if (!from || !axes || axes->size() != 1 || !taken || !left ||
+        taken->size() != left->size() + 1)
+      return Value();
+    axis = axes->front(), index = from->front();
+    axis += axis < 0 ? int64_t(taken->size()) : 0;
+    SmallVector<AffineExpr> without(*taken);
+    without.erase(without.begin() + axis);
+    if ((*taken)[axis] != getAffineConstantExpr(1, slice.getContext()) ||
+        ArrayRef<AffineExpr>(without) != *left)
+      return Value();
+  }
+  auto count = source ? getDims(source) : std::nullopt;
+  if (!count)
+    return Value();
+  axis += axis < 0 ? int64_t(count->size()) : 0;
+  index += index < 0 ? getStaticDim(source, axis).value_or(0) : 0;
+  return index < 0 ? Value() : source;
+}
+
+std::optional<int64_t> AttentionMatcher::takePart(HeadOperand &operand) const {
+  int64_t axis = 0, index = 0;
+  Value source = skipSelection(operand.value, axis, index);
+  auto dims = source ? getDims(source) : std::nullopt;
+  if (!dims || dims->size() != 5)
+    return std::nullopt;
+  SmallVector<int64_t> order = {0, 1, 2, 3, 4};
+  if (auto transpose = source.getDefiningOp<onnx::TransposeOp>()) {
+    if (!transpose.getPerm())
+      return std::nullopt;
+    order.assign(transpose.getPerm()->begin(), transpose.getPerm()->end());
+    source = transpose.getData();
+  }
+  // Of batch, heads, tokens, size, and last of the parts.
+  SmallVector<int64_t> axes = order;
+  axes.erase(axes.begin() + axis);
+  if (operand.tokensFirst)
+    std::swap(axes[1], axes[2]);
+  axes.push_back(order[axis]);
+  if (axes != SmallVector<int64_t>{0, 3, 1, 4, 2})
+    return std::nullopt;
+  operand.value = source;
+  return index;
+}
+
+/// where(isnan(x), 0, x) -> x
+Value AttentionMatcher::skipZeroed(Value weights, bool &isZeroed) const {
+  auto where = weights.getDefiningOp<onnx::WhereOp>();
+  if (!where || !weights.hasOneUse() || !isScalar(where->getOperand(1), 0))
+    return weights;
+  Value source = where->getOperand(2);
+  auto test = where->getOperand(0).getDefiningOp<onnx::IsNaNOp>();
+  if (!test || test->getOperand(0) != source || !test->hasOneUse() ||
+      !source.hasNUses(2))
+    return weights;
+  isZeroed = true;
+  return source;
 }
 
 /// reshape(expand(unsqueeze(x))) -> x
@@ -255,8 +364,10 @@ struct RaisePrimitives final : OpRewritePattern<onnx::MatMulOp> {
     Value weights = op.getA();
     if (weights.hasOneUse())
       weights = skipFloatCast(weights);
+    bool isZeroed = false;
+    weights = matcher.skipZeroed(weights, isZeroed);
     auto softmax = weights.getDefiningOp<onnx::SoftmaxOp>();
-    if (!softmax || !weights.hasOneUse())
+    if (!softmax || !(isZeroed || weights.hasOneUse()))
       return rewriter.notifyMatchFailure(op, "no softmax alone is multiplied");
     auto dims = matcher.getDims(op.getA()),
          valueDims = matcher.getDims(op.getB());
@@ -281,6 +392,7 @@ struct RaisePrimitives final : OpRewritePattern<onnx::MatMulOp> {
       if (auto rank = matcher.getDims(mask); !rank || rank->size() > 4)
         return rewriter.notifyMatchFailure(op, "a mask is of unknown rank");
 
+    scores->emptyRowIsNaN = !isZeroed;
     Value result = build(op, *scores, query, key, value, rewriter);
     result.setType(op.getType());
     remark::passed(op.getLoc(), remark::RemarkOpts::name("raised").category(
@@ -322,7 +434,11 @@ struct RaisePrimitives final : OpRewritePattern<onnx::MatMulOp> {
     AttentionBuilder attention(rewriter, op);
     attention.queryHeads = matcher.getHeads(query);
     attention.keyHeads = matcher.getHeads(key);
-    auto flatten = [&](const HeadOperand &operand) -> Value {
+    auto flatten = [&](HeadOperand &operand, int64_t &number) -> Value {
+      if (std::optional<int64_t> part = matcher.takePart(operand)) {
+        number = *part;
+        return operand.value;
+      }
       std::optional<int64_t> size = matcher.getStaticDim(operand.value, 3);
       if (!operand.tokensFirst)
         return operand.value;
@@ -331,19 +447,19 @@ struct RaisePrimitives final : OpRewritePattern<onnx::MatMulOp> {
       return nodes.reshape(operand.value,
                            {0, 0, matcher.getHeads(operand) * *size});
     };
-    attention.query = flatten(query);
-    attention.key = flatten(key);
-    attention.value = flatten(value);
+    std::optional<int64_t> size = matcher.getStaticDim(value.value, 3);
+    attention.query = flatten(query, attention.queryPart);
+    attention.key = flatten(key, attention.keyPart);
+    attention.value = flatten(value, attention.valuePart);
     attention.scale =
         rewriter.getF32FloatAttr(scores.scale * query.scale * key.scale);
     attention.softcap = scores.softcap;
-    attention.emptyRowIsNaN = true;
+    attention.emptyRowIsNaN = scores.emptyRowIsNaN;
     attention.mask = getMask(scores, getElementTypeOrSelf(op.getType()), nodes);
     if (getRanked(attention.query).getRank() == 4)
       return attention.build(op.getType());
     Value flat =
         attention.build(nodes.typeOf(3, getElementTypeOrSelf(op.getType())));
-    std::optional<int64_t> size = matcher.getStaticDim(value.value, 3);
     Value split =
         nodes.reshape(flat, {0, 0, attention.queryHeads, size.value_or(-1)});
     return nodes.transpose(split, {0, 2, 1, 3});

@@ -11,6 +11,8 @@ MLIR_TYPES = {np.dtype(np.float32): "f32", np.dtype(np.float16): "f16",
               np.dtype(np.float64): "f64", np.dtype(bool): "i1", np.dtype(np.int64): "i64",
               np.dtype(np.int32): "i32"}
 HEADS_FIRST, TOKENS_FIRST = "(b, h, t, d)", "(b, t, h, d)"
+# One of three parts of a tensor; the others have garbage.
+PART_OF_TOKENS, PART_IN_FRONT = "(b, t, 1, h, d)", "(2, b, h, t, d)"
 
 
 def rand(*shape, dtype=np.float32, seed=0):
@@ -58,6 +60,12 @@ def attend(q, k, v, scale, mask=None, lengths=None, positions=None, sinks=None, 
 
 
 def layout(array, order):
+    if order == PART_OF_TOKENS:
+        parts = [np.full(array.shape, np.nan, array.dtype)] * 3
+        parts[1] = array
+        return np.ascontiguousarray(np.stack(parts, 3).transpose(0, 2, 3, 1, 4))
+    if order == PART_IN_FRONT:
+        return np.stack([np.full(array.shape, np.nan, array.dtype)] * 2 + [array])
     return array if order == HEADS_FIRST else np.ascontiguousarray(array.transpose(0, 2, 1, 3))
 
 
@@ -162,6 +170,10 @@ def cases():
     yield "decode_dynamic", Case(*qkv(3, 4, 2, 2, 67, 33), dynamic=True)
     for size in (7, 33, 80, 128):
         yield f"size_{size}", Case(*qkv(1, 2, 2, 19, 65, size, size + 3))
+    parts = (PART_OF_TOKENS, PART_OF_TOKENS, PART_IN_FRONT, TOKENS_FIRST)
+    yield "parts", Case(*qkv(2, 4, 4, 19, 66, 16), order=parts)
+    yield "parts_dynamic", Case(*qkv(2, 4, 4, 19, 66, 16), order=parts, dynamic=True)
+    yield "parts_decode", Case(*qkv(2, 4, 2, 1, 66, 16), order=parts, splits=3)
     yield "all_tokens_first", Case(*qkv(2, 4, 2, 17, 66, 16), order=(TOKENS_FIRST,) * 4)
     yield "more_splits_than_keys", Case(*qkv(1, 2, 1, 3, 4, 8), splits=7, causal=True)
     yield "large_group", Case(*qkv(1, 71, 1, 3, 20, 16))

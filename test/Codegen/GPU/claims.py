@@ -203,6 +203,24 @@ def attention(heads, kv_heads, rows, keys, width, causal=False, masked=False, dt
                 want.astype(dtype), needs=("mma.sync",), **claims)
 
 
+def packed_attention(tokens, heads, width, dtype=F16):
+    """Its operands are parts of one projection."""
+    x = normal(2, tokens, 3, heads, width, dtype=dtype)
+    q, k, v = x.astype(np.float64).transpose(2, 0, 3, 1, 4)
+    weights = np.exp(q @ k.swapaxes(-1, -2) * width ** -0.5)
+    want = weights / weights.sum(-1, keepdims=True) @ v
+    nodes = [node("Transpose", "x", "parts", perm=[2, 0, 3, 1, 4]),
+             *(node("Gather", f"parts n{i}", name, axis=0) for i, name in enumerate("qkv")),
+             node("Transpose", "k", "turned", perm=[0, 1, 3, 2]),
+             node("MatMul", "q turned", "scores"), node("Mul", "scores scale", "scaled"),
+             node("Softmax", "scaled", "weights", axis=-1), node("MatMul", "weights v", "heads"),
+             node("Transpose", "heads", "y", perm=[0, 2, 1, 3])]
+    want = want.transpose(0, 2, 1, 3)
+    constants = {f"n{i}": np.array(i) for i in range(3)}
+    return Case(nodes, {"x": x}, want.astype(dtype),
+                weights=constants | {"scale": np.array(width ** -0.5, dtype)}, launches=1)
+
+
 def four_bit(m, n, k, block=32, dtype=np.float32):
     """Columns of B in blocks of 4 bits, the lower half of a byte first, about a zero of 8."""
     draw = np.random.default_rng(n)
@@ -295,6 +313,10 @@ def all_cases():
     yield "convolution-f16", convolution(8, 20, 6, 7, dtype=F16, needs=("mma.sync",))
     yield "attention-few", attention(4, 2, 3, 40, 16)
     yield "attention-few-masked", attention(4, 2, 3, 40, 16, masked=True)
+    for dtype in (np.float32, F16):
+        for tokens in (5, 70):
+            yield (f"attention-parts-{tokens}-{np.dtype(dtype).name}",
+                   packed_attention(tokens, 3, 16, dtype))
     yield "attention-64", attention(2, 1, 40, 40, 16, causal=True)
     yield "attention-64-ragged", attention(3, 3, 67, 131, 32, masked=True)
     yield "attention-64-bf16", attention(2, 1, 35, 70, 64, dtype=BF16)

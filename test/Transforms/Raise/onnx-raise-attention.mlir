@@ -87,6 +87,89 @@ func.func @capped(%q: tensor<2x3x4x8xf32>, %k: tensor<2x3x6x8xf32>, %seen: tenso
 
 // -----
 
+// As torch.onnx writes scaled_dot_product_attention: the key is turned with batch and heads
+// as one, and weights of rows that see no key, which are not numbers, become zero.
+// CHECK-LABEL: func @scaled_dot_product
+// CHECK:         onnx.tenon.Attention(%arg0, %arg1, %arg2, %arg3)
+// CHECK-SAME:      empty_row_is_nan = 0 : i64
+// CHECK-SAME:      scale = 2.500000e-01 : f32
+func.func @scaled_dot_product(%q: tensor<2x3x5x16xf32>, %k: tensor<2x3x7x16xf32>, %v: tensor<2x3x7x16xf32>,
+    %mask: tensor<2x1x5x7xf32>) -> tensor<2x3x5x16xf32> {
+  %root = onnx.Constant {value = dense<0.5> : tensor<f32>} : tensor<f32>
+  %zero = onnx.Constant {value = dense<0.0> : tensor<f32>} : tensor<f32>
+  %flat = onnx.Constant {value = dense<[6, 7, 16]> : tensor<3xi64>} : tensor<3xi64>
+  %wide = onnx.Constant {value = dense<[2, 3, 16, 7]> : tensor<4xi64>} : tensor<4xi64>
+  %0 = onnx.Reshape(%k, %flat) : (tensor<2x3x7x16xf32>, tensor<3xi64>) -> tensor<6x7x16xf32>
+  %1 = onnx.Transpose(%0) {perm = array<i64: 0, 2, 1>} : (tensor<6x7x16xf32>) -> tensor<6x16x7xf32>
+  %2 = onnx.Reshape(%1, %wide) : (tensor<6x16x7xf32>, tensor<4xi64>) -> tensor<2x3x16x7xf32>
+  %3 = onnx.Mul(%q, %root) : (tensor<2x3x5x16xf32>, tensor<f32>) -> tensor<2x3x5x16xf32>
+  %4 = onnx.Mul(%2, %root) : (tensor<2x3x16x7xf32>, tensor<f32>) -> tensor<2x3x16x7xf32>
+  %5 = onnx.MatMul(%3, %4) : (tensor<2x3x5x16xf32>, tensor<2x3x16x7xf32>) -> tensor<2x3x5x7xf32>
+  %6 = onnx.Add(%5, %mask) : (tensor<2x3x5x7xf32>, tensor<2x1x5x7xf32>) -> tensor<2x3x5x7xf32>
+  %7 = onnx.Softmax(%6) {axis = -1 : i64} : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32>
+  %8 = onnx.IsNaN(%7) : (tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xi1>
+  %9 = onnx.Where(%8, %zero, %7) : (tensor<2x3x5x7xi1>, tensor<f32>, tensor<2x3x5x7xf32>) -> tensor<2x3x5x7xf32>
+  %10 = onnx.MatMul(%9, %v) : (tensor<2x3x5x7xf32>, tensor<2x3x7x16xf32>) -> tensor<2x3x5x16xf32>
+  return %10 : tensor<2x3x5x16xf32>
+}
+
+// -----
+
+// Weights that become one where they are not numbers are no softmax's; nor is a transpose
+// between reshapes that takes apart other dimensions than it joined one of the last two.
+// CHECK-LABEL: func @not_scaled_dot_product
+// CHECK-NOT:     onnx.tenon.Attention
+func.func @not_scaled_dot_product(%q: tensor<2x3x7x16xf32>, %k: tensor<3x2x7x16xf32>) -> (tensor<2x3x7x16xf32>, tensor<2x3x7x16xf32>) {
+  %one = onnx.Constant {value = dense<1.0> : tensor<f32>} : tensor<f32>
+  %flat = onnx.Constant {value = dense<[6, 7, 16]> : tensor<3xi64>} : tensor<3xi64>
+  %wide = onnx.Constant {value = dense<[2, 3, 16, 7]> : tensor<4xi64>} : tensor<4xi64>
+  %0 = onnx.Reshape(%k, %flat) : (tensor<3x2x7x16xf32>, tensor<3xi64>) -> tensor<6x7x16xf32>
+  %1 = onnx.Transpose(%0) {perm = array<i64: 0, 2, 1>} : (tensor<6x7x16xf32>) -> tensor<6x16x7xf32>
+  %2 = onnx.Reshape(%1, %wide) : (tensor<6x16x7xf32>, tensor<4xi64>) -> tensor<2x3x16x7xf32>
+  %3 = onnx.MatMul(%q, %2) : (tensor<2x3x7x16xf32>, tensor<2x3x16x7xf32>) -> tensor<2x3x7x7xf32>
+  %4 = onnx.Softmax(%3) {axis = -1 : i64} : (tensor<2x3x7x7xf32>) -> tensor<2x3x7x7xf32>
+  %5 = onnx.MatMul(%4, %q) : (tensor<2x3x7x7xf32>, tensor<2x3x7x16xf32>) -> tensor<2x3x7x16xf32>
+  %6 = onnx.Transpose(%q) {perm = array<i64: 0, 1, 3, 2>} : (tensor<2x3x7x16xf32>) -> tensor<2x3x16x7xf32>
+  %7 = onnx.MatMul(%q, %6) : (tensor<2x3x7x16xf32>, tensor<2x3x16x7xf32>) -> tensor<2x3x7x7xf32>
+  %8 = onnx.Softmax(%7) {axis = -1 : i64} : (tensor<2x3x7x7xf32>) -> tensor<2x3x7x7xf32>
+  %9 = onnx.IsNaN(%8) : (tensor<2x3x7x7xf32>) -> tensor<2x3x7x7xi1>
+  %10 = onnx.Where(%9, %one, %8) : (tensor<2x3x7x7xi1>, tensor<f32>, tensor<2x3x7x7xf32>) -> tensor<2x3x7x7xf32>
+  %11 = onnx.MatMul(%10, %q) : (tensor<2x3x7x7xf32>, tensor<2x3x7x16xf32>) -> tensor<2x3x7x16xf32>
+  return %5, %11 : tensor<2x3x7x16xf32>, tensor<2x3x7x16xf32>
+}
+
+// -----
+
+// Q, K and V of one projection are read where they lie, whether slices or Gather take them.
+// CHECK-LABEL: func @parts
+// CHECK-NOT:     onnx.Transpose
+// CHECK-NOT:     onnx.Slice
+// CHECK:         onnx.tenon.Attention(%arg0, %arg0, %arg0)
+// CHECK-SAME:      k_part = 1 : i64
+// CHECK-SAME:      q_part = 0 : i64
+// CHECK-SAME:      v_part = 2 : i64
+// CHECK-SAME:      (tensor<?x9x3x4x16xf32>, tensor<?x9x3x4x16xf32>, tensor<?x9x3x4x16xf32>) -> tensor<?x9x64xf32>
+func.func @parts(%qkv: tensor<?x9x3x4x16xf32> {onnx.dims = ["b", "", "", "", ""]}) -> tensor<?x9x4x16xf32> {
+  %zero = onnx.Constant {value = dense<0> : tensor<1xi64>} : tensor<1xi64>
+  %one = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  %two = onnx.Constant {value = dense<2> : tensor<1xi64>} : tensor<1xi64>
+  %last = onnx.Constant {value = dense<2> : tensor<i64>} : tensor<i64>
+  %0 = onnx.Transpose(%qkv) {perm = array<i64: 2, 0, 3, 1, 4>} : (tensor<?x9x3x4x16xf32>) -> tensor<3x?x4x9x16xf32>
+  %1 = onnx.Slice(%0, %zero, %one, %zero) : (tensor<3x?x4x9x16xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<1x?x4x9x16xf32>
+  %2 = onnx.Squeeze(%1, %zero) : (tensor<1x?x4x9x16xf32>, tensor<1xi64>) -> tensor<?x4x9x16xf32>
+  %3 = onnx.Slice(%0, %one, %two, %zero) : (tensor<3x?x4x9x16xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<1x?x4x9x16xf32>
+  %4 = onnx.Squeeze(%3, %zero) : (tensor<1x?x4x9x16xf32>, tensor<1xi64>) -> tensor<?x4x9x16xf32>
+  %5 = onnx.Gather(%0, %last) {axis = 0 : i64} : (tensor<3x?x4x9x16xf32>, tensor<i64>) -> tensor<?x4x9x16xf32>
+  %6 = onnx.Transpose(%4) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x4x9x16xf32>) -> tensor<?x4x16x9xf32>
+  %7 = onnx.MatMul(%2, %6) : (tensor<?x4x9x16xf32>, tensor<?x4x16x9xf32>) -> tensor<?x4x9x9xf32>
+  %8 = onnx.Softmax(%7) {axis = -1 : i64} : (tensor<?x4x9x9xf32>) -> tensor<?x4x9x9xf32>
+  %9 = onnx.MatMul(%8, %5) : (tensor<?x4x9x9xf32>, tensor<?x4x9x16xf32>) -> tensor<?x4x9x16xf32>
+  %10 = onnx.Transpose(%9) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x4x9x16xf32>) -> tensor<?x9x4x16xf32>
+  return %10 : tensor<?x9x4x16xf32>
+}
+
+// -----
+
 // What hides a score must be low enough that the score does not matter; a softmax
 // that others read, or over another axis, is not streamed; nor keys not transposed.
 // CHECK-LABEL: func @not_attention

@@ -68,7 +68,7 @@ func.func @launch_that_yields_nothing(%x: tensor<4xf32>) {
 
 // attention-C1: heads and tokens are dimensions of their own.
 func.func @attention_of_rank_3(%q: tensor<1x5x64xf32>, %k: tensor<1x1x5x64xf32>) {
-  // expected-error @below {{expected query of rank 4, but got 'tensor<1x5x64xf32>'}}
+  // expected-error @below {{expected query of rank 4 or 5, but got 'tensor<1x5x64xf32>'}}
   %0 = kernel.attention ins(%q, %k, %k) outs(%k)
       maps [affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
             affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>]
@@ -85,6 +85,19 @@ func.func @attention_with_a_repeated_dimension(%q: tensor<1x1x5x64xf32>) {
       maps [affine_map<(b, h, s, d) -> (b, h, s, s)>, affine_map<(b, h, s, d) -> (b, h, s, d)>,
             affine_map<(b, h, s, d) -> (b, h, s, d)>, affine_map<(b, h, s, d) -> (b, h, s, d)>]
       : (tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>, tensor<1x1x5x64xf32>) -> tensor<1x1x5x64xf32>
+  return
+}
+
+// -----
+
+// attention-C2: an operand of rank 5 is one part of several.
+func.func @attention_of_two_parts(%q: tensor<1x1x5x64xf32>, %k: tensor<1x5x3x1x64xf32>) {
+  // expected-error@+1 {{expected 4 maps that fit the operands, but got}}
+  %0 = kernel.attention ins(%q, %k, %k) outs(%q)
+      maps [affine_map<(b, h, t, d) -> (b, h, t, d)>, affine_map<(b, h, t, d) -> (b, t, 1, 0, d)>,
+            affine_map<(b, h, t, d) -> (b, t, 2, h, d)>, affine_map<(b, h, t, d) -> (b, h, t, d)>]
+      : (tensor<1x1x5x64xf32>, tensor<1x5x3x1x64xf32>, tensor<1x5x3x1x64xf32>, tensor<1x1x5x64xf32>)
+      -> tensor<1x1x5x64xf32>
   return
 }
 

@@ -149,6 +149,7 @@ def prefill(size, settings):
 def whole_model(name, batch, settings):
     """A model exported here by torch in f16, with fixed sizes."""
     from torch_models import MODELS, export
+    torch.manual_seed(0)  # the export may be there from another run
     module, inputs, _ = MODELS[name]()
     inputs = {n: (x[:1].repeat(batch, *[1] * (x.ndim - 1)).cuda()) for n, x in inputs.items()}
     inputs = {n: torch.randn_like(x).half() if x.is_floating_point() else x

@@ -16,6 +16,11 @@ struct HeadsTensor {
   mlir::Type element;
   llvm::SmallVector<mlir::AffineExpr> dims;
   mlir::AffineExpr strides[4], sizes[4];
+  mlir::AffineExpr first; // the element at (0, 0, 0, 0)
+  /// Where it is one of several parts: which, of how many, and their distance.
+  struct Part {
+    mlir::AffineExpr number, count, stride;
+  } part = {};
 };
 
 class AttentionOperands {

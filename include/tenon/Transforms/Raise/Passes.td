@@ -10,7 +10,9 @@ def RaiseAttentionPass : Pass<"onnx-raise-attention", "mlir::func::FuncOp"> {
     `onnx.tenon.CacheAppend` for what enters a cache, `onnx.RotaryEmbedding` where the
     operator rotates, and one `onnx.tenon.Attention`. Operands keep their ranks:
     [batch, tokens, heads * size] and [batch, heads, tokens, size] may be mixed, so
-    nothing is transposed.
+    nothing is transposed. So does attention in primitives: MatMul, scale, mask, Softmax,
+    MatMul, also in the forms that torch.onnx writes, and what of Q, K and V is one part
+    of [batch, tokens, parts, heads, size] is read there (`q_part`, `k_part`, `v_part`).
 
     ```mlir
     %y, %pk, %pv = onnx.Attention(%q, %k, %v, , %k0, %v0) {is_causal = 1 : i64}
@@ -28,7 +30,9 @@ def RaiseAttentionPass : Pass<"onnx-raise-attention", "mlir::func::FuncOp"> {
 
     Before: functions after `onnx-infer-shapes`.
     After:  none of the three operators, but for those whose scores are read.
-    Numerics: reassociates; sums of 16-bit floats are f32.
+    Numerics: reassociates; sums of 16-bit floats are f32. Where weights that are not
+              numbers were made zero, a row that sees no key is zero, and one with a
+              score that is not a number stays so.
   }];
 }
 
