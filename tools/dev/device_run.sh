@@ -93,6 +93,8 @@ models() {
     echo "== $script"
     python3 "test/EndToEnd/$script" || status=1
   done
+  echo "== determinism.py"
+  python3 test/EndToEnd/determinism.py --size 135m --processes 4 --repeats 4 || status=1
   return $status
 }
 

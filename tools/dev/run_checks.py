@@ -165,6 +165,7 @@ PARTS = {
     "model": script("test/EndToEnd/smollm2.py", 900, "--forms",
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
     "llama": script("test/EndToEnd/llama.py", 300),
+    "determinism": script("test/EndToEnd/determinism.py", 300),
     "exports": script("test/EndToEnd/torch_exports.py", 900),
     "install": script("test/EndToEnd/install.py", 600),
     "artifact": script("test/EndToEnd/artifact.py", 600),
