@@ -89,7 +89,7 @@ CODE
 
 models() {
   local status=0 script
-  for script in llama.py contrib.py test_control_flow.py launches.py; do
+  for script in llama.py contrib.py test_control_flow.py launches.py faults.py; do
     echo "== $script"
     python3 "test/EndToEnd/$script" || status=1
   done
