@@ -39,6 +39,22 @@ static void checkSymbol(const format::Kernel &kernel, std::string_view symbol,
          "' was compiled for, but got one of hash ", digits);
 }
 
+static void decodeBounds(const format::Kernel &kernel, Kernel &result,
+                         const std::string &where, DecodeBudget &budget) {
+  size_t count = sizeOf(kernel.bounds());
+  budget.spend(count);
+  if (count % 2)
+    fail(Status::corrupt, where, ": expected pairs of bounds, but got ", count,
+         " expressions");
+  for (size_t i = 0; i < count; i += 2) {
+    uint32_t low = kernel.bounds()->Get(i), high = kernel.bounds()->Get(i + 1);
+    if (std::max(low, high) >= result.exprs.size())
+      fail(Status::corrupt, where, ": expected bounds of expressions below ",
+           result.exprs.size(), ", but got ", std::max(low, high));
+    result.bounds.push_back({low, high});
+  }
+}
+
 static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
                            DecodeBudget &budget) {
   std::string where = concat("kernel ", index, " '", view(kernel.name()), "'");
@@ -54,6 +70,7 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
   result.exprs = decodeExprs(kernel.exprs(), kernel.num_symbols(), where, budget);
   if (!isStaged)
     checkSymbol(kernel, result.symbol, where);
+  decodeBounds(kernel, result, where, budget);
   for (size_t i = 0; i < sizeOf(kernel.arguments()); ++i) {
     const format::KernelArgument *argument = kernel.arguments()->Get(i);
     KernelArgument decoded{decodeType(argument->type(), where), {}};

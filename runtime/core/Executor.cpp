@@ -100,6 +100,17 @@ void Executor::measure(const Launch &launch, LaunchSize &size) {
            size.needed[i], " bytes, but got ", given);
 }
 
+/// Without them code could read or write outside of its buffers, whatever their sizes.
+void Executor::checkBounds(const Kernel &kernel) {
+  for (auto [low, high] : kernel.bounds) {
+    int64_t a = valueOf(ownExprs, low, "a kernel's bound");
+    int64_t b = valueOf(ownExprs, high, "a kernel's bound");
+    if (a > b)
+      fail(Status::execution, "kernel '", kernel.name, "': expected places within its "
+           "buffers, but got one outside (", a, " is over ", b, ")");
+  }
+}
+
 void Executor::measureKernel(uint32_t index, LaunchSize &size) {
   const Kernel &kernel = artifact.kernels[index];
   ownSymbols.clear();
@@ -111,6 +122,8 @@ void Executor::measureKernel(uint32_t index, LaunchSize &size) {
   device.measure(index, ownExprs, size);
   checkWorkspace(size);
   size.needed.clear();
+  if (size.grid > 0)
+    checkBounds(kernel);
   for (size_t i = 0; size.grid > 0 && i < kernel.arguments.size(); ++i) {
     std::vector<int64_t> dims;
     for (uint32_t dim : kernel.arguments[i].dims)

@@ -24,6 +24,7 @@ private:
   void runStep(const Step &step);
   void launch(uint32_t index);
   void measure(const Launch &launch, LaunchSize &size);
+  void checkBounds(const Kernel &kernel);
   void measureKernel(uint32_t index, LaunchSize &size);
   void showResults(const Launch &launch);
   void showResults(const NodeResults &results);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tenon::rt {
@@ -175,6 +176,8 @@ struct Kernel {
   std::vector<KernelArgument> arguments; // empty: not known
   format::Device device = format::Device::cpu;
   std::string_view f32Products = {}; // empty: IEEE
+  /// Expressions: the first is at most the second, or the code must not run.
+  std::vector<std::pair<uint32_t, uint32_t>> bounds = {};
 };
 
 /// The fields of the schema's tables; dims, strides, lower, upper, grid and workspace are

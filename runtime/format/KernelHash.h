@@ -25,6 +25,8 @@ inline std::vector<uint64_t> signatureWords(const Kernel &kernel) {
       if (argument->dims())
         words.insert(words.end(), argument->dims()->begin(), argument->dims()->end());
     }
+  if (kernel.bounds() && kernel.bounds()->size())
+    words.insert(words.end(), kernel.bounds()->begin(), kernel.bounds()->end());
   return words;
 }
 

@@ -47,7 +47,7 @@ TEST(Hostile, TruncatedFiles) {
 TEST(Hostile, NewerVersion) {
   Bytes bytes = makeScaleModel().serialize();
   bytes[8] = 9;
-  expectFailure(rt::Status::unsupported, {"version 2", "9"},
+  expectFailure(rt::Status::unsupported, {"version 3", "9"},
                 [&] { open(Model::writeFile(bytes)); });
 }
 
@@ -242,6 +242,62 @@ TEST(Hostile, BuffersSmallerThanTheKernelExpects) {
   expectRunFails(model, {"node 'Add_0'", "'add_f32' argument 0", "12 bytes", "8"});
   firstLaunch(model).buffers.erase(firstLaunch(model).buffers.begin());
   expectRefused(model, {"3 buffers"});
+}
+
+// Where a kernel takes a part of a buffer, a plan that names one outside fails before the
+// launch; an empty launch takes none.
+TEST(Hostile, PartsOutsideOfBuffers) {
+  Model model = makeScaleModel();
+  auto &kernel = *model.manifest.kernels[0]; // add_f32 over its symbol 0
+  kernel.num_symbols = 2;
+  kernel.exprs = {{ExprOp::symbol, 0, 0, 0}, {ExprOp::constant, 0, 0, 0},
+                  {ExprOp::symbol, 0, 0, 1}, {ExprOp::add, 0, 2, 0}};
+  for (int i = 0; i < 3; ++i) {
+    kernel.arguments.push_back(std::make_unique<format::KernelArgumentT>());
+    kernel.arguments.back()->type = ElementType::f32;
+    kernel.arguments.back()->dims = {0};
+  }
+  kernel.results = 1;
+  kernel.workspace = 1;
+  kernel.bounds = {1, 2, 3, 0}; // 0 <= the first element, which + the size is in the size
+  ProgramBuilder p(model.program());
+  auto &symbols = firstLaunch(model).symbols;
+  symbols.push_back(p.constant(0));
+  auto s = session(model.write());
+  std::vector<float> x = {1, 2};
+  s->setInput(0, floats(x));
+  s->run();
+  symbols[1] = p.constant(1);
+  expectRunFails(model, {"node 'Add_0'", "'add_f32'", "within its buffers", "3 is over 2"});
+  symbols[1] = p.constant(-1);
+  expectRunFails(model, {"'add_f32'", "0 is over -1"});
+  kernel.grid = 1;
+  auto idle = session(model.write());
+  idle->setInput(0, floats(x));
+  idle->run();
+  kernel.grid = 0;
+  kernel.bounds = {1, 2, 3};
+  expectRefused(model, {"pairs of bounds", "3"});
+  kernel.bounds = {1, 9};
+  expectRefused(model, {"bounds", "below 4", "9"});
+}
+
+// Bounds are a part of the signature: none can be left out.
+TEST(Hostile, BoundsAreInTheSignature) {
+  auto hash = [](const format::KernelT &kernel) {
+    flatbuffers::FlatBufferBuilder builder;
+    builder.Finish(format::CreateKernel(builder, &kernel));
+    return format::hashKernel(
+        *flatbuffers::GetRoot<format::Kernel>(builder.GetBufferPointer()));
+  };
+  format::KernelT kernel;
+  kernel.exprs.emplace_back(ExprOp::symbol, 0, 0, 0);
+  uint64_t none = hash(kernel);
+  kernel.bounds = {0, 0};
+  uint64_t one = hash(kernel);
+  kernel.bounds = {0, 0, 0, 0};
+  EXPECT_NE(none, one);
+  EXPECT_NE(one, hash(kernel));
 }
 
 // A symbol with a hash is only called under the signature that it was made from.

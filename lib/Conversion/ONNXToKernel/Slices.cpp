@@ -195,17 +195,26 @@ LogicalResult RuntimeSlice::lower() {
       op->getLoc(), inputs,
       Result{lowering.element(result), lowering.dims(result)});
   SmallVector<AxisPart> parts;
-  for (unsigned axis = 0; axis < dims.size(); ++axis)
+  SmallVector<Value> sizes = getExtents(launch, dims);
+  IndexMath outer{launch.builder(), launch.loc()};
+  Value total = outer.constant(1);
+  for (unsigned axis = 0; axis < dims.size(); ++axis) {
     parts.push_back(getPart(launch, axis));
+    total = outer.mul(total, sizes[axis]);
+  }
+  // The plan says how much is moved, the operands from where: what they do not agree
+  // on must not be read.
   Value moved = fillByPosition(
       launch,
       [&](OpBuilder &nested, Location loc, ValueRange position) -> Value {
         IndexMath math{nested, loc};
         SmallVector<Value> source;
-        for (auto [place, part] : llvm::zip(position, parts))
-          source.push_back(
-              math.add(part.start, math.mul(place, part.step)));
-        return math.extract(launch.input(data), source);
+        for (auto [place, part, size] : llvm::zip(position, parts, sizes)) {
+          Value from = math.add(part.start, math.mul(place, part.step));
+          source.push_back(math.clamp(from, math.constant(0),
+                                      math.sub(size, math.constant(1))));
+        }
+        return readNonEmpty(nested, loc, launch.input(data), source, total);
       });
   lowering.replace(op, lowering.finish(launch, moved).getResults());
   return success();

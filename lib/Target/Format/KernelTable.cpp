@@ -1,5 +1,7 @@
 #include "tenon/Target/Format/KernelTable.h"
 
+#include "tenon/Target/Format/KernelBounds.h"
+
 #include "runtime/format/KernelHash.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -19,6 +21,10 @@ format::KernelT tenon::describeSignature(kernel::FuncOp kernel,
     table.arguments.push_back(std::move(described));
   }
   table.results = table.arguments.size() - kernel.getNumInputs();
+  for (const SizeBound &bound : findBounds(kernel)) {
+    table.bounds.push_back(exprs.add(bound.low));
+    table.bounds.push_back(exprs.add(bound.high));
+  }
   return table;
 }
 

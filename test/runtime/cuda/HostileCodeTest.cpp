@@ -146,12 +146,12 @@ TEST(HostileCode, ImagesOutsideTheFile) {
   expectRefusedSection(model.manifest.weights[0]->section->offset, 4, "do not overlap");
 }
 
-// Version 2 knows no devices: its files are read, and are for the CPU.
+// Version 3 knows no bounds of kernels: its files are read.
 TEST(HostileCode, OlderVersion) {
   Model model = makeScaleModel();
-  model.manifest.version = 2;
+  model.manifest.version = 3;
   Bytes bytes = model.serialize();
-  bytes[8] = 2;
+  bytes[8] = 3;
   auto s = session(Model::writeFile(bytes));
   std::vector<float> x = {1};
   s->setInput(0, floats(x));
