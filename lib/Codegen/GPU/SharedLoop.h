@@ -17,9 +17,10 @@ namespace tenon {
 /// decide, and if it is worth sharing; else null.
 mlir::scf::ForOp findChoosingLoop(const Step &step);
 
-/// Gives each of `threads` threads a contiguous part of such a loop, and joins
-/// what they chose in the order of the parts: the results are those of the
-/// whole loop.
+/// Gives the rounds of such a loop to `threads` threads in turn, with many loads
+/// on their way at a time, and joins what they chose by the order of the rounds
+/// they chose from: the results are those of the whole loop if the choice is of
+/// the first or of the last of the best.
 void shareLoop(ThreadBuilder &b, mlir::scf::ForOp loop, unsigned threads);
 
 } // namespace tenon

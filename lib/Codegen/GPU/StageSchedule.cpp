@@ -308,6 +308,16 @@ bool StageSchedule::fitBlock(ArrayRef<ThreadGroup> groups) const {
   return groups.size() > 1 && most >= fewest && most <= kMostThreads;
 }
 
+/// Threads for about eight rounds each, as far as that is known.
+static unsigned getSharingThreads(const Step &step) {
+  constexpr uint64_t own = 8, most = 1024;
+  std::optional<APInt> rounds = findChoosingLoop(step).getStaticTripCount();
+  if (!rounds)
+    return kMostThreads;
+  uint64_t wanted = llvm::PowerOf2Ceil(rounds->getLimitedValue() / own);
+  return std::clamp<uint64_t>(wanted, kFewestThreads, most);
+}
+
 /// One stage whose blocks are rows where some sum is made together, or the rows
 /// suit blocks; else a stage for each group, so that there are threads for all
 /// elements.
@@ -331,7 +341,7 @@ void StageSchedule::makeStages() {
           findChoosingLoop(program.steps[group.steps[0]])) {
         std::swap(stage.rows, group.spread);
         group.sharesLoop = true;
-        stage.threads = kMostThreads;
+        stage.threads = getSharingThreads(program.steps[group.steps[0]]);
         stage.groups.push_back(group);
         stages.push_back(stage);
         continue;
