@@ -4,6 +4,7 @@
 #include "AttentionStages.h"
 #include "ContractionStages.h"
 #include "FewRows.h"
+#include "HeldRowEmitter.h"
 #include "JoinStages.h"
 #include "StageEmitter.h"
 #include "WholeKernels.h"
@@ -57,8 +58,9 @@ static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
       return staged;
     }
     const StagePlan &stage = schedule.stages[number];
-    StageEmitter emitter(*program, schedule, stage, frame);
-    AffineExpr grid = emitter.emit();
+    AffineExpr grid =
+        stage.form ? HeldRowEmitter(*program, schedule, stage, frame).emit()
+                   : StageEmitter(*program, schedule, stage, frame).emit();
     LoweredKernel lowered = frame.finish(grid);
     staged.stages.push_back({lowered.body, lowered.grid, stage.threads});
     staged.workspace = lowered.workspace;

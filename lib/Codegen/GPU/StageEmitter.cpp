@@ -125,21 +125,26 @@ Value StageEmitter::getNeutral(OpBuilder &builder, const Step &step,
   return arith::ConstantOp::create(builder, loc, *neutral);
 }
 
-/// The sums of all threads, then what the step starts from.
-Value StageEmitter::combineBlock(ThreadBuilder &b, const Step &step,
-                                 unsigned index, Value sum) {
+Value StageEmitter::combine(OpBuilder &builder, const Step &step,
+                            unsigned index, Value x, Value y) {
   Operation *op = getCombiner(step, index);
   BlockArgument old = step.block->getArgument(step.reads.size() + index);
   unsigned place = op->getOperand(0) == old ? 0 : 1;
-  auto combine = [&](OpBuilder &builder, Value x, Value y) -> Value {
-    IRMapping mapping;
-    mapping.map(op->getOperand(place), x);
-    mapping.map(op->getOperand(1 - place), y);
-    return builder.clone(*op, mapping)->getResult(0);
-  };
+  IRMapping mapping;
+  mapping.map(op->getOperand(place), x);
+  mapping.map(op->getOperand(1 - place), y);
+  return builder.clone(*op, mapping)->getResult(0);
+}
+
+/// The sums of all threads, then what the step starts from.
+Value StageEmitter::combineBlock(ThreadBuilder &b, const Step &step,
+                                 unsigned index, Value sum) {
   sum = b.reduceBlock(sum, getNeutral(b.builder, step, index), stage.threads,
-                      combine);
-  return combine(b.builder, getInitial(b.builder, step, index), sum);
+                      [&](OpBuilder &builder, Value x, Value y) {
+                        return combine(builder, step, index, x, y);
+                      });
+  return combine(b.builder, step, index, getInitial(b.builder, step, index),
+                 sum);
 }
 
 void StageEmitter::emitTogether(ThreadBuilder &b, const ThreadGroup &group) {

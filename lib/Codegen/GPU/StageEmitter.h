@@ -18,10 +18,22 @@ public:
   /// Adds the code of block number `begin` to the frame; returns the grid.
   mlir::AffineExpr emit();
 
-private:
+protected:
   bool isForwarded(int storage) const override {
     return schedule.isForwarded(storage);
   }
+  /// Combines two values of result `index` of a reduction.
+  mlir::Value combine(mlir::OpBuilder &builder, const Step &step,
+                      unsigned index, mlir::Value x, mlir::Value y);
+  mlir::Value getNeutral(mlir::OpBuilder &builder, const Step &step,
+                         unsigned index);
+
+  const StageSchedule &schedule;
+  const StagePlan &stage;
+  llvm::DenseMap<int, mlir::Value>
+      rowValues; // of storages, known to all threads
+
+private:
   void enterRow(ThreadBuilder &b);
   void emitWide(ThreadBuilder &b, const ThreadGroup &group);
   void emitFlat(ThreadBuilder &b, const ThreadGroup &group);
@@ -32,13 +44,6 @@ private:
   void storeRowValue(ThreadBuilder &b, const Step &step, Values values);
   mlir::Value combineBlock(ThreadBuilder &b, const Step &step, unsigned index,
                            mlir::Value sum);
-  mlir::Value getNeutral(mlir::OpBuilder &builder, const Step &step,
-                         unsigned index);
-
-  const StageSchedule &schedule;
-  const StagePlan &stage;
-  llvm::DenseMap<int, mlir::Value>
-      rowValues; // of storages, known to all threads
 };
 
 } // namespace tenon

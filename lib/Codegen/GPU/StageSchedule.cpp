@@ -1,4 +1,5 @@
 #include "StageSchedule.h"
+#include "RowForm.h"
 #include "SharedLoop.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -213,6 +214,10 @@ void StageSchedule::orderSpread(ThreadGroup &group) const {
 void StageSchedule::chooseThreads(StagePlan &stage) const {
   if (stage.isFlat || stage.groups[0].sharesLoop)
     return;
+  if (stage.form) {
+    stage.threads = stage.form->threads * stage.form->rows;
+    return;
+  }
   unsigned most = kFewestThreads;
   for (const ThreadGroup &group : stage.groups) {
     int64_t size = 1;
@@ -354,6 +359,9 @@ void StageSchedule::makeStages() {
   for (StagePlan &stage : stages) {
     for (ThreadGroup &group : stage.groups)
       orderSpread(group);
+    // What makes rows for products has a number of threads of its own.
+    if (reduces && !keepsRowValues)
+      stage.form = findRowForm(program, stage);
     chooseThreads(stage);
     chooseWidth(stage);
   }
@@ -384,7 +392,8 @@ void StageSchedule::findForwarded() {
           int from = read.storage;
           if (from < 0 || writer[from] == number)
             return;
-          if (stageOfWriter[from] != &stage || !isRowValue(from, stage))
+          if (stageOfWriter[from] != &stage ||
+              !(stage.form || isRowValue(from, stage)))
             forwarded[from] = false;
         };
         llvm::for_each(step.reads, check);

@@ -19,6 +19,17 @@ struct ThreadGroup {
   bool sharesLoop = false;
 };
 
+/// Rows whose elements stay in registers: a thread has every so many chunks of
+/// neighbours.
+struct RowForm {
+  llvm::SmallVector<int> elements; // classes of loops over a row's elements
+  int64_t size = 0;                // of a row
+  int64_t width = 1;               // of a chunk
+  int64_t threads = 0;             // of a row
+  int64_t chunks = 0; // of a thread, the last of some beyond the row's end
+  int64_t rows = 1;   // of a block
+};
+
 /// Groups that run one after the other in each block of one launch.
 struct StagePlan {
   llvm::SmallVector<int> rows; // classes whose elements are blocks
@@ -29,6 +40,8 @@ struct StagePlan {
   /// With isFlat: so many neighbours along the last class are a thread's, which
   /// reads and writes them at once.
   unsigned width = 1;
+  /// With rows and groups of which some reduce together.
+  std::optional<RowForm> form;
 };
 
 class StageSchedule {
@@ -39,7 +52,7 @@ public:
                          bool keepsRowValues = false);
 
   const KernelProgram &program;
-  llvm::SmallVector<StagePlan> stages;
+  llvm::SmallVector<StagePlan, 0> stages;
 
   /// Whether nothing outside of its group reads the storage, or it is a row's
   /// value that is kept.

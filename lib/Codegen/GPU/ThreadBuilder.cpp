@@ -70,14 +70,21 @@ Value ThreadBuilder::shuffle(Value value, unsigned lanes) {
   return value;
 }
 
-Value ThreadBuilder::reduceWarp(Value value, Combine combine) {
-  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2)
-    value = combine(builder, value, shuffle(value, lanes));
+Value ThreadBuilder::reduceWarp(Value value, Combine combine, unsigned lanes) {
+  for (unsigned other = lanes / 2; other > 0; other /= 2)
+    value = combine(builder, value, shuffle(value, other));
   return value;
 }
 
 Value ThreadBuilder::reduceBlock(Value value, Value neutral, unsigned threads,
                                  Combine combine) {
+  if (threads > kWarp)
+    barrier(); // what was there before has been read
+  return reduceBlockOnce(value, neutral, threads, combine);
+}
+
+Value ThreadBuilder::reduceBlockOnce(Value value, Value neutral,
+                                     unsigned threads, Combine combine) {
   value = reduceWarp(value, combine);
   unsigned warps = threads / kWarp;
   if (warps == 1)
@@ -90,17 +97,18 @@ Value ThreadBuilder::reduceBlock(Value value, Value neutral, unsigned threads,
   }
   Value memory = allocateShared(warps, stored);
   Value number = thread(), lane = rem(number, index(kWarp));
-  barrier(); // what was there before has been read
   Value isFirst = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq,
                                         lane, index(0));
   ifElse(isFirst, [&] { store(value, memory, div(number, index(kWarp))); });
   barrier();
-  Value known = isLess(lane, index(warps));
-  Value read = load(memory, min(lane, index(warps - 1)));
+  unsigned lanes = llvm::PowerOf2Ceil(warps);
+  Value from = rem(lane, index(lanes));
+  Value known = isLess(from, index(warps));
+  Value read = load(memory, min(from, index(warps - 1)));
   if (type.isInteger(1))
     read = arith::TruncIOp::create(builder, loc, type, read);
   read = arith::SelectOp::create(builder, loc, known, read, neutral);
-  return reduceWarp(read, combine);
+  return reduceWarp(read, combine, lanes);
 }
 
 Value ThreadBuilder::allocateShared(int64_t size, Type type) {

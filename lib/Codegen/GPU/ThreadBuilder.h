@@ -29,12 +29,17 @@ public:
   void barrier();
   /// The value of the thread whose lane differs in the bits of `lanes`.
   mlir::Value shuffle(mlir::Value value, unsigned lanes);
-  /// Every thread of a warp gets the values of all of them, combined.
-  mlir::Value reduceWarp(mlir::Value value, Combine combine);
+  /// Every thread of a warp gets the values of all of them, combined; or those
+  /// of the `lanes` neighbours that it is one of, a power of two.
+  mlir::Value reduceWarp(mlir::Value value, Combine combine,
+                         unsigned lanes = kWarp);
   /// Every thread of a block of `threads` gets all values, combined in a fixed
   /// order.
   mlir::Value reduceBlock(mlir::Value value, mlir::Value neutral,
                           unsigned threads, Combine combine);
+  /// The same where a block passes but once.
+  mlir::Value reduceBlockOnce(mlir::Value value, mlir::Value neutral,
+                              unsigned threads, Combine combine);
   /// memref<SIZExTYPE> in the block's shared memory, for all that follows.
   mlir::Value allocateShared(int64_t size, mlir::Type type);
 

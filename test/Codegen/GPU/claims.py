@@ -5,6 +5,7 @@ import ml_dtypes
 import numpy as np
 
 import convolutions
+import reductions
 from models import MICROSOFT, ROOT, model, node
 
 sys.path.append(str(ROOT / "test/conformance"))
@@ -80,37 +81,10 @@ def elementwise(rows, columns):
                 {"a": ["m", "n"], "b": ["n"]})
 
 
-def softmax(rows, columns):
-    x = normal(rows, columns).astype(np.float64) * 3
-    weights = np.exp(x - x.max(1, keepdims=True))
-    want = weights / weights.sum(1, keepdims=True)
-    return Case([node("Softmax", "x", "y")], {"x": x.astype(np.float32)},
-                want.astype(np.float32), {"x": ["m", "n"]})
-
-
-def layer_norm(rows, columns):
-    x, scale, bias = normal(rows, columns), normal(columns, seed=1), normal(columns, seed=2)
-    wide = x.astype(np.float64)
-    centred = wide - wide.mean(1, keepdims=True)
-    want = centred / np.sqrt((centred ** 2).mean(1, keepdims=True) + 1e-5) * scale + bias
-    return Case([node("LayerNormalization", "x scale bias", "y")],
-                {"x": x, "scale": scale, "bias": bias}, want.astype(np.float32),
-                {"x": ["m", columns]})
-
-
 def sum_of_all(*shape):
     x = normal(*shape)
     return Case([node("ReduceSum", "x", "y", keepdims=0)], {"x": x},
                 x.sum(dtype=np.float64).astype(np.float32), {"x": ["m", "n"]})
-
-
-def extreme(op, size, last, x):
-    """The first or the last place of the extreme; NaN is larger than every number."""
-    choose = np.argmax if op == "ArgMax" else np.argmin
-    ordered = np.where(np.isnan(x), np.inf, x)
-    want = size - 1 - choose(ordered[:, ::-1], 1) if last else choose(ordered, 1)
-    return Case([node(op, "x", "y", axis=-1, keepdims=0, select_last_index=int(last))],
-                {"x": x.astype(np.float32)}, want.astype(np.int64), {"x": ["m", "n"]})
 
 
 def product(m, n, k, dtype=np.float32, epilogue=False, symbols=True, weight=False,
@@ -234,18 +208,6 @@ def four_bit(m, n, k, block=32, dtype=np.float32):
                 {"a": ["m", k]}, {"b": packed, "scales": scales.reshape(-1)})
 
 
-def extremes():
-    """Few values, so that there are ties; and NaN among them."""
-    draw = np.random.default_rng(5)
-    for size in (3, 5, 70, 600, 1500):
-        for op in ("ArgMax", "ArgMin"):
-            for last in (False, True):
-                x = draw.integers(0, 4, (4, size)).astype(float)
-                x[1, draw.integers(0, size, 2)] = np.nan
-                x[2] = np.nan
-                yield f"{op}-{size}-{'last' if last else 'first'}", extreme(op, size, last, x)
-
-
 # The relative error of products of f32 against f64, both ways: with numbers of 11, 16 and 24
 # binary digits.
 F32_ERRORS = {"ieee": (1e-8, 1e-6), "bf16x3": (1e-6, 2e-5), "tf32": (1e-4, 1e-3)}
@@ -272,11 +234,7 @@ def all_cases():
     yield from node_cases()
     yield "elementwise-1x1", elementwise(1, 1)
     yield "elementwise-7x131", elementwise(7, 131)
-    yield from extremes()
-    yield "softmax-3x5", softmax(3, 5)
-    yield "softmax-2x1031", softmax(2, 1031)
-    yield "layer-norm-3x77", layer_norm(3, 77)
-    yield "layer-norm-2x515", layer_norm(2, 515)
+    yield from reductions.cases(Case, F16, BF16)
     yield "sum-of-all", sum_of_all(23, 61)
     yield "product-f32", product(70, 65, 33)
     yield "product-f32-static", product(70, 65, 33, symbols=False)
