@@ -11,7 +11,8 @@ namespace tenon::rt {
 
 ProgramState::ProgramState(const Program &program, const Artifact &artifact,
                            SessionMemory &memory)
-    : program(program), launchSizes(program.launches.size()), artifact(artifact), memory(memory),
+    : program(program), launchSizes(program.launches.size()),
+      lastMeasured(artifact.kernels.size()), artifact(artifact), memory(memory),
       symbols(program.symbols.size()), exprs(program.exprs.size()),
       stateTensors(program.states.size()), binders(program.symbols.size()),
       locations(program.values.size()) {
@@ -43,19 +44,20 @@ bool ProgramState::bindDim(size_t input, size_t dim, std::string &reason) {
                     "), but got ", actual);
     return false;
   }
-  return checkRange(expr.value, concat("input '", signature.name, "' dimension ", dim),
-                    reason);
+  return checkRange(expr.value, reason, "input '", signature.name, "' dimension ", dim);
 }
 
-bool ProgramState::checkRange(uint32_t index, const std::string &what,
-                              std::string &reason) const {
+bool ProgramState::isInRange(uint32_t index) const {
   const Symbol &symbol = program.symbols[index];
   int64_t actual = symbols[index].value;
-  if (actual >= symbol.min && (symbol.max == -1 || actual <= symbol.max))
-    return true;
-  reason = concat(what, ": expected '", symbol.name, "' in ", symbol.min, "..",
-                  symbol.max == -1 ? "" : concat(symbol.max), ", but got ", actual);
-  return false;
+  return actual >= symbol.min && (symbol.max == -1 || actual <= symbol.max);
+}
+
+std::string ProgramState::describeRange(uint32_t index) const {
+  const Symbol &symbol = program.symbols[index];
+  return concat(": expected '", symbol.name, "' in ", symbol.min, "..",
+                symbol.max == -1 ? "" : concat(symbol.max), ", but got ",
+                symbols[index].value);
 }
 
 bool ProgramState::bindLength(const Cache &cache, std::string &reason) {
@@ -63,7 +65,7 @@ bool ProgramState::bindLength(const Cache &cache, std::string &reason) {
   if (expr.op != ExprOp::symbol || symbols[expr.value].fault == Fault::none)
     return true;
   symbols[expr.value] = {memory.states->length(cache.name), Fault::none};
-  return checkRange(expr.value, concat("cache '", cache.name, "'"), reason);
+  return checkRange(expr.value, reason, "cache '", cache.name, "'");
 }
 
 bool ProgramState::checkLengths(std::string &reason) const {

@@ -7,6 +7,7 @@
 #include "runtime/core/Device.h"
 #include "runtime/core/Memory.h"
 #include "runtime/core/States.h"
+#include "runtime/support/Failure.h"
 
 #include <string>
 #include <vector>
@@ -92,6 +93,8 @@ public:
   uint64_t generation = 1;
   /// What launches came to when their arguments were last checked.
   std::vector<LaunchSize> launchSizes;
+  /// Of each kernel the launch that was measured last: layers of a model are alike.
+  std::vector<const LaunchSize *> lastMeasured;
   std::vector<int64_t> dims(const std::vector<uint32_t> &exprs) const;
 
 private:
@@ -99,7 +102,16 @@ private:
   bool bindStates(std::string &reason);
   bool bindLength(const Cache &cache, std::string &reason);
   bool checkLengths(std::string &reason) const;
-  bool checkRange(uint32_t symbol, const std::string &what, std::string &reason) const;
+  bool isInRange(uint32_t symbol) const;
+  std::string describeRange(uint32_t symbol) const;
+  /// Whether the symbol is in its range; else the reason begins with the pieces.
+  template <typename... Pieces>
+  bool checkRange(uint32_t symbol, std::string &reason, const Pieces &...what) const {
+    if (isInRange(symbol))
+      return true;
+    reason = concat(what..., describeRange(symbol));
+    return false;
+  }
   void placeStates();
   bool checkDims(std::string &reason) const;
   bool bindDim(size_t input, size_t dim, std::string &reason);

@@ -187,7 +187,7 @@ void LoadedCode::loadImage(const Artifact &artifact, size_t index) {
   if (result == errorNoBinaryForGpu || result == errorInvalidPtx ||
       result == errorUnsupportedPtxVersion)
     fail(Status::unsupported, where, ": the driver refuses it: ", gpu->driver.describe(result));
-  gpu->check(result, concat(where, ": cuModuleLoadDataEx"));
+  gpu->check(result, where, ": cuModuleLoadDataEx");
 }
 
 /// Shared memory beyond 48 KiB and clusters of more than 8 blocks have to be asked for.
@@ -200,10 +200,10 @@ void LoadedCode::prepare(CUfunction function, const Stage &stage) {
   if (stage.shared > withoutAsking)
     gpu->check(gpu->driver.cuFuncSetAttribute(function, functionMaxDynamicShared,
                                               int(stage.shared)),
-               concat("function '", stage.symbol, "': cuFuncSetAttribute"));
+               "function '", stage.symbol, "': cuFuncSetAttribute");
   if (stage.cluster > portableCluster)
     gpu->check(gpu->driver.cuFuncSetAttribute(function, functionNonPortableCluster, 1),
-               concat("function '", stage.symbol, "': cuFuncSetAttribute"));
+               "function '", stage.symbol, "': cuFuncSetAttribute");
 }
 
 void LoadedCode::findFunctions(const Artifact &artifact) {
@@ -217,7 +217,7 @@ void LoadedCode::findFunctions(const Artifact &artifact) {
       if (result == errorNotFound)
         fail(Status::corrupt, "code '", code->target, "': expected function '", symbol,
              "' in image ", stage.image, ", but got none of that name");
-      gpu->check(result, concat("function '", symbol, "': cuModuleGetFunction"));
+      gpu->check(result, "function '", symbol, "': cuModuleGetFunction");
       prepare(function, stage);
       stages[k].push_back(function);
     }

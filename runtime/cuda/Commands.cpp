@@ -85,7 +85,7 @@ static void issueLaunch(Gpu &gpu, const CommandList &list, const Command &comman
   CUlaunchConfig config{command.grid, 1, 1, stage.threads, 1, 1, stage.shared, stream,
                         attributes, numAttributes};
   gpu.check(gpu.driver.cuLaunchKernelEx(&config, command.function, pointers.data(), nullptr),
-            concat("launch of '", stage.symbol, "'"));
+            "launch of '", stage.symbol, "'");
 }
 
 void issue(Gpu &gpu, const CommandList &list, size_t index, CUstream stream,

@@ -436,6 +436,8 @@ void CudaDevice::flush() {
 
 void CudaDevice::submit() {
   bool isReplayed = replay && replay->launch(commands, stream);
+  if (!isReplayed && replay)
+    commands = replay->asked();
   if (!isReplayed)
     issueAll();
   ++(isReplayed ? numReplayed : numIssued);

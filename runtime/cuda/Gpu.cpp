@@ -69,7 +69,7 @@ Gpu::~Gpu() {
 
 std::string Gpu::key() const { return concat("cuda:", ordinal, '/', number); }
 
-void Gpu::check(CUresult result, const std::string &what) {
+void Gpu::refuse(CUresult result, const std::string &what) {
   if (isFatal(result))
     lost.store(true);
   driver.check(result, what);
@@ -106,7 +106,7 @@ uint8_t *Gpu::allocate(int64_t bytes, const char *what) {
          " are free; lower the batch, the sequence length or the session's capacity, close "
          "other sessions, or end other processes on the GPU");
   }
-  check(status, concat("cuMemAlloc of ", bytes, " bytes for ", what));
+  check(status, "cuMemAlloc of ", bytes, " bytes for ", what);
   uint8_t *address = reinterpret_cast<uint8_t *>(result);
   try {
     clear(address, bytes);
@@ -190,7 +190,7 @@ uint8_t *PinnedSpace::allocate(int64_t bytes, const char *what) {
   CUresult status = gpu->driver.cuMemHostAlloc(&result, bytes, 0);
   if (status == errorOutOfMemory)
     fail(Status::memory, "cannot allocate ", bytes, " bytes of page-locked memory for ", what);
-  gpu->check(status, concat("cuMemHostAlloc of ", bytes, " bytes for ", what));
+  gpu->check(status, "cuMemHostAlloc of ", bytes, " bytes for ", what);
   std::memset(result, 0, bytes);
   blocks[static_cast<uint8_t *>(result)] = bytes;
   return static_cast<uint8_t *>(result);

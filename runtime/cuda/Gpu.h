@@ -5,6 +5,7 @@
 
 #include "runtime/core/Device.h"
 #include "runtime/cuda/Driver.h"
+#include "runtime/support/Failure.h"
 
 #include <atomic>
 #include <map>
@@ -42,8 +43,13 @@ public:
   /// Of this one, different after it was lost and opened again.
   std::string key() const;
 
-  /// Fails unless `result` is success; remembers that the GPU was lost.
-  void check(CUresult result, const std::string &what);
+  /// Fails unless `result` is success; remembers that the GPU was lost. The pieces are what
+  /// was asked for; nothing is made of them while all goes well.
+  template <typename... Pieces>
+  void check(CUresult result, const Pieces &...what) {
+    if (result != success)
+      refuse(result, concat(what...));
+  }
   bool isLost() const { return lost.load(); }
   /// Fails where it was lost before.
   void requireWorking() const;
@@ -61,6 +67,7 @@ public:
   void download(void *to, const uint8_t *from, int64_t bytes) override;
 
 private:
+  void refuse(CUresult result, const std::string &what);
   template <typename Call>
   void giveBack(Call call) noexcept;
 

@@ -79,14 +79,15 @@ CUgraphNode Replay::addLaunch(const CommandList &list, const Command &command,
                               const CUgraphNode *before, size_t numBefore) {
   CUgraphNode node = nullptr;
   CUkernelNodeParams params = kernelParams(list, command, pointers);
-  std::string what = concat("graph node of '", command.stage->symbol, "'");
-  gpu->check(gpu->driver.cuGraphAddKernelNode(&node, graph, before, numBefore, &params), what);
+  std::string_view symbol = command.stage->symbol;
+  gpu->check(gpu->driver.cuGraphAddKernelNode(&node, graph, before, numBefore, &params),
+             "graph node of '", symbol, "'");
   if (command.stage->cluster > 1) {
     CUlaunchAttribute cluster{};
     cluster.cluster = {command.stage->cluster, 1, 1};
     gpu->check(gpu->driver.cuGraphKernelNodeSetAttribute(node, launchAttributeCluster,
                                                          cluster.bytes),
-               what);
+               "graph node of '", symbol, "'");
   }
   return node;
 }
@@ -129,7 +130,7 @@ void Replay::update(Instance &instance, const CommandList &to) {
     if (command.kind == CommandKind::launch) {
       CUkernelNodeParams params = kernelParams(to, command, pointers);
       gpu->check(gpu->driver.cuGraphExecKernelNodeSetParams(instance.exec, nodes[i], &params),
-                 concat("new parameters of '", command.stage->symbol, "'"));
+                 "new parameters of '", command.stage->symbol, "'");
     } else {
       CUmemcpy3D params = copyParams(command);
       gpu->check(gpu->driver.cuGraphExecMemcpyNodeSetParams(instance.exec, nodes[i], &params,
@@ -140,9 +141,10 @@ void Replay::update(Instance &instance, const CommandList &to) {
   }
 }
 
-bool Replay::launch(const CommandList &now, CUstream stream) {
+bool Replay::launch(CommandList &given, CUstream stream) {
   std::swap(before, last);
-  last = now;
+  std::swap(last, given); // whose memory serves the next run
+  const CommandList &now = last;
   bool fits = graph && now.hasSameForm(made);
   if (!now.size() || (!fits && !now.hasSameForm(before)))
     return false;

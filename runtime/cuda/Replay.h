@@ -20,8 +20,11 @@ public:
   Replay(const Replay &) = delete;
   Replay &operator=(const Replay &) = delete;
 
-  /// Launches the run as a graph; false where it has to be issued command by command.
-  bool launch(const CommandList &now, CUstream stream);
+  /// Launches the run as a graph; false where it has to be issued command by command. Takes
+  /// the commands, which `asked` has from then on.
+  bool launch(CommandList &given, CUstream stream);
+  /// What the last run asked for.
+  const CommandList &asked() const { return last; }
   /// Makes ready for the next run, while this one goes on.
   void prepareNext();
 

@@ -103,14 +103,14 @@ CUtensorMap encodeMap(Gpu &gpu, const TensorMap &map, const int64_t *sizes, void
                   &result, dataType(map.type), rank, memory, dims, strides, lower, upper,
                   box[0], box[1], steps, noInterleave, swizzleMode(map.swizzle),
                   promoteTo256Bytes, zerosOutside),
-              concat("tensor map of argument ", map.buffer, ": cuTensorMapEncodeIm2col"));
+              "tensor map of argument ", map.buffer, ": cuTensorMapEncodeIm2col");
     return result;
   }
   gpu.check(gpu.driver.cuTensorMapEncodeTiled(&result, dataType(map.type), rank, memory, dims,
                                               strides, box, steps, noInterleave,
                                               swizzleMode(map.swizzle), promoteTo256Bytes,
                                               zerosOutside),
-            concat("tensor map of argument ", map.buffer, ": cuTensorMapEncodeTiled"));
+            "tensor map of argument ", map.buffer, ": cuTensorMapEncodeTiled");
   return result;
 }
 
