@@ -48,7 +48,8 @@ void ContractionStages::add(KernelReading &reading, AffineExpr blocks,
   stage.runs = runs;
   if (hopper) {
     stage.shared = hopper->getSharedBytes();
-    stage.residents = hopper->getBlocks();
+    // Two products side by side need registers that a second block would take.
+    stage.residents = reading.found->twin ? 1 : hopper->getBlocks();
     stage.cluster = hopper->getCluster();
     stage.waitsItself = true;
     stage.maps = hopper->getMaps();

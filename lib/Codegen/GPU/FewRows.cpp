@@ -4,8 +4,9 @@ using namespace mlir;
 using namespace tenon;
 
 static constexpr int64_t kRunBytes = 16;
-/// Runs of a thread that are on their way at a time, each with sums of its own.
-static constexpr int64_t kAhead = 4;
+/// Runs of a thread that are on their way at a time, each with sums of its own:
+/// so many, or all if they are not many more.
+static constexpr int64_t kAhead = 4, kMostAhead = 8;
 
 bool FewRows::matches(const KernelProgram &program,
                       const Contraction &contraction) {
@@ -25,10 +26,17 @@ FewRows::FewRows(KernelProgram &program, const Contraction &contraction,
                     program.storages[of->reads[contraction.b].storage].buffer);
               })) {
   Type element = program.storages[step.reads[contraction.b].storage].element;
+  ahead = kAhead;
   run = kRunBytes * 8 / element.getIntOrFloatBitWidth();
   auto depth = dyn_cast<AffineConstantExpr>(getExtent(contraction.k));
   if (!depth || depth.getValue() % run != 0)
     run = 1;
+  if (depth && numSums == 1) {
+    int64_t all =
+        llvm::divideCeil(depth.getValue() / run, ThreadBuilder::kWarp);
+    if (all > kAhead && all <= kMostAhead)
+      ahead = all;
+  }
 }
 
 void FewRows::setRow(ThreadBuilder &b, Value row) {
@@ -69,6 +77,38 @@ SmallVector<Value> FewRows::addRun(ThreadBuilder &b, Value k,
   return sums;
 }
 
+/// Whether the storage is an operand that other steps than products read, all
+/// of them the element that is theirs.
+bool FewRows::isReadAtEnd(int storage) const {
+  const Storage &read = program.storages[storage];
+  if (!read.isInput || read.buffer < 0)
+    return false;
+  const Access *known = nullptr;
+  for (const Step &other : program.steps)
+    for (const Access &access : other.reads) {
+      if (access.storage != storage)
+        continue;
+      bool isOther = known && (known->index != access.index ||
+                               known->paddedDims != access.paddedDims);
+      if (isOther || other.isReduction())
+        return false;
+      known = &access;
+    }
+  return known && llvm::none_of(program.views, [&](const auto &view) {
+           return view.second.storage == storage;
+         });
+}
+
+/// What steps behind the sums read: it is on its way while they are made.
+void FewRows::readForEnd(ThreadBuilder &b, Value lane) {
+  Value last = b.sub(frame.size(getExtent(contraction.m)), b.index(1));
+  setRow(b, b.min(lane, last));
+  for (const Step &other : program.steps)
+    for (const Access &access : other.reads)
+      if (!forEnd.contains(access.storage) && isReadAtEnd(access.storage))
+        forEnd[access.storage] = load(b.builder, access, getLoops(other));
+}
+
 /// The first runs of a thread, whose weights it reads before it waits.
 SmallVector<Value> FewRows::sumFirst(ThreadBuilder &b, Value lane,
                                      Values sums) {
@@ -83,13 +123,15 @@ SmallVector<Value> FewRows::sumFirst(ThreadBuilder &b, Value lane,
     return b.fold(own, end, 1, start, body);
   };
   SmallVector<Values> columns;
-  for (int64_t i = 0; i < kAhead; ++i)
+  for (int64_t i = 0; i < ahead; ++i)
     columns.push_back(once(i, zeros, [&](Value number, ValueRange) {
       return readRun(b, b.mul(number, b.index(run)));
     }));
   if (isEarly)
     b.waitForLaunchBefore();
-  for (int64_t i = 0; i < kAhead; ++i)
+  if (rows == 1)
+    readForEnd(b, lane);
+  for (int64_t i = 0; i < ahead; ++i)
     sums = once(i, sums, [&](Value number, ValueRange so) {
       return addRun(b, b.mul(number, b.index(run)), columns[i], Values(so));
     });
@@ -101,35 +143,35 @@ SmallVector<Value> FewRows::sumLane(ThreadBuilder &b, Value lane) {
   constexpr int64_t lanes = ThreadBuilder::kWarp;
   Type type = program.storages[step.writes[0].storage].element;
   AffineExpr runs = getExtent(contraction.k).floorDiv(run);
-  AffineExpr whole = runs.floorDiv(lanes * kAhead) * (lanes * kAhead);
+  AffineExpr whole = runs.floorDiv(lanes * ahead) * (lanes * ahead);
   auto add = [&](Value number, Values so) {
     Value k = b.mul(number, b.index(run));
     return addRun(b, k, readRun(b, k), so);
   };
   Values sums = sumFirst(b, lane, Values(numSums, b.constant(type, 0)));
-  sums.append(numSums * (kAhead - 1), b.constant(type, 0));
+  sums.append(numSums * (ahead - 1), b.constant(type, 0));
   sums = b.fold(
-      b.index(lanes * kAhead), frame.size(whole), lanes * kAhead, sums,
+      b.index(lanes * ahead), frame.size(whole), lanes * ahead, sums,
       [&](Value first, ValueRange so) {
         Values next;
-        for (int64_t i = 0; i < kAhead; ++i) {
+        for (int64_t i = 0; i < ahead; ++i) {
           Value number = b.add(b.add(first, b.index(i * lanes)), lane);
           next.append(add(number, Values(so.slice(i * numSums, numSums))));
         }
         return next;
       });
-  for (int64_t i = 1; i < kAhead; ++i)
+  for (int64_t i = 1; i < ahead; ++i)
     for (int64_t own = 0; own < numSums; ++own)
       sums[own] = arith::AddFOp::create(b.builder, loc, sums[own],
                                         sums[i * numSums + own]);
   sums.truncate(numSums);
-  Value rest = b.max(frame.size(whole), b.index(lanes * kAhead));
+  Value rest = b.max(frame.size(whole), b.index(lanes * ahead));
   return b.fold(
       b.add(rest, lane), frame.size(runs), lanes, sums,
       [&](Value number, ValueRange so) { return add(number, Values(so)); });
 }
 
-void FewRows::emitColumn(ThreadBuilder &b) {
+void FewRows::emitColumn(ThreadBuilder &b, Value isThere) {
   Value lane = b.rem(b.thread(), b.index(ThreadBuilder::kWarp));
   Values sums = sumLane(b, lane);
   auto plus = [&](OpBuilder &builder, Value x, Value y) -> Value {
@@ -148,9 +190,12 @@ void FewRows::emitColumn(ThreadBuilder &b) {
   }
   // A lane finishes the row of its number.
   Value count = b.min(frame.size(getExtent(contraction.m)), b.index(rows));
-  b.ifElse(b.isLess(lane, count), [&] {
+  Value finishes = b.isLess(lane, count);
+  if (isThere)
+    finishes = arith::AndIOp::create(b.builder, loc, isThere, finishes);
+  b.ifElse(finishes, [&] {
     setRow(b, lane);
-    finishElement(b, own);
+    finishElement(b, own, forEnd);
   });
 }
 
@@ -164,9 +209,16 @@ AffineExpr FewRows::emit() {
   enterElement(b, item, batches);
   Value warp = b.div(b.thread(), b.index(ThreadBuilder::kWarp));
   Value column = b.add(b.mul(block, b.index(warps)), warp);
-  position[step.classes[contraction.n]] = column;
-  // The same for all threads of a warp.
   Value isThere = b.isLess(column, frame.size(columns));
-  b.ifElse(isThere, [&] { emitColumn(b); });
+  if (isEarly) {
+    // All threads come to the wait: warps without a column sum the last one.
+    Value last = b.sub(frame.size(columns), b.index(1));
+    position[step.classes[contraction.n]] = b.min(column, last);
+    emitColumn(b, isThere);
+  } else {
+    position[step.classes[contraction.n]] = column;
+    // The same for all threads of a warp.
+    b.ifElse(isThere, [&] { emitColumn(b, Value()); });
+  }
   return getCountExpr(batches) * columns.ceilDiv(warps);
 }

@@ -27,7 +27,8 @@ public:
   bool waitsItself() const { return isEarly; }
 
 private:
-  void emitColumn(ThreadBuilder &b);
+  /// Stores nothing where the column is not `isThere`; null: it is.
+  void emitColumn(ThreadBuilder &b, mlir::Value isThere);
   /// The weights of the run of k at `k`, product by product.
   Values readRun(ThreadBuilder &b, mlir::Value k);
   /// The sums with those of the run of k at `k` added, whose weights are
@@ -37,11 +38,15 @@ private:
   Values sumLane(ThreadBuilder &b, mlir::Value lane);
   Values sumFirst(ThreadBuilder &b, mlir::Value lane, Values sums);
   void setRow(ThreadBuilder &b, mlir::Value row);
+  bool isReadAtEnd(int storage) const;
+  void readForEnd(ThreadBuilder &b, mlir::Value lane);
 
   const int64_t rows;
   const int64_t numSums; // of a thread
   const bool isEarly;
-  int64_t run; // elements of k that a thread reads at once
+  int64_t run;   // elements of k that a thread reads at once
+  int64_t ahead; // runs that a thread reads at a time
+  llvm::DenseMap<int, mlir::Value> forEnd; // storage -> element read ahead
 };
 
 } // namespace tenon

@@ -12,6 +12,8 @@ using namespace tenon;
 
 /// Bytes of shared memory that a row may have.
 static constexpr int64_t kMostRowBytes = 32 * 1024;
+/// Elements of a weight that blocks ask for ahead.
+static constexpr int64_t kMostElements = 8192;
 
 namespace {
 class StageJoiner {
@@ -47,7 +49,9 @@ private:
                     const LoweredStage &stage, Value rows, Value block);
   AffineExpr getMadeByBlocks() const;
   void addPrologue(AffineExpr isMadeByBlocks);
-  Value makeRow(ThreadBuilder &b, KernelFrame &frame);
+  Value makeRow(ThreadBuilder &b, KernelFrame &frame, ArrayRef<Member> members);
+  void prefetchWeights(ThreadBuilder &b, func::FuncOp body);
+  void makeRowWhereItWaits(const Member &member);
   void addStage(ArrayRef<Member> members);
   LoweredStage describe(ArrayRef<Member> members, LoweredKernel lowered);
 
@@ -181,8 +185,10 @@ void StageJoiner::addPrologue(AffineExpr isMadeByBlocks) {
   }
 }
 
-/// The only row, in shared memory.
-Value StageJoiner::makeRow(ThreadBuilder &b, KernelFrame &frame) {
+/// Memory for the only row, which all members make where they wait for the
+/// launch before, having read weights; or at once, if they do not.
+Value StageJoiner::makeRow(ThreadBuilder &b, KernelFrame &frame,
+                           ArrayRef<Member> members) {
   auto last = cast<AffineConstantExpr>(prologue->dims.getResults().back());
   int64_t width = prologue->element.getIntOrFloatBitWidth() / 8;
   Value memory =
@@ -195,9 +201,58 @@ Value StageJoiner::makeRow(ThreadBuilder &b, KernelFrame &frame) {
   Value row = memref::ViewOp::create(b.builder, b.loc, shared, memory,
                                      b.index(0), ValueRange());
   row = memref::MemorySpaceCastOp::create(b.builder, b.loc, bytes, row);
+  if (members[0].stage->waitsItself) {
+    for (const Member &member : members)
+      makeRowWhereItWaits(member);
+    return row;
+  }
   callPrologue(b, frame, prologue->staged.stages[0], row, b.index(0));
   b.barrier();
   return row;
+}
+
+/// Weights that the row is made with, such as a norm's gain.
+void StageJoiner::prefetchWeights(ThreadBuilder &b, func::FuncOp body) {
+  func::FuncOp making = prologue->staged.stages[0].body;
+  for (unsigned input = 0; input < kernel.getNumInputs(); ++input) {
+    AffineExpr bytes = none + 1;
+    for (AffineExpr dim : kernel.getArgumentDims(input).getResults())
+      bytes = bytes * dim;
+    auto type =
+        cast<RankedTensorType>(kernel.getBody().getArgument(input).getType());
+    auto known = dyn_cast<AffineConstantExpr>(bytes);
+    if (!kernel.isWeight(input) || making.getArgument(input).use_empty() ||
+        !known || known.getValue() > kMostElements)
+      continue;
+    b.prefetch(body.getArgument(input),
+               known.getValue() * type.getElementTypeBitWidth() / 8);
+  }
+}
+
+/// The member's function has the row among its arguments, as its last input.
+void StageJoiner::makeRowWhereItWaits(const Member &member) {
+  func::FuncOp body = member.stage->body;
+  Operation *wait = nullptr;
+  body.walk([&](Operation *op) {
+    if (ThreadBuilder::isWait(op))
+      wait = op;
+  });
+  assert(wait && "a body that waits itself has a wait");
+  OpBuilder builder(wait->getContext());
+  ThreadBuilder b(builder, body.getLoc());
+  auto all = body.getArguments();
+  builder.setInsertionPoint(wait);
+  prefetchWeights(b, body);
+  builder.setInsertionPointAfter(wait);
+  unsigned numBuffers = getNumArguments() + 1;
+  SmallVector<Value> arguments(all.take_front(kernel.getNumInputs() + 1));
+  llvm::append_range(arguments,
+                     all.slice(numBuffers, kernel.getNumKernelSymbols()));
+  Value scratch = all[numBuffers + kernel.getNumKernelSymbols() + 2];
+  arguments.append({b.index(0), b.index(1), scratch});
+  func::FuncOp making = prologue->staged.stages[0].body;
+  func::CallOp::create(b.builder, b.loc, making, arguments);
+  b.barrier();
 }
 
 LoweredStage StageJoiner::describe(ArrayRef<Member> members,
@@ -206,8 +261,7 @@ LoweredStage StageJoiner::describe(ArrayRef<Member> members,
   LoweredStage stage{lowered.body, lowered.grid, first.threads};
   stage.cluster = first.cluster;
   stage.residents = first.residents;
-  // What makes the row reads what was written before.
-  stage.waitsItself = first.waitsItself && !makesRow(first);
+  stage.waitsItself = first.waitsItself;
   unsigned rows = kernel.getNumInputs();
   for (const Member &member : members) {
     stage.shared = std::max(stage.shared, member.stage->shared);
@@ -237,7 +291,7 @@ void StageJoiner::addStage(ArrayRef<Member> members) {
   ThreadBuilder b(frame.builder(), frame.loc());
   Value rows;
   if (prologue)
-    rows = makesRow(*members[0].stage) ? makeRow(b, frame)
+    rows = makesRow(*members[0].stage) ? makeRow(b, frame, members)
                                        : getScratch(b, frame, none);
   SmallVector<Value> given = getGiven(frame, rows);
   Value item = frame.begin();

@@ -117,6 +117,21 @@ static FailureOr<StagedKernel> lowerPart(kernel::FuncOp kernel,
   return lowerToOneThread(kernel, module);
 }
 
+/// Neighbours that each thread takes, so that one load of each has the row.
+static unsigned getRowWidth(const KernelProgram &program,
+                            const StagePlan &stage) {
+  constexpr int64_t wide = 4;
+  for (const ThreadGroup &group : stage.groups) {
+    auto extent = group.spread.empty()
+                      ? AffineConstantExpr(nullptr)
+                      : dyn_cast<AffineConstantExpr>(
+                            program.extents[group.spread.back()]);
+    if (!group.spread.empty() && (!extent || extent.getValue() % wide != 0))
+      return 1;
+  }
+  return wide;
+}
+
 /// What makes the rows, as one stage whose blocks are rows where that is
 /// possible.
 static FailureOr<StagedPrologue> lowerPrologue(const KernelPrologue &prologue,
@@ -133,6 +148,7 @@ static FailureOr<StagedPrologue> lowerPrologue(const KernelPrologue &prologue,
     if (schedule.stages.size() == 1 && !schedule.stages[0].isFlat) {
       StagePlan &stage = schedule.stages[0];
       stage.threads = FewRows::kThreads;
+      stage.width = getRowWidth(*program, stage);
       StageEmitter emitter(*program, schedule, stage, frame);
       LoweredKernel lowered = frame.finish(emitter.emit());
       result.staged.stages.push_back(

@@ -94,14 +94,29 @@ void StageEmitter::emitThreads(ThreadBuilder &b, const ThreadGroup &group) {
     }
     return;
   }
-  auto loop =
-      scf::ForOp::create(b.builder, loc, b.thread(), getCount(group.spread),
-                         b.index(stage.threads));
+  auto loop = scf::ForOp::create(b.builder, loc, b.thread(), getRuns(group),
+                                 b.index(stage.threads));
   OpBuilder nested = OpBuilder::atBlockTerminator(loop.getBody());
   ThreadBuilder inside(nested, loc);
-  enterElement(inside, loop.getInductionVar(), group.spread);
-  for (unsigned index : group.steps)
-    emitStep(nested, program.steps[index]);
+  for (unsigned i = 0; i < stage.width; ++i) {
+    enterNeighbour(inside, loop.getInductionVar(), i, group);
+    for (unsigned index : group.steps)
+      emitStep(nested, program.steps[index]);
+  }
+}
+
+/// How many runs of `width` neighbours the threads of the block share.
+Value StageEmitter::getRuns(const ThreadGroup &group) {
+  AffineExpr count = getCountExpr(group.spread);
+  return frame.size(stage.width > 1 ? count.floorDiv(stage.width) : count);
+}
+
+void StageEmitter::enterNeighbour(ThreadBuilder &b, Value run, unsigned number,
+                                  const ThreadGroup &group) {
+  computed = rowValues;
+  if (stage.width > 1)
+    run = b.add(b.mul(run, b.index(stage.width)), b.index(number));
+  enterElement(b, run, group.spread);
 }
 
 /// A value of the whole row.
@@ -154,25 +169,29 @@ void StageEmitter::emitTogether(ThreadBuilder &b, const ThreadGroup &group) {
     for (unsigned i = 0; step.isReduction() && i < step.writes.size(); ++i)
       neutrals.push_back(getNeutral(b.builder, step, i));
   }
-  auto loop =
-      scf::ForOp::create(b.builder, loc, b.thread(), getCount(group.spread),
-                         b.index(stage.threads), neutrals);
+  auto loop = scf::ForOp::create(b.builder, loc, b.thread(), getRuns(group),
+                                 b.index(stage.threads), neutrals);
   OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
   ThreadBuilder inside(nested, loc);
-  enterElement(inside, loop.getInductionVar(), group.spread);
-  Values sums(loop.getRegionIterArgs()), results;
+  Values sums(loop.getRegionIterArgs());
   unsigned next = 0;
-  for (unsigned index : group.steps) {
-    const Step &step = program.steps[index];
-    if (!step.isReduction()) {
-      emitStep(nested, step);
-      continue;
+  for (unsigned i = 0; i < stage.width; ++i) {
+    enterNeighbour(inside, loop.getInductionVar(), i, group);
+    Values results;
+    next = 0;
+    for (unsigned index : group.steps) {
+      const Step &step = program.steps[index];
+      if (!step.isReduction()) {
+        emitStep(nested, step);
+        continue;
+      }
+      ArrayRef<Value> own = ArrayRef(sums).slice(next, step.writes.size());
+      results.append(emitOnce(nested, step, Values(own)));
+      next += step.writes.size();
     }
-    ArrayRef<Value> own = ArrayRef(sums).slice(next, step.writes.size());
-    results.append(emitOnce(nested, step, Values(own)));
-    next += step.writes.size();
+    sums = results;
   }
-  scf::YieldOp::create(nested, loc, results);
+  scf::YieldOp::create(nested, loc, sums);
   computed = rowValues;
   next = 0;
   for (unsigned index : group.steps) {

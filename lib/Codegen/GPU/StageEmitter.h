@@ -39,6 +39,10 @@ private:
   void emitFlat(ThreadBuilder &b, const ThreadGroup &group);
   void emitGroup(ThreadBuilder &b, const ThreadGroup &group);
   void emitThreads(ThreadBuilder &b, const ThreadGroup &group);
+  mlir::Value getRuns(const ThreadGroup &group);
+  /// Enters element `number` of a run.
+  void enterNeighbour(ThreadBuilder &b, mlir::Value run, unsigned number,
+                      const ThreadGroup &group);
   void shareOnlyLoop(ThreadBuilder &b);
   void emitTogether(ThreadBuilder &b, const ThreadGroup &group);
   void storeRowValue(ThreadBuilder &b, const Step &step, Values values);

@@ -22,11 +22,34 @@ Value ThreadBuilder::thread() {
                                       number);
 }
 
+static constexpr StringLiteral kWait = "griddepcontrol.wait;";
+
+bool ThreadBuilder::isWait(Operation *op) {
+  auto text = dyn_cast<LLVM::InlineAsmOp>(op);
+  return text && text.getAsmString() == kWait;
+}
+
 void ThreadBuilder::waitForLaunchBefore() {
-  LLVM::InlineAsmOp::create(builder, loc, Type(), {}, "griddepcontrol.wait;",
-                            "~{memory}", /*has_side_effects=*/true,
+  LLVM::InlineAsmOp::create(builder, loc, Type(), {}, kWait, "~{memory}",
+                            /*has_side_effects=*/true,
                             /*is_align_stack=*/false, LLVM::TailCallKind::None,
                             LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+void ThreadBuilder::prefetch(Value bytes, int64_t count) {
+  constexpr int64_t line = 128;
+  Value place = mul(thread(), index(line));
+  ifElse(isLess(place, index(count)), [&] {
+    Value start =
+        memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, bytes);
+    Value address = arith::IndexCastOp::create(
+        builder, loc, builder.getI64Type(), add(start, place));
+    LLVM::InlineAsmOp::create(
+        builder, loc, Type(), address, "prefetch.L1 [$0];", "l",
+        /*has_side_effects=*/true,
+        /*is_align_stack=*/false, LLVM::TailCallKind::None,
+        LLVM::AsmDialectAttr(), ArrayAttr());
+  });
 }
 
 void ThreadBuilder::barrier() { NVVM::Barrier0Op::create(builder, loc); }

@@ -24,6 +24,11 @@ public:
   /// From sm_90 on: the thread waits until the launch before has ended, and
   /// sees what it wrote. Until then it may read weights.
   void waitForLaunchBefore();
+  /// Whether the operation is what that makes.
+  static bool isWait(mlir::Operation *op);
+  /// Asks for the first bytes of a buffer, a line for each of the block's
+  /// threads, so that they are near when they are read.
+  void prefetch(mlir::Value bytes, int64_t count);
   /// All threads of the block wait here for each other; what they wrote is
   /// seen.
   void barrier();

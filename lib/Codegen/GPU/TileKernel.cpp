@@ -78,8 +78,9 @@ void TileKernel::finishPart(ThreadBuilder &b, const Part &part, Value thread,
 }
 
 /// All steps at one element, the sums of the products being known.
-void TileKernel::finishElement(ThreadBuilder &b, ArrayRef<Value> sums) {
-  computed.clear();
+void TileKernel::finishElement(ThreadBuilder &b, ArrayRef<Value> sums,
+                               const llvm::DenseMap<int, Value> &known) {
+  computed = known;
   for (const Step &other : program.steps) {
     auto *product = llvm::find(products, &other);
     if (product == products.end()) {

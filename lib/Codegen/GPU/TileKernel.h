@@ -42,8 +42,10 @@ protected:
   void finishPart(ThreadBuilder &b, const Part &part, mlir::Value thread,
                   int64_t threads);
   /// Runs all steps at the element whose loops are set, the sum of each product
-  /// being known.
-  void finishElement(ThreadBuilder &b, llvm::ArrayRef<mlir::Value> sums);
+  /// being known, and of storages in `known` the element.
+  void finishElement(ThreadBuilder &b, llvm::ArrayRef<mlir::Value> sums,
+                     const llvm::DenseMap<int, mlir::Value> &known =
+                         llvm::DenseMap<int, mlir::Value>());
 
   const Contraction &contraction;
   const Step &step;

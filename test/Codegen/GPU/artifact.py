@@ -8,7 +8,6 @@ import numpy as np
 import ptx
 from models import BUILD
 
-TARGET = "cuda:sm_80"
 TYPES = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i64": np.int64,
          "u8": np.uint8, "bool": np.bool_, "i32": np.int32, "i8": np.int8, "f64": np.float64}
 OPERATORS = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b,
@@ -21,13 +20,14 @@ BASE = 0x7000_0000_0000
 class Artifact:
     """One program whose steps are launches, with no step on the host."""
 
-    def __init__(self, path):
+    def __init__(self, path, target="cuda:sm_80"):
         text = subprocess.run([BUILD / "bin/tenon-inspect", path, "--json"], check=True,
                               capture_output=True, text=True).stdout
         report = json.loads(text)
         self.data = path.read_bytes()
+        self.target = target
         self.kernels, self.weights = report["kernels"], report["weights"]
-        (code,) = [c for c in report["codes"] if c["target"] == TARGET]
+        (code,) = [c for c in report["codes"] if c["target"] == target]
         self.texts = [self.bytes_of(image).tobytes().decode() for image in code["images"]]
         self.functions = [ptx.parse(text) for text in self.texts]
         ((self.program,),) = [entry["programs"] for entry in report["entries"]]
@@ -57,7 +57,8 @@ class Run:
         self.arena = self.memory.add_garbage("arena", self.exprs[self.program["arena"]], 64)
         self.inputs = [self.memory.add(item["name"], feed, writable=False)
                        for item, feed in zip(self.program["inputs"], ordered)]
-        self.weights = [self.memory.add(item["name"], artifact.bytes_of(item), writable=False)
+        self.weights = [self.memory.add(item["name"], artifact.bytes_of(item), writable=False,
+                                        constant=True)
                         for item in artifact.weights]
         self.outputs = {}
         self.addresses = []
@@ -94,18 +95,20 @@ class Run:
         kernel = self.artifact.kernels[launch["kernel"]]
         symbols = [self.exprs[s] for s in launch["symbols"]]
         exprs = evaluate(kernel["exprs"], symbols)
-        workspace = self.memory.add_garbage("workspace", exprs[kernel["workspace"][TARGET]])
+        workspace = self.memory.add_garbage("workspace", exprs[kernel["workspace"][self.artifact.target]])
         parameters = [*(self.addresses[b] for b in launch["buffers"]), workspace, *symbols]
-        for stage in kernel["stages"][TARGET]:
+        stages = kernel["stages"][self.artifact.target]
+        for stage in stages:
             function = self.artifact.functions[stage["image"]][stage["symbol"]]
+            if exprs[stage["grid"]] == 0:
+                continue
             if function.threads != stage["threads"] or stage["tensor_maps"] or stage["cluster"] > 1:
                 raise ValueError(f"expected {function.threads} threads, no cluster and no tensor "
                                  f"map, but got {stage}")
             for index in range(exprs[stage["grid"]]):
                 ptx.Block(function, self.memory, parameters, index, stage["shared_bytes"]).run()
             self.memory.watches[1].barriers += 1  # all its blocks have ended
-        return [number for number, stage in enumerate(kernel["stages"][TARGET])
-                if exprs[stage["grid"]] > 0]
+        return [number for number, stage in enumerate(stages) if exprs[stage["grid"]] > 0]
 
     def output(self):
         (item,) = self.program["outputs"]

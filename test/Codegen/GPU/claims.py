@@ -21,15 +21,16 @@ class Case:
     """Dimensions of inputs that are named in `dims` are known at run time only. The PTX must
     have the instructions that it `needs`; `stages`: those of the last kernel that have blocks;
     `options`: more of them for the compiler; `errors`: bounds of the results' relative error;
-    `launches`: how many kernels run, and `first` the stages of the first that have blocks.
+    `launches`: how many kernels run, and `first` the stages of the first that have blocks;
+    `target`: an architecture, whose kernels may have no tensor maps.
     """
 
     def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stages=(0,),
                  options=(), errors=None, output=None, launches=None,
-                 first=None):
+                 first=None, target="cuda:sm_80"):
         self.feeds, self.want, self.needs, self.stages = feeds, want, needs, stages
         self.options, self.errors = options, errors
-        self.launches, self.first = launches, first
+        self.launches, self.first, self.target = launches, first, target
         self.model = model(nodes, feeds, output or want.dtype, dims, weights)
         self.tolerance = TOLERANCE.get(want.dtype)
 
@@ -52,6 +53,7 @@ class NodeCase:
         (self.want,) = expected.values()
         self.needs, self.stages, self.options, self.errors = (), None, (), None
         self.launches = self.first = None
+        self.target = "cuda:sm_80"
         self.tolerance = max(case.rtol, 1e-4) if self.want.dtype.kind == "f" else 0
 
 
@@ -253,6 +255,14 @@ def all_cases():
             # One row is made by the blocks of the products, more by a stage before theirs.
             stages = [1] if m == 1 else [0, stage + 1]
             yield f"norm-{m}-{name}", siblings(m, 136, (40, 17, 9), dtype, True, first=stages)
+            # Launches overlap: before a block waits it reads weights alone.
+            hopper = {"target": "cuda:sm_90a"} if name == "f32" else None
+            if hopper:
+                yield f"overlap-gate-{m}", gate(m, 37, 152, stages=[stage], **hopper)
+                yield f"overlap-siblings-{m}", siblings(m, 72, (40, 9, 24), first=[stage],
+                                                        **hopper)
+                yield f"overlap-norm-{m}", siblings(m, 576, (40, 17, 9), norm=True,
+                                                    first=stages, **hopper)
     yield "norm-of-batch-1", siblings(1, 96, (33, 16), BF16, True, batch=(1,), first=[1])
     yield "norm-of-batch-9", siblings(3, 96, (33, 16), BF16, True, batch=(3,), first=[0, 3])
     for name, dtype in (("f16", F16), ("bf16", BF16)):

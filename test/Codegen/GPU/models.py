@@ -35,10 +35,10 @@ def model(nodes, feeds, output, dims=None, weights=None):
         helper.make_opsetid("", 24), helper.make_opsetid(MICROSOFT, 1)])
 
 
-def compile_model(folder, made, options=()):
-    """The artifact for sm_80, the architecture whose PTX has no tensor maps."""
+def compile_model(folder, made, options=(), target="cuda:sm_80"):
+    """The artifact for one architecture; sm_80 is the one whose PTX has no tensor maps."""
     source, artifact = folder / "model.onnx", folder / "model.tenon"
     onnx.save(made, source)
     subprocess.run([BUILD / "bin/tenon-compile", source, "-o", artifact,
-                    "--target=cuda:sm_80", *options], check=True)
+                    f"--target={target}", "--no-baseline", *options], check=True)
     return artifact

@@ -1,6 +1,6 @@
 # RUN: %python %s
-# Kernels for sm_80 against NumPy, with no GPU: compiled models, all their blocks run by the
-# interpreter in ptx/.
+# Kernels for sm_80, and a few for sm_90a, against NumPy, with no GPU: compiled models, all
+# their blocks run by the interpreter in ptx/.
 import argparse
 import pathlib
 import tempfile
@@ -25,7 +25,8 @@ def outside(case, got):
 def failure(folder, case):
     """Why the case does not hold, or nothing."""
     folder.mkdir()
-    artifact = Artifact(compile_model(folder, case.model, case.options))
+    artifact = Artifact(compile_model(folder, case.model, case.options, case.target),
+                        case.target)
     missing = [use for use in case.needs if not artifact.uses(use)]
     if missing:
         return f"expected the instructions {missing}, but got none"

@@ -19,10 +19,12 @@ class Memory:
     def __init__(self, base, kinds=1):
         self.base, self.bytes = base, np.empty(0, np.uint8)
         self.names, self.begins, self.ends, self.writable = [], [], [], []
+        self.constant = []
         self.watches = [Watch() for _ in range(kinds)]
 
-    def add(self, name, contents, alignment=16, writable=True):
-        """The address of a copy of it: a multiple of the alignment, and of no more."""
+    def add(self, name, contents, alignment=16, writable=True, constant=False):
+        """The address of a copy of it: a multiple of the alignment, and of no more. What is
+        `constant` no launch writes, ever."""
         begin = self.base + len(self.bytes) + GUARD
         begin += -begin % (2 * alignment) + alignment
         data = np.frombuffer(np.ascontiguousarray(contents).tobytes(), np.uint8)
@@ -34,6 +36,7 @@ class Memory:
         self.begins.append(begin)
         self.ends.append(begin + len(data))
         self.writable.append(writable)
+        self.constant.append(constant)
         return begin
 
     def add_garbage(self, name, size, alignment=16):
@@ -68,6 +71,17 @@ class Memory:
         for watch in self.watches:
             watch.arrive(places, text)
         self.bytes[places] = values
+
+    def require_constant(self, addresses, text):
+        """What the launch before may write has to be waited for."""
+        owners = np.searchsorted(self.begins, addresses.astype(np.int64), "right") - 1
+        wrong = ~np.array(self.constant)[owners]
+        if wrong.any():
+            self._refuse("a wait for the launch before", addresses[wrong][0], owners[wrong][0],
+                         text)
+
+    def require_inside(self, addresses, text):
+        self._checked(addresses, 1, text, False, 1)
 
     def _checked(self, addresses, size, text, writes, alignment):
         """[access, byte] -> place in `bytes`."""

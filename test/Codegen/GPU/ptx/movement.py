@@ -24,6 +24,26 @@ def _space(block, made):
     return block.memory, [warps, block.index]
 
 
+def _require_waited(block, made, addresses):
+    early = ~block.has_waited[block.active]
+    if early.any() and not made.has("shared"):
+        block.memory.require_constant(addresses[early], made.text)
+
+
+@instruction("griddepcontrol", "launch_dependents wait", types=0)
+def griddepcontrol(made, block):
+    """Launches do not overlap here; what is read before the wait is looked at."""
+    if made.has("wait"):
+        block.has_waited[block.active] = True
+
+
+@instruction("prefetch", "L1", types=0)
+def prefetch(made, block):
+    addresses = _places(block, made, 0)
+    block.memory.require_inside(addresses, made.text)
+    _require_waited(block, made, addresses)
+
+
 def _require_space(made):
     if made.has("shared") == made.has("global"):
         raise UnknownInstruction(f"expected global or shared memory, but got '{made.text}'")
@@ -38,7 +58,9 @@ def ld(made, block):
         return block.put(lanes[0], word.astype(dtype))
     _require_space(made)
     space, agents = _space(block, made)
-    raw = space.read(_places(block, made, 1), len(lanes) * dtype.itemsize, agents, made.text)
+    places = _places(block, made, 1)
+    _require_waited(block, made, places)
+    raw = space.read(places, len(lanes) * dtype.itemsize, agents, made.text)
     for lane, values in zip(lanes, raw.view(dtype).T):
         block.put_active(lane, values)
 
@@ -50,7 +72,9 @@ def st(made, block):
               for lane in made.lanes(1)]
     raw = np.stack(values, 1).view(np.uint8)
     space, agents = _space(block, made)
-    space.write(_places(block, made, 0), raw, agents, made.text)
+    places = _places(block, made, 0)
+    _require_waited(block, made, places)
+    space.write(places, raw, agents, made.text)
 
 
 @instruction("mov")
