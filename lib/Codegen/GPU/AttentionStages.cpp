@@ -90,8 +90,14 @@ AffineExpr AttentionStages::getPartsOfFew() {
   AffineExpr divisor = items + 1 - isAtLeast(items, 1);
   AffineExpr once = number(processors).floorDiv(divisor);
   AffineExpr fine = number(rounds * processors).floorDiv(divisor);
-  return once * (1 - isSome) + fine * (isSome - isEnough + isMore - isMost) +
-         isEnough - isMore + isMost;
+  AffineExpr parts = once * (1 - isSome) +
+                     fine * (isSome - isEnough + isMore - isMost) + isEnough -
+                     isMore + isMost;
+  // More parts than tiles of keys would only be more to merge.
+  AffineExpr tiles = keys.ceilDiv(kFewestKeys) + 1 - isAtLeast(keys, 1);
+  AffineExpr times = parts.floorDiv(tiles);
+  AffineExpr isOver = times.ceilDiv(times + 1);
+  return parts - (parts - tiles) * isOver;
 }
 
 void AttentionStages::read() {
@@ -134,6 +140,7 @@ void AttentionStages::addHopper(bool isForFew, AffineExpr runs) {
   stage.shared = emitter.getSharedBytes();
   stage.residents = 1;
   stage.maps = emitter.getMaps();
+  stage.waitsItself = true;
   add(frame, blocks, std::move(stage));
 }
 

@@ -172,6 +172,8 @@ Value HopperAttention::getQueryBarrier(Barrier which) {
 void HopperAttention::initBarriers() {
   int64_t warps = getConsumers() * kWarpgroup / ThreadBuilder::kWarp;
   b.ifElse(isZero(thread), [&] {
+    for (Value map : {queryMap, keyMap, valueMap})
+      b.prefetchMap(map);
     for (const HeadsTensor *tensor : {&key, &value})
       for (int64_t stage = 0; stage < stages; ++stage) {
         b.initBarrier(getBarrier(*tensor, b.number(stage), IsFull), 1);
@@ -316,6 +318,7 @@ AffineExpr HopperAttention::emit() {
   shared = b.getDynamicShared(kAlignment);
   enterThread();
   initBarriers();
+  b.waitForLaunchBefore();
   Value warpgroup = b.div(thread, b.number(kWarpgroup));
   b.ifElse(
       isZero(warpgroup),

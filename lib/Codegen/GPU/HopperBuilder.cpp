@@ -122,6 +122,10 @@ void HopperBuilder::waitFor(Value barrier, Value phase) {
        "r,r,~{memory}", {barrier, phase});
 }
 
+void HopperBuilder::prefetchMap(Value map) {
+  call("prefetch.tensormap [$0];", "l,~{memory}", map);
+}
+
 void HopperBuilder::copyBox(Value to, Value map, ArrayRef<Value> coordinates,
                             Value barrier) {
   std::string list, constraints = "r,l,r";

@@ -37,6 +37,8 @@ public:
   void arriveIf(mlir::Value condition, mlir::Value barrier);
   /// Waits until the phase of parity `phase` is complete.
   void waitFor(mlir::Value barrier, mlir::Value phase);
+  /// Asks for a tensor map, so that the first copy by it need not wait for it.
+  void prefetchMap(mlir::Value map);
   /// Copies a box of a tensor map to shared memory; completes on the barrier.
   void copyBox(mlir::Value to, mlir::Value map,
                llvm::ArrayRef<mlir::Value> coordinates, mlir::Value barrier);
