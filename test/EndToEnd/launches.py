@@ -31,8 +31,8 @@ from plain_form import PlainForm  # noqa: E402
 # columns apart.
 FORMS = {"plain": (PlainForm, 14), "opset24": (Opset24Form, 14), "genai-f32": (GenaiF32, 14),
          "genai-int4": (GenaiInt4, 14)}
-# The same with --join-launches on the CPU and with code for CUDA, where a norm is made by the
-# products that read it: Q, K and V are one, rotary and appends another, the gate a third.
+# The same with --join-launches on the CPU, and as it is with code for CUDA, where a norm is made
+# by the products that read it: Q, K and V are one, rotary and appends another, the gate a third.
 JOINED = {"plain": (10, 6), "opset24": (9, 6), "genai-f32": (9, 8), "genai-int4": (12, 11)}
 SHAPES = {"as_smollm2": {}, "another_epsilon": {"epsilon": 1e-6},
           "many_heads_for_one": {"heads": 8, "kv_heads": 1, "head_dim": 16},
@@ -101,7 +101,7 @@ def worst_difference(path, artifact, config):
 def check(tally, form, name, config, biases=False):
     builds = {"a layer": (FORMS[form][1], []),
               "joined, a layer": (JOINED[form][0], ["--join-launches"]),
-              "joined, a layer for cuda": (JOINED[form][1], ["--join-launches"])}
+              "a layer for cuda": (JOINED[form][1], [])}
     counts, worst = {what: [] for what in builds}, {}
     for layers in (2, 3):
         sized = dataclasses.replace(config, layers=layers)

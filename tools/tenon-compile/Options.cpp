@@ -36,9 +36,9 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            on GPUs, products of f32 as IEEE 754 says (default), of factors
                            rounded to 11 bits, or of factors as two bf16, 16 bits; the
                            last two on tensor cores. Sums are f32
-  --join-launches          fewer and larger kernels: products of the same rows in one, norms
-                           within the products that read them. Experimental: right on the
-                           CPU, not yet on GPUs
+  --join-launches, --no-join-launches
+                           fewer and larger kernels: products of the same rows in one, norms
+                           within the products that read them; without either on GPUs alone
   --schedules=FILE.json    measured schedules for GPUs in place of the compiler's own
                            (tools/dev/tune writes them)
   --dim NAME=N             gives a symbolic dimension a fixed size
@@ -202,8 +202,8 @@ static std::optional<int> setFlag(StringRef name, Options &options) {
     llvm::outs() << "tenon-compile " << rt::version() << '\n';
     return 0;
   }
-  if (name == "--join-launches") {
-    options.compile.joinsLaunches = true;
+  if (name == "--join-launches" || name == "--no-join-launches") {
+    options.compile.joinsLaunches = name == "--join-launches";
     return -1;
   }
   if (name == "--no-baseline") {

@@ -4,6 +4,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,8 +52,8 @@ struct CompileOptions {
   std::string ptxas;
   /// How kernels for GPUs multiply f32: ieee, tf32 or bf16x3.
   std::string f32Products = "ieee";
-  /// Fewer launches (docs/decisions/0013): not yet proven on GPUs.
-  bool joinsLaunches = false;
+  /// Fewer launches (docs/decisions/0013); unset: on GPUs alone.
+  std::optional<bool> joinsLaunches = {};
   /// A file of measured schedules for GPUs; empty: the compiler's own.
   std::string schedules;
   Level emit = Level::artifact;

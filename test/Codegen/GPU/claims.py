@@ -121,7 +121,7 @@ def gate(m, n, k, dtype=np.float32, **claims):
     nodes = [node("MatMul", "x w", "g"), node("Sigmoid", "g", "s"), node("Mul", "g s", "a"),
              node("MatMul", "x v", "u"), node("Mul", "a u", "y")]
     return Case(nodes, {"x": x}, want.astype(dtype), {"x": ["m", k]}, {"w": w, "v": v},
-                options=["--join-launches"], launches=1, **claims)
+                launches=1, **claims)
 
 
 def siblings(m, k, columns, dtype=np.float32, norm=False, batch=(), **claims):
@@ -139,7 +139,7 @@ def siblings(m, k, columns, dtype=np.float32, norm=False, batch=(), **claims):
     want = np.concatenate([wide_product(rows, w) for w in weights.values()], -1)
     constants = weights | ({"scale": scale} if norm else {})
     return Case(nodes, {"x": x}, want.astype(dtype), {"x": ["b", "m", k][-x.ndim:]}, constants,
-                options=["--join-launches"], stages=None, launches=2, **claims)
+                stages=None, launches=2, **claims)
 
 
 def convolution(channels, results, height, width, stride=1, dtype=np.float32, **claims):
