@@ -155,6 +155,7 @@ LogicalResult KernelCompiler::emit(const GPUKernel &described,
     ModuleOp module = *lowered.modules[index];
     SmallVector<StageSignature> signatures =
         getSignatures(lowered.staged[index], described.codes[index]);
+    approximateMath(module);
     if (failed(lowerLoopsToLLVM(module)))
       return kernel.emitError("expected kernel '")
              << kernel.getSymName() << "' to lower to LLVM";

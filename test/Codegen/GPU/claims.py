@@ -6,6 +6,7 @@ import numpy as np
 
 import convolutions
 import reductions
+import short_math
 from models import MICROSOFT, ROOT, model, node
 
 sys.path.append(str(ROOT / "test/conformance"))
@@ -278,6 +279,7 @@ def all_cases():
     yield "convolution", convolution(3, 5, 7, 9)
     yield "convolution-stride", convolution(4, 9, 8, 11, stride=2)
     yield from convolutions.cases(Case, F16, BF16)
+    yield from short_math.cases(Case, F16, BF16)
     yield "convolution-f16", convolution(8, 20, 6, 7, dtype=F16, needs=("mma.sync",))
     yield "attention-few", attention(4, 2, 3, 40, 16)
     yield "attention-few-masked", attention(4, 2, 3, 40, 16, masked=True)

@@ -63,6 +63,10 @@ mlir::FailureOr<StagedKernel> lowerKernelForGPU(kernel::FuncOp kernel,
                                                 mlir::ModuleOp module,
                                                 const GPUTarget &target);
 
+/// Gives what is rounded to 16 bits short forms: functions, quotients, and the
+/// rounding itself. Before lowerLoopsToLLVM.
+void approximateMath(mlir::ModuleOp module);
+
 /// Registers what lowerKernelForGPU needs beside registerCodegenDialects.
 void registerGPUCodegenDialects(mlir::DialectRegistry &registry);
 

@@ -99,7 +99,7 @@ def _quotient(a, b):
     return np.where(b == 0, ~np.zeros_like(signed), signed)
 
 
-@value("div", "rn")
+@value("div", "rn full")
 def div(made, a, b):
     return a / b if made.type in FLOATS else _quotient(a, b)
 
@@ -109,7 +109,7 @@ def rem(_, a, b):
     return a - _quotient(a, b) * b
 
 
-@value("rcp", "rn", types="t")
+@value("rcp", "rn approx ftz", types="t")
 def rcp(_, a):
     return a.dtype.type(1) / a
 
