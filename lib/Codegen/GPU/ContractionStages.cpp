@@ -92,7 +92,7 @@ void ContractionStages::addHopper(const ProductForm &form, AffineExpr runs) {
   auto factors = HopperContraction::match(*reading.program, *reading.found);
   bool isTurned = form.kind == ProductForm::Kind::turned;
   HopperContraction emitter(*reading.program, *reading.found, *factors,
-                            {form.columns, isTurned, form.splits},
+                            {form.columns, isTurned, form.splits, form.across},
                             reading.frame);
   AffineExpr blocks = emitter.emit();
   runs = runs * others;

@@ -8,8 +8,8 @@ const DeviceDescription &tenon::describeDevice(const GPUTarget &target) {
   // A100: data sheet. H200: bandwidth and rate of bf16 as PyTorch reaches them
   // (docs/benchmarks/gpu.md), the rest from the data sheet.
   static const DeviceDescription devices[] = {
-      {"sm_80", "A100", 108, 96, 1.9e12, 312e12, 19.5e12, 164 << 10, 64 << 10},
-      {"sm_90a", "H200", 132, 128, 4.2e12, 750e12, 60e12, 227 << 10, 64 << 10},
+      {"sm_80", "A100", 108, 1.9e12, 312e12, 19.5e12, 164 << 10, 64 << 10},
+      {"sm_90a", "H200", 132, 4.2e12, 750e12, 60e12, 227 << 10, 64 << 10},
   };
   auto *found = llvm::find_if(devices, [&](const DeviceDescription &device) {
     return device.architecture == target.name;

@@ -6,19 +6,20 @@
 using namespace mlir;
 using namespace tenon;
 
-/// Rows of a tile, and of one warpgroup.
-static constexpr int64_t kRows = 128, kRowsOfGroup = 64;
+/// Rows of one warpgroup, and of both.
+static constexpr int64_t kRowsOfGroup = 64, kRowsOfBoth = 128;
 static constexpr int64_t kDepthOfProduct = 16;
 static constexpr int64_t kConsumers = 2, kWarpgroup = 128;
 /// Columns of a copied box where neighbours lie along them.
 static constexpr int64_t kChunk = 64;
 /// Bytes of shared memory for stages, and behind them.
 static constexpr int64_t kMostStageBytes = 200 * 1024, kBarrierBytes = 256;
+static constexpr int64_t kMostStages = 12;
 /// Elements between rows of sums, so that they fall into different banks.
 static constexpr int64_t kPadding = 8;
-/// Stages whose weights are asked for before the launch before has ended: more
-/// of them would keep the first products waiting.
-static constexpr int64_t kEarlyStages = 2;
+/// Rows of stages whose weights are asked for before the launch before has
+/// ended: more of them would keep the first products waiting.
+static constexpr int64_t kEarlyRows = 256;
 
 std::optional<MappedFactor> MappedFactor::get(const KernelProgram &program,
                                               const Contraction &contraction,
@@ -102,23 +103,24 @@ HopperContraction::HopperContraction(KernelProgram &program,
       a(form.isTurned ? factors.second : factors.first),
       c(form.isTurned ? factors.first : factors.second), form(form),
       columns(form.columns), type(a.map.type.isF16() ? "f16" : "bf16") {
+  assert((form.isTurned || !sharesStages()) && "only turned tiles are halves");
   // Narrow tiles leave room for a second block.
   int64_t most = kMostStageBytes / getBlocks();
-  stages = std::min<int64_t>(most / getStageBytes(), 6);
+  stages = std::min<int64_t>(most / getStageBytes(), kMostStages);
 }
 
 /// Elements from one row of the result's part to the next.
 int64_t HopperContraction::getSumStride() const {
-  return (form.isTurned ? kRows : columns) + kPadding;
+  return (form.isTurned ? kRowsOfBoth : columns) + kPadding;
 }
 
 int64_t HopperContraction::getStageBytes() const {
-  return (kRows + columns) * kRowBytes;
+  return (form.rows + columns) * kRowBytes;
 }
 
 /// The stages, or in their place the sums; the barriers; room to align.
 int64_t HopperContraction::getSharedBytes() const {
-  int64_t sums = (form.isTurned ? columns : kRows) * getSumStride() * 4;
+  int64_t sums = (form.isTurned ? columns : kRowsOfBoth) * getSumStride() * 4;
   return std::max(stages * getStageBytes(), sums) + kBarrierBytes + 1024;
 }
 
@@ -145,7 +147,7 @@ std::vector<TensorMapUse> HopperContraction::getMaps() const {
       maps.push_back(map);
     }
   };
-  add(a, kRows);
+  add(a, form.rows);
   add(c, columns);
   return maps;
 }
@@ -230,10 +232,10 @@ void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
   bool isRight = isOfColumns != form.isTurned;
   Value first = b.narrow(isRight ? firstColumn : firstRow);
   if (isOfColumns)
-    copyTile(b, c, mapsC, b.add(to, b.number(kRows * kRowBytes)), first, at,
+    copyTile(b, c, mapsC, b.add(to, b.number(form.rows * kRowBytes)), first, at,
              columns, full);
   else
-    copyTile(b, a, mapsA, to, first, at, kRows, full);
+    copyTile(b, a, mapsA, to, first, at, form.rows, full);
 }
 
 /// One thread keeps the stages full. The first weights come while the launch
@@ -257,7 +259,7 @@ void HopperContraction::produce(HopperBuilder &b) {
     b.expectBytes(getBarrier(b, stage, false), getStageBytes());
     copy(true, k, stage);
   };
-  int64_t early = std::min(stages, kEarlyStages);
+  int64_t early = std::min(stages, kEarlyRows / form.rows);
   for (int64_t stage = 0; stage < early; ++stage)
     b.ifElse(b.isLess(b.widen(b.number(stage)), b.widen(depth)),
              [&] { enter(b.number(stage), b.number(stage)); });
@@ -273,27 +275,30 @@ void HopperContraction::produce(HopperBuilder &b) {
   });
 }
 
-/// A warpgroup's rows of the stage times all its columns.
+/// A warpgroup's rows of the stage times all its columns, or its part of the
+/// stage's k.
 Value HopperContraction::multiplyStage(HopperBuilder &b, Value consumer,
                                        Value stage, Value sums) {
+  // Along a row, or so many rows down.
+  auto getBytes = [](const MappedFactor &factor, int64_t k) {
+    return factor.isAlongK ? k * 2 : k * kRowBytes;
+  };
+  int64_t depthOfGroup = sharesStages() ? kDepth / kConsumers : kDepth;
   Value tile = getStage(b, stage);
-  Value own = b.mul(consumer, b.number(kRowsOfGroup * kRowBytes));
-  Value left = b.describe(b.add(tile, own), a.isAlongK);
-  Value right =
-      b.describe(b.add(tile, b.number(kRows * kRowBytes)), c.isAlongK);
+  auto describe = [&](const MappedFactor &factor, int64_t first, int64_t own) {
+    if (sharesStages())
+      own = getBytes(factor, depthOfGroup);
+    Value begin = b.add(tile, b.number(first));
+    return b.describe(b.add(begin, b.mul(consumer, b.number(own))),
+                      factor.isAlongK);
+  };
+  Value left = describe(a, 0, kRowsOfGroup * kRowBytes);
+  Value right = describe(c, form.rows * kRowBytes, 0);
   sums = b.fenceProducts(sums);
-  for (int64_t k = 0; k < kDepth; k += kDepthOfProduct) {
-    // In units of 16 bytes: along a row, or so many rows down.
-    auto move = [&](Value descriptor, bool isAlongK) -> Value {
-      int64_t bytes = isAlongK ? k * 2 : k * kRowBytes;
-      Value distance = arith::ConstantOp::create(
-          b.builder, loc, b.builder.getI64IntegerAttr(bytes / 16));
-      return b.add(descriptor, distance);
-    };
-    sums = b.multiplyAsync({move(left, a.isAlongK), a.isAlongK},
-                           {move(right, c.isAlongK), c.isAlongK}, sums, columns,
-                           type);
-  }
+  for (int64_t k = 0; k < depthOfGroup; k += kDepthOfProduct)
+    sums = b.multiplyAsync({b.advance(left, getBytes(a, k)), a.isAlongK},
+                           {b.advance(right, getBytes(c, k)), c.isAlongK}, sums,
+                           columns, type);
   b.commitProducts();
   b.waitForProducts(0);
   return sums;
@@ -338,8 +343,8 @@ void HopperContraction::storeSums(HopperBuilder &b, Value consumer,
   int64_t stride = getSumStride();
   int64_t rowStep = form.isTurned ? 1 : stride;
   int64_t columnStep = form.isTurned ? stride : 1;
-  Value memory = b.viewDynamicShared((form.isTurned ? columns : kRows) * stride,
-                                     b.builder.getF32Type());
+  Value memory = b.viewDynamicShared(
+      (form.isTurned ? columns : kRowsOfBoth) * stride, b.builder.getF32Type());
   Value number = b.rem(b.thread(), b.index(kWarpgroup));
   Value lane = b.rem(number, b.index(ThreadBuilder::kWarp));
   Value warp = b.div(number, b.index(ThreadBuilder::kWarp));
@@ -363,27 +368,34 @@ void HopperContraction::storeSums(HopperBuilder &b, Value consumer,
 /// each for its share of the tile.
 void HopperContraction::finish(HopperBuilder &b) {
   constexpr int64_t threads = kConsumers * kWarpgroup;
-  int64_t stride = getSumStride(), rows = form.isTurned ? columns : kRows;
+  int64_t stride = getSumStride(), rows = form.isTurned ? columns : kRowsOfBoth;
   Value memory = b.viewDynamicShared(rows * stride, b.builder.getF32Type());
-  auto readOwn = [&](Value at, int64_t count) {
+  auto readOne = [&](Value at, int64_t count) {
+    if (form.splits > 1)
+      return b.sumOverCluster(shared, at, count, form.splits);
     Values elements;
     for (int64_t e = 0; e < count; ++e)
       elements.push_back(b.load(memory, b.add(at, b.index(e))));
     return elements;
   };
-  auto readCluster = [&](Value at, int64_t count) {
-    return b.sumOverCluster(shared, at, count, form.splits);
+  auto read = [&](Value at, int64_t count) {
+    Values elements = readOne(at, count);
+    if (!sharesStages())
+      return elements;
+    Values others = readOne(b.add(at, b.index(kRowsOfGroup)), count);
+    for (auto [element, other] : llvm::zip(elements, others))
+      element = arith::AddFOp::create(b.builder, loc, element, other);
+    return elements;
   };
   Value thread = b.sub(b.thread(), b.index(kWarpgroup));
-  int64_t share = getShare(form.isTurned ? kRows : columns);
+  int64_t share = getShare(form.isTurned ? form.rows : columns);
+  Part part{0, rows, share, stride, share, read};
   if (form.splits == 1)
-    return finishPart(b, {0, rows, share, stride, share, readOwn}, thread,
-                      threads);
+    return finishPart(b, part, thread, threads);
   Value number = arith::IndexCastUIOp::create(b.builder, loc,
                                               b.builder.getIndexType(), rank);
   thread = b.add(thread, b.mul(number, b.index(threads)));
-  finishPart(b, {0, rows, share, stride, share, readCluster}, thread,
-             threads * form.splits);
+  finishPart(b, part, thread, threads * form.splits);
 }
 
 /// Which tiles of k are the block's.
@@ -412,8 +424,8 @@ AffineExpr HopperContraction::emit() {
   }
   HopperBuilder b(frame.builder(), loc);
   shared = b.getDynamicShared();
-  int64_t rows = form.isTurned ? columns : kRows;
-  int64_t width = getShare(form.isTurned ? kRows : columns);
+  int64_t rows = form.isTurned ? columns : form.rows;
+  int64_t width = getShare(form.isTurned ? form.rows : columns);
   Value item = b.div(frame.begin(), b.index(form.splits));
   enterTile(b, item, rows, width);
   enterSplit(b);

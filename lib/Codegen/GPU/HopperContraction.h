@@ -48,14 +48,16 @@ public:
   static std::optional<Factors> match(const KernelProgram &program,
                                       const Contraction &contraction);
 
-  /// Tiles have 128 rows and `columns` columns: a power of two from 16 to 256.
-  /// Two products have half of the result's columns each.
+  /// Tiles have `rows` rows and `columns` columns: a power of two from 16 to
+  /// 256. Two products have half of the result's columns each.
   struct Form {
     int64_t columns;
     /// The rows of a tile are the result's columns: for few rows of it.
     bool isTurned = false;
     /// So many blocks, a cluster, share the k of a tile.
     int64_t splits = 1;
+    /// 128, or of turned tiles 64: the warpgroups share the k of each stage.
+    int64_t rows = 128;
 
     /// How many blocks a multiprocessor holds: narrow tiles leave room for two.
     unsigned getBlocks() const { return columns <= 64 ? 2 : 1; }
@@ -103,6 +105,8 @@ private:
   void storeSums(HopperBuilder &b, mlir::Value consumer, mlir::Value sums);
   void finish(HopperBuilder &b);
   int64_t getSumStride() const;
+  /// Whether both warpgroups have sums of the same rows.
+  bool sharesStages() const { return form.rows < 128; }
   void enterSplit(HopperBuilder &b);
 
   const MappedFactor a, c; // of the tile's rows, and of its columns
@@ -110,7 +114,7 @@ private:
   const int64_t columns;
   int64_t stages;
   llvm::StringRef type; // PTX's name of the factors'
-  Values mapsA, mapsC; // one for each product where they differ
+  Values mapsA, mapsC;  // one for each product where they differ
   mlir::Value shared;
   mlir::Value rank, firstDepth, depth;        // i32: in the cluster; tiles of k
   llvm::SmallVector<mlir::Value> windowStart; // i32: the tile's first window

@@ -15,7 +15,8 @@ using Kind = ProductForm::Kind;
 /// Rows up to which a warp sums a column, in two forms.
 static constexpr int64_t kOneRow = 1, kFewRows = 8;
 /// Rows up to which Hopper's tiles are turned, in two forms, and their size.
-static constexpr int64_t kTurned[] = {16, 64}, kTurnedSize = 128;
+static constexpr int64_t kTurned[] = {32, 64};
+static constexpr int64_t kTurnedSize = ProductForm::kAcross;
 /// Columns of Hopper's tiles.
 static constexpr int64_t kWide = 256, kNarrow = 128;
 /// Sides of the other tiles, and a known size up to which they are the small
@@ -42,7 +43,7 @@ private:
   static bool mustBe(AffineExpr size, int64_t least) {
     return isAtLeast(size, least) == 1;
   }
-  int64_t chooseSplits(int64_t first, int64_t last) const;
+  ScheduleTable::Share chooseShare(int64_t first, int64_t last) const;
   int64_t chooseSide() const;
   bool addKnown(const HopperContraction::Factors &factors);
   void addHopper(const HopperContraction::Factors &factors, int64_t first);
@@ -62,14 +63,15 @@ static int64_t getKnown(AffineExpr size) {
   return known ? known.getValue() : 0;
 }
 
-/// A product of few rows takes as long as its weights take from memory, and all
-/// multiprocessors have to ask for them: parts of the depth as long as all
-/// blocks, two on a multiprocessor, run at a time. A second wave would wait for
-/// the first.
-int64_t ProductModel::chooseSplits(int64_t first, int64_t last) const {
+/// A product of few rows takes as long as its weights take from memory, and
+/// multiprocessors have to ask for them: nearly all, or half of them where that
+/// takes a cluster of four. A cluster takes its time to begin, a large one
+/// more: tiles are halves before a cluster is larger.
+ScheduleTable::Share ProductModel::chooseShare(int64_t first,
+                                               int64_t last) const {
   int64_t known = getKnown(columns);
   if (!known)
-    return 1;
+    return {kTurnedSize, 1};
   Type element =
       reading.program->storages[reading.getStep().reads[contraction.b].storage]
           .element;
@@ -77,14 +79,18 @@ int64_t ProductModel::chooseSplits(int64_t first, int64_t last) const {
   llvm::raw_string_ostream(type) << element;
   ProductShape shape{target.name, type, known,
                      getKnown(reading.getExtent(contraction.k))};
-  if (std::optional<int64_t> measured = table.findSplits(shape, first, last))
+  if (auto measured = table.find(shape, first, last))
     return *measured;
-  constexpr uint64_t most = 8;
-  uint64_t enough = 2 * device.inClusters, splits = 1;
-  while (splits < most &&
-         llvm::divideCeil(known, kTurnedSize) * splits * 2 <= enough)
-    splits *= 2;
-  return splits;
+  constexpr int64_t most = 4;
+  for (int64_t splits = 1; splits <= most; splits *= 2) {
+    uint64_t enough = device.multiprocessors * 9 / 10;
+    if (splits == most)
+      enough /= 2;
+    for (int64_t across : {kTurnedSize, kTurnedSize / 2})
+      if (llvm::divideCeil(known, across) * splits >= enough)
+        return {across, splits};
+  }
+  return {kTurnedSize / 2, most};
 }
 
 /// The one form that sizes choose, where they are known: for windows, for rows
@@ -122,9 +128,13 @@ void ProductModel::addHopper(const HopperContraction::Factors &factors,
                              int64_t first) {
   if (factors.first.isAlongK)
     for (int64_t last : kTurned) {
-      if (canBe(rows, first) && !mustBe(rows, last + 1))
-        forms.push_back(
-            {Kind::turned, first, last, last, chooseSplits(first, last)});
+      if (canBe(rows, first) && !mustBe(rows, last + 1)) {
+        auto [across, splits] = chooseShare(first, last);
+        // Halves of a half tile's rows would be narrower than a swizzled row.
+        if (contraction.getSums().size() > 1 && !factors.second.isAlongK)
+          across = kTurnedSize;
+        forms.push_back({Kind::turned, first, last, last, splits, 0, across});
+      }
       first = last + 1;
     }
   if (!canBe(rows, first))

@@ -23,6 +23,8 @@ std::string ProductForm::describe() const {
   std::string text = getName(kind).str();
   if (columns)
     text += llvm::formatv(" of {0}", columns);
+  if (across != kAcross)
+    text += llvm::formatv(" by {0}", across);
   if (last == kNoEnd && first > 1)
     text += llvm::formatv(" from {0} rows", first);
   else if (last == 1)
@@ -49,6 +51,7 @@ static DictionaryAttr toAttr(const ProductForm &form, MLIRContext *context) {
   set("columns", form.columns, 0);
   set("splits", form.splits, 1);
   set("least_tiles", form.leastTiles, 0);
+  set("across", form.across, ProductForm::kAcross);
   return entries.getDictionary(context);
 }
 
@@ -65,9 +68,13 @@ static std::optional<ProductForm> fromAttr(Attribute attr) {
     auto value = entries.getAs<IntegerAttr>(key);
     return value ? value.getInt() : standard;
   };
-  return ProductForm{
-      kind->second,      get("first", 0),  get("last", ProductForm::kNoEnd),
-      get("columns", 0), get("splits", 1), get("least_tiles", 0)};
+  return ProductForm{kind->second,
+                     get("first", 0),
+                     get("last", ProductForm::kNoEnd),
+                     get("columns", 0),
+                     get("splits", 1),
+                     get("least_tiles", 0),
+                     get("across", ProductForm::kAcross)};
 }
 
 std::optional<SmallVector<ProductForm>>

@@ -1,5 +1,7 @@
 #include "ScheduleTable.h"
 
+#include "tenon/Codegen/GPU/ProductSchedule.h"
+
 #include "llvm/Support/MathExtras.h"
 
 using namespace tenon;
@@ -23,13 +25,16 @@ ScheduleTable::parseEntry(const llvm::json::Value &value) {
               getNumber("depth"),
               getNumber("first"),
               getNumber("last"),
-              getNumber("splits")};
+              {object->getInteger("across").value_or(ProductForm::kAcross),
+               getNumber("splits")}};
   bool isWhole = !entry.architecture.empty() && !entry.type.empty() &&
                  entry.columns > 0 && entry.depth > 0 && entry.first > 0 &&
                  entry.last >= entry.first;
   // A cluster has eight blocks at most.
-  bool isPossible = entry.splits >= 1 && entry.splits <= 8 &&
-                    llvm::isPowerOf2_64(entry.splits);
+  auto [across, splits] = entry.share;
+  bool isPossible =
+      splits >= 1 && splits <= 8 && llvm::isPowerOf2_64(splits) &&
+      (across == ProductForm::kAcross || across == ProductForm::kAcross / 2);
   return isWhole && isPossible ? std::optional(entry) : std::nullopt;
 }
 
@@ -48,7 +53,7 @@ llvm::Expected<ScheduleTable> ScheduleTable::parse(llvm::StringRef text) {
     if (!entry)
       return llvm::createStringError(
           "expected product %zu to have architecture, type, columns, depth, "
-          "first, last and splits of 1, 2, 4 or 8",
+          "first, last, splits of 1, 2, 4 or 8, and across of 64 or 128",
           table.entries.size());
     table.entries.push_back(std::move(*entry));
   }
@@ -57,13 +62,13 @@ llvm::Expected<ScheduleTable> ScheduleTable::parse(llvm::StringRef text) {
 
 llvm::Expected<ScheduleTable> ScheduleTable::getOwn() { return parse(kOwn); }
 
-std::optional<int64_t> ScheduleTable::findSplits(const ProductShape &shape,
-                                                 int64_t first,
-                                                 int64_t last) const {
+std::optional<ScheduleTable::Share>
+ScheduleTable::find(const ProductShape &shape, int64_t first,
+                    int64_t last) const {
   for (const Entry &entry : entries)
     if (entry.architecture == shape.architecture && entry.type == shape.type &&
         entry.columns == shape.columns && entry.depth == shape.depth &&
         entry.first == first && entry.last == last)
-      return entry.splits;
+      return entry.share;
   return std::nullopt;
 }

@@ -24,20 +24,25 @@ public:
   /// Empty.
   ScheduleTable() = default;
   /// A text of {"products": [{"architecture", "type", "columns", "depth",
-  /// "first", "last", and what was measured: "splits"}, ...]}; other keys say
-  /// how.
+  /// "first", "last", and what was measured: "splits" and "across" (128 where
+  /// it is left out)}, ...]}; other keys say how.
   static llvm::Expected<ScheduleTable> parse(llvm::StringRef text);
   /// The table that is part of the compiler.
   static llvm::Expected<ScheduleTable> getOwn();
 
-  /// The parts of the depth that were fastest for rows `first` to `last`.
-  std::optional<int64_t> findSplits(const ProductShape &shape, int64_t first,
-                                    int64_t last) const;
+  /// Columns of a tile, and blocks that share its depth.
+  struct Share {
+    int64_t across, splits;
+  };
+  /// What was fastest for rows `first` to `last`.
+  std::optional<Share> find(const ProductShape &shape, int64_t first,
+                            int64_t last) const;
 
 private:
   struct Entry {
     std::string architecture, type;
-    int64_t columns, depth, first, last, splits;
+    int64_t columns, depth, first, last;
+    Share share;
   };
   static std::optional<Entry> parseEntry(const llvm::json::Value &value);
 

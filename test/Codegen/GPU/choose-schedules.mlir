@@ -1,33 +1,49 @@
 // RUN: tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_80,sm_90a})' | FileCheck %s
-// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 17, "last": 64, "splits": 2}]}' > %t.json
+// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 33, "last": 64, "splits": 2, "across": 64}]}' > %t.json
 // RUN: tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a table=%t.json})' | FileCheck %s --check-prefix=TABLE
 // RUN: tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' -remark-format=emitRemark -remarks-filter=choose-schedules 2>&1 >/dev/null | FileCheck %s --check-prefix=REMARK
+// RUN: sed s/1024/28672/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=WIDE
+// RUN: sed s/1024/14336/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=HALVES
+// RUN: sed s/1024/4096/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=BOTH
+// RUN: sed s/1024/2048/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=FOUR
 // RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_10})' 2>&1 | FileCheck %s --check-prefix=TARGET
 // RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.none})' 2>&1 | FileCheck %s --check-prefix=NONE
-// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 17, "last": 64, "splits": 3}]}' > %t.wrong
+// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 33, "last": 64, "splits": 3}]}' > %t.wrong
 // RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.wrong})' 2>&1 | FileCheck %s --check-prefix=WRONG
 
 // TARGET: expected choose-schedules with architectures of targets, but got 'sm_10'
 // NONE: expected choose-schedules with a table: cannot read '{{.*}}none'
-// WRONG: expected product 0 to have {{.*}}splits of 1, 2, 4 or 8
+// RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 33, "last": 64, "splits": 2, "across": 32}]}' > %t.narrow
+// RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.narrow})' 2>&1 | FileCheck %s --check-prefix=WRONG
+// WRONG: expected product 0 to have {{.*}}splits of 1, 2, 4 or 8, and across of 64 or 128
 
-// Few rows of a weight with k last are warps'; on Hopper more are turned tiles, of which
-// eight parts of the depth keep 8 * 8 blocks busy; and from 65 on tiles by tensor maps,
-// wide where there is one for each multiprocessor.
+// Few rows of a weight with k last are warps'; on Hopper more are turned tiles, whose depth
+// four blocks share, and which are halves for so few columns; and from 65 on tiles by tensor
+// maps, wide where there is one for each multiprocessor.
 // CHECK-LABEL: kernel.func @product
 // CHECK-SAME:    sm_80 = [{first = 1 : i64, form = "warps", last = 1 : i64},
 // CHECK-SAME:      {first = 2 : i64, form = "warps", last = 8 : i64},
 // CHECK-SAME:      {columns = 128 : i64, first = 9 : i64, form = "tiles"}]
 // CHECK-SAME:    sm_90a = [{first = 1 : i64, form = "warps", last = 1 : i64},
-// CHECK-SAME:      {columns = 16 : i64, first = 2 : i64, form = "turned", last = 16 : i64, splits = 8 : i64},
-// CHECK-SAME:      {columns = 64 : i64, first = 17 : i64, form = "turned", last = 64 : i64, splits = 8 : i64},
+// CHECK-SAME:      {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, splits = 4 : i64},
+// CHECK-SAME:      {across = 64 : i64, columns = 64 : i64, first = 33 : i64, form = "turned", last = 64 : i64, splits = 4 : i64},
 // CHECK-SAME:      {columns = 256 : i64, first = 65 : i64, form = "mapped", least_tiles = 132 : i64},
 // CHECK-SAME:      {columns = 128 : i64, first = 65 : i64, form = "mapped"}]
+// Whole tiles where they are enough for the multiprocessors, then halves, then clusters;
+// with four blocks in each half of the multiprocessors are enough.
+// WIDE-LABEL:  kernel.func @product
+// WIDE-SAME:     {columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64},
+// HALVES-LABEL: kernel.func @product
+// HALVES-SAME:   {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64},
+// BOTH-LABEL:  kernel.func @product
+// BOTH-SAME:     {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, splits = 2 : i64},
+// FOUR-LABEL:  kernel.func @product
+// FOUR-SAME:     {columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, splits = 4 : i64},
 // What was measured comes before the model, for those rows alone.
 // TABLE-LABEL: kernel.func @product
-// TABLE-SAME:    last = 16 : i64, splits = 8 : i64}
-// TABLE-SAME:    last = 64 : i64, splits = 2 : i64}
-// REMARK:      sm_90a: warps for one row; turned of 16 for 2 to 16 rows, depth in 8; turned of 64 for 17 to 64 rows, depth in 8; mapped of 256 from 65 rows, from 132 tiles; mapped of 128 from 65 rows
+// TABLE-SAME:    last = 32 : i64, splits = 4 : i64}
+// TABLE-SAME:    {across = 64 : i64, columns = 64 : i64, first = 33 : i64, form = "turned", last = 64 : i64, splits = 2 : i64}
+// REMARK:      sm_90a: warps for one row; turned of 32 by 64 for 2 to 32 rows, depth in 4; turned of 64 by 64 for 33 to 64 rows, depth in 4; mapped of 256 from 65 rows, from 132 tiles; mapped of 128 from 65 rows
 kernel.func @product inputs 2 dims [affine_map<()[s0] -> (s0, 512)>, affine_map<()[s0] -> (1024, 512)>, affine_map<()[s0] -> (s0, 1024)>] {
 ^bb0(%a: tensor<?x512xbf16>, %b: tensor<1024x512xbf16>, %d: tensor<?x1024xbf16>):
   %n = arith.constant 0 : index

@@ -13,9 +13,6 @@ namespace tenon {
 struct DeviceDescription {
   llvm::StringRef architecture, device;
   int64_t multiprocessors;
-  /// Multiprocessors that clusters of eight blocks reach: as many as lie in
-  /// whole eights within their groups.
-  int64_t inClusters;
   double bandwidth; // bytes a second, of memory
   double halfRate;  // operations a second on f16 and bf16, by tensor cores
   double floatRate; // and on f32, by the threads' own arithmetic

@@ -19,7 +19,7 @@ struct ProductForm {
     turned, // Hopper's tiles, whose columns are the product's rows
     mapped, // Hopper's tiles by tensor maps
   };
-  static constexpr int64_t kNoEnd = INT64_MAX;
+  static constexpr int64_t kNoEnd = INT64_MAX, kAcross = 128;
 
   Kind kind;
   /// It runs for so many rows.
@@ -30,6 +30,8 @@ struct ProductForm {
   int64_t splits = 1;
   /// It runs where it has so many tiles, and else the next form.
   int64_t leastTiles = 0;
+  /// Columns of the product in a turned tile: 128 or 64.
+  int64_t across = kAcross;
 
   /// "turned tiles of 16 for 2 to 16 rows, depth in 4".
   std::string describe() const;
