@@ -46,7 +46,7 @@ private:
   const bool isEarly;
   int64_t run;   // elements of k that a thread reads at once
   int64_t ahead; // runs that a thread reads at a time
-  llvm::DenseMap<int, mlir::Value> forEnd; // storage -> element read ahead
+  Known forEnd;  // storage -> element read ahead
 };
 
 } // namespace tenon

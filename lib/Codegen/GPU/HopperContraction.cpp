@@ -389,7 +389,9 @@ void HopperContraction::finish(HopperBuilder &b) {
   };
   Value thread = b.sub(b.thread(), b.index(kWarpgroup));
   int64_t share = getShare(form.isTurned ? form.rows : columns);
-  Part part{0, rows, share, stride, share, read};
+  // A block that has all registers has some for operands.
+  int64_t ahead = getBlocks() == 1 ? 4 : 1;
+  Part part{0, rows, share, stride, share, read, ahead};
   if (form.splits == 1)
     return finishPart(b, part, thread, threads);
   Value number = arith::IndexCastUIOp::create(b.builder, loc,

@@ -33,25 +33,49 @@ protected:
   }
   /// Sums of a part of the tile: `rows` rows from row `first` of the tile on,
   /// each `columns` elements of each product, rows `stride` and products
-  /// `apart` elements apart. `read` reads some neighbours.
+  /// `apart` elements apart. `read` reads some neighbours. A thread reads
+  /// operands for up to `ahead` runs of neighbours together, so that their
+  /// loads are on their way at a time.
   struct Part {
     int64_t first, rows, columns, stride, apart;
     llvm::function_ref<Values(mlir::Value at, int64_t count)> read;
+    int64_t ahead = 1;
   };
   /// Runs all steps on them, `thread` of `threads` taking its share.
   void finishPart(ThreadBuilder &b, const Part &part, mlir::Value thread,
                   int64_t threads);
   /// Runs all steps at the element whose loops are set, the sum of each product
-  /// being known, and of storages in `known` the element.
+  /// being known, and what was read before of each storage.
+  using Known = llvm::DenseMap<int, mlir::Value>;
   void finishElement(ThreadBuilder &b, llvm::ArrayRef<mlir::Value> sums,
-                     const llvm::DenseMap<int, mlir::Value> &known =
-                         llvm::DenseMap<int, mlir::Value>());
+                     const Known &known = Known());
 
+private:
+  /// Some neighbours of a row.
+  struct Run {
+    mlir::Value at, row, column; // of the sums; in the matrix
+    mlir::Value isThere;
+    llvm::SmallVector<Known> known; // of each element
+  };
+  void findOperands();
+  int64_t getTogether(const Part &part, int64_t runs, int64_t threads) const;
+  Run locate(ThreadBuilder &b, const Part &part, mlir::Value number,
+             int64_t run);
+  void enterNeighbour(ThreadBuilder &b, const Run &run, int64_t number);
+  void readAhead(ThreadBuilder &b, Run &run, int64_t count);
+  void finishRun(ThreadBuilder &b, const Part &part, const Run &run,
+                 int64_t count);
+
+protected:
   const Contraction &contraction;
   const Step &step;
   llvm::SmallVector<const Step *, 2> products; // `step` and its twin
   llvm::SmallVector<int> batches;              // classes
   mlir::Value firstRow, firstColumn;
+
+private:
+  /// What other steps read of memory, of each storage at one place.
+  llvm::SmallVector<std::pair<const Step *, const Access *>> operands;
 };
 
 } // namespace tenon
