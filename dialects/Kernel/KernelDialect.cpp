@@ -1,5 +1,7 @@
 #include "dialects/Kernel/KernelDialect.h"
 
+#include "mlir/IR/TypeUtilities.h"
+
 using namespace mlir;
 using namespace tenon::kernel;
 
@@ -151,6 +153,38 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("expected ")
            << wanted << " maps that fit the operands, but got " << getMaps();
   return success();
+}
+
+/// Whether the type is that of a tensor of rows, [outer, n, inner].
+static bool holdsRows(Type type) {
+  return cast<RankedTensorType>(type).getRank() == 3;
+}
+
+LogicalResult TopKOp::verify() {
+  bool ok =
+      llvm::all_of(getOperandTypes(), holdsRows) &&
+      getElementTypeOrSelf(getIndicesDestination()).isInteger(64) &&
+      getValuesDestination().getType() == getValues().getType() &&
+      getIndicesDestination().getType() == getIndices().getType() &&
+      getElementTypeOrSelf(getSource()) == getElementTypeOrSelf(getValues());
+  if (ok) // top-k-C1
+    return success();
+  return emitOpError("expected operands of rank 3, values of the source's "
+                     "type and i64 numbers, but got ")
+         << getSource().getType() << ", " << getValues().getType() << " and "
+         << getIndices().getType();
+}
+
+LogicalResult ScanOp::verify() {
+  bool ok =
+      llvm::all_of(getOperandTypes(), holdsRows) &&
+      getDestination().getType() == getResult().getType() &&
+      getElementTypeOrSelf(getSource()) == getElementTypeOrSelf(getResult());
+  if (ok) // scan-C1
+    return success();
+  return emitOpError("expected operands of rank 3 and one element type, but "
+                     "got ")
+         << getSource().getType() << " and " << getResult().getType();
 }
 
 LogicalResult BlockProductOp::verify() {

@@ -258,6 +258,64 @@ def Kernel_BlockProductOp : Kernel_Op<"block_product", [Pure, AttrSizedOperandSe
   let hasVerifier = 1;
 }
 
+def Kernel_TopKOp : Kernel_Op<"top_k", [Pure]> {
+  let summary = "The first elements of rows in their order";
+  let description = [{
+    Of each row of `source`, which is [outer, n, inner] and has its rows along n, the
+    first k elements from the largest (`largest`) or the smallest on, and their numbers in
+    the row; k is the size of the destinations there. NaN is larger than every number,
+    zeros of both signs are equal, and of equal elements the first comes first. Integers
+    are signed unless `unsigned`.
+
+    Constraints:
+    - (top-k-C1) all are of rank 3 and the numbers 64-bit integers; the results have the
+      destinations' types.
+
+    ```mlir
+    %v, %i = kernel.top_k ins(%x) outs(%dv, %di) largest
+        : (tensor<4x100x1xf32>, tensor<4x5x1xf32>, tensor<4x5x1xi64>)
+        -> (tensor<4x5x1xf32>, tensor<4x5x1xi64>)
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$source, AnyRankedTensor:$values_destination,
+                       AnyRankedTensor:$indices_destination, UnitAttr:$largest,
+                       UnitAttr:$is_unsigned);
+  let results = (outs AnyRankedTensor:$values, AnyRankedTensor:$indices);
+  let assemblyFormat = [{
+    `ins` `(` $source `)` `outs` `(` $values_destination `,` $indices_destination `)`
+    (`largest` $largest^)? (`unsigned` $is_unsigned^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Kernel_ScanOp : Kernel_Op<"scan", [Pure]> {
+  let summary = "Running sums or products of rows";
+  let description = [{
+    Element i of each row, along n of [outer, n, inner], is the sum (with `product`, the
+    product) of the row's elements up to i, without i itself if `exclusive`; with
+    `reverse`, of those from i on. Floats under 32 bits are summed in f32, in a fixed order.
+
+    Constraints:
+    - (scan-C1) both are of rank 3; the result has the destination's type and the source's
+      element type.
+
+    ```mlir
+    %y = kernel.scan ins(%x) outs(%d) exclusive
+        : (tensor<4x100x1xf32>, tensor<4x100x1xf32>) -> tensor<4x100x1xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$source, AnyRankedTensor:$destination,
+                       UnitAttr:$product, UnitAttr:$exclusive, UnitAttr:$reverse);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    `ins` `(` $source `)` `outs` `(` $destination `)` (`product` $product^)?
+    (`exclusive` $exclusive^)? (`reverse` $reverse^)? attr-dict
+    `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def Kernel_ViewOp : Kernel_Op<"view", [Pure]> {
   let summary = "The same bytes under another shape";
   let description = [{

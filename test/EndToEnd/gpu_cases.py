@@ -21,7 +21,8 @@ softmax_axis_2 logsoftmax_axis_0 layer_normalization_4d_axis1 rms_normalization_
 top_k nonzero_example maxpool_2d_pads averagepool_2d_strides resize_upsample_scales_linear
 convtranspose einsum_batch_matmul lstm_defaults gru_defaults if loop11 scan9_sum dequantizelinear_blocked
 qlinearmatmul_2D_uint8_float32 rotary_embedding attention_4d_gqa_with_past_and_present
-onehot_with_axis tril unique_sorted_without_axis gridsample nonmaxsuppression_identical_boxes""".split()
+onehot_with_axis tril unique_sorted_without_axis gridsample nonmaxsuppression_identical_boxes compress_default_axis unique_not_sorted_without_axis
+top_k_uint64""".split()
 
 
 def one_node(op, shapes, dtype, **attributes):
@@ -110,6 +111,23 @@ def convolution_cases():
         yield from cases(make, np.float16, ml_dtypes.bfloat16)
 
 
+SEARCHES = """top-f64-1-values top-f16-1-numbers top-int8-0-values top-300-of-6000
+top-5-of-any-2049 sort-f64 top-of-any-columns sum-with-on sum-bf16-any sum-uint64
+sum-of-columns-before-back unique-0-inverse compress""".split()
+
+
+def search_cases():
+    """Some of the interpreter's test."""
+    sys.path.append(str(ROOT / "test/Codegen/GPU"))
+    import searches
+    from models import model
+
+    def make(nodes, feeds, want, dims=None, weights=None, **_):
+        return model(nodes, feeds, want.dtype, dims, weights), feeds
+
+    yield from ((name, case) for name, case in searches.cases(make) if name in SEARCHES)
+
+
 def node_cases(names):
     sys.path.append(str(ROOT / "test/conformance"))
     from cases import in_form, load_cases
@@ -125,7 +143,8 @@ def node_cases(names):
 def all_cases(pattern):
     """name -> (model, feeds) of those whose name holds the pattern."""
     nodes = node_cases([name for name in NODES if pattern in name])
-    return {n: c for n, c in (*nodes, *big_cases().items(), *convolution_cases()) if pattern in n}
+    return {n: c for n, c in (*nodes, *big_cases().items(), *convolution_cases(),
+                              *search_cases()) if pattern in n}
 
 
 def compile_case(folder, model, *options):

@@ -146,6 +146,18 @@ static std::string launch(const rt::Launch &launch) {
                 indices(launch.symbols), "}");
 }
 
+static std::string readSymbol(const rt::ReadSymbol &read) {
+  return concat("{\"value\": ", read.value, ", \"element\": ", read.element,
+                ", \"symbol\": ", read.symbol, "}");
+}
+
+/// A step's kind, and its place in the list of those of its kind.
+static std::string step(const rt::Step &step) {
+  static const char *const kinds[] = {"launch",      "host_tensor", "copy",   "insert",
+                                      "read_symbol", "check",       "branch", "loop"};
+  return concat("[", quote(kinds[int(step.kind)]), ", ", step.index, "]");
+}
+
 static std::string bytesOrNull(int64_t bytes) {
   return bytes < 0 ? "null" : std::to_string(bytes);
 }
@@ -195,7 +207,9 @@ static std::string program(const rt::Program &program) {
                 ", \"launches\": ", program.launches.size(),
                 ", \"exprs\": ", expressions(program.exprs), ", \"arena\": ", program.arena,
                 ", \"values\": ", list(program.values, value), ", \"launch_list\": ",
-                list(program.launches, launch), "}");
+                list(program.launches, launch), ", \"symbol_reads\": ",
+                list(program.reads, readSymbol), ", \"step_list\": ",
+                list(program.steps, step), "}");
 }
 
 std::string reportAsJson(const rt::Artifact &artifact, const Machine &machine) {

@@ -2,15 +2,17 @@
 
 #include "tenon/Codegen/GPU/LowerKernel.h"
 #include "AttentionStages.h"
+#include "BlockLoops.h"
 #include "ContractionStages.h"
 #include "FewRows.h"
 #include "HeldRowEmitter.h"
 #include "JoinStages.h"
+#include "ScanStages.h"
 #include "StageEmitter.h"
+#include "TopKStages.h"
 #include "WholeKernels.h"
 #include "tenon/Codegen/GPU/ProductSchedule.h"
 #include "tenon/Codegen/Program/KernelPieces.h"
-#include "tenon/Codegen/Program/LowerByBufferization.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -22,18 +24,6 @@ using namespace tenon;
 void tenon::registerGPUCodegenDialects(DialectRegistry &registry) {
   registry.insert<NVVM::NVVMDialect>();
   registerNVVMDialectTranslation(registry);
-}
-
-/// One thread does all: for what is no list of steps.
-static FailureOr<StagedKernel> lowerToOneThread(kernel::FuncOp kernel,
-                                                ModuleOp module) {
-  FailureOr<LoweredKernel> lowered = lowerByBufferization(kernel, module);
-  if (failed(lowered))
-    return failure();
-  StagedKernel staged;
-  staged.stages.push_back({lowered->body, lowered->grid, /*threads=*/1});
-  staged.workspace = lowered->workspace;
-  return staged;
 }
 
 /// The stages of a list of steps, or nothing if the kernel is none. Each stage
@@ -78,6 +68,16 @@ lowerWhole(kernel::FuncOp kernel, ModuleOp module, const GPUTarget &target) {
       return failure();
     return std::optional(lowerAttention(attention, kernel, module, target));
   }
+  if (auto search = findInBody<kernel::TopKOp>(kernel)) {
+    if (failed(checkAlone(search, kernel)))
+      return failure();
+    return std::optional(lowerTopK(search, kernel, module));
+  }
+  if (auto scan = findInBody<kernel::ScanOp>(kernel)) {
+    if (failed(checkAlone(scan, kernel)))
+      return failure();
+    return std::optional(lowerScan(scan, kernel, module));
+  }
   auto product = findInBody<kernel::BlockProductOp>(kernel);
   if (!product)
     return std::optional<StagedKernel>();
@@ -114,7 +114,7 @@ static FailureOr<StagedKernel> lowerPart(kernel::FuncOp kernel,
     return *staged;
   if (std::optional<StagedKernel> staged = lowerSteps(general, module))
     return *staged;
-  return lowerToOneThread(kernel, module);
+  return lowerToOneBlock(kernel, module);
 }
 
 /// Neighbours that each thread takes, so that one load of each has the row.

@@ -134,6 +134,47 @@ Value ThreadBuilder::reduceBlockOnce(Value value, Value neutral,
   return reduceWarp(read, combine, lanes);
 }
 
+/// Groups of lanes double: those of the second half have the first before them.
+std::pair<Value, Value> ThreadBuilder::scanWarp(Value value, Value neutral,
+                                                Combine combine) {
+  Value lane = rem(thread(), index(kWarp)), before = neutral, total = value;
+  for (unsigned lanes = 1; lanes < kWarp; lanes *= 2) {
+    Value other = shuffle(total, lanes);
+    Value isSecond = isLess(index(0), rem(div(lane, index(lanes)), index(2)));
+    auto choose = [&](Value x, Value y) -> Value {
+      return arith::SelectOp::create(builder, loc, isSecond, x, y);
+    };
+    before = choose(combine(builder, other, before), before);
+    total = combine(builder, choose(other, total), choose(total, other));
+  }
+  return {before, total};
+}
+
+std::pair<Value, Value> ThreadBuilder::scanBlock(Value value, Value neutral,
+                                                 unsigned threads,
+                                                 Combine combine) {
+  std::pair<Value, Value> own = scanWarp(value, neutral, combine);
+  unsigned warps = threads / kWarp;
+  if (warps == 1)
+    return own;
+  Value memory = allocateShared(warps, value.getType());
+  Value lane = rem(thread(), index(kWarp)), warp = div(thread(), index(kWarp));
+  barrier(); // what was there before has been read
+  ifElse(isLess(lane, index(1)), [&] { store(own.second, memory, warp); });
+  barrier();
+  Value known = isLess(lane, index(warps));
+  Value read = load(memory, min(lane, index(warps - 1)));
+  read = arith::SelectOp::create(builder, loc, known, read, neutral);
+  // Lane i has what the warps before warp i hold.
+  std::pair<Value, Value> all = scanWarp(read, neutral, combine);
+  Value offsets = allocateShared(warps, value.getType());
+  Value isWriter =
+      arith::AndIOp::create(builder, loc, known, isLess(warp, index(1)));
+  ifElse(isWriter, [&] { store(all.first, offsets, lane); });
+  barrier();
+  return {combine(builder, load(offsets, warp), own.first), all.second};
+}
+
 Value ThreadBuilder::allocateShared(int64_t size, Type type) {
   auto module = builder.getBlock()->getParentOp()->getParentOfType<ModuleOp>();
   auto memory = MemRefType::get({size}, type, MemRefLayoutAttrInterface(),

@@ -45,10 +45,19 @@ public:
   /// The same where a block passes but once.
   mlir::Value reduceBlockOnce(mlir::Value value, mlir::Value neutral,
                               unsigned threads, Combine combine);
+  /// The values of the threads before this one, and those of all, combined in
+  /// the threads' order.
+  std::pair<mlir::Value, mlir::Value> scanBlock(mlir::Value value,
+                                                mlir::Value neutral,
+                                                unsigned threads,
+                                                Combine combine);
   /// memref<SIZExTYPE> in the block's shared memory, for all that follows.
   mlir::Value allocateShared(int64_t size, mlir::Type type);
 
 private:
+  /// The same of a warp.
+  std::pair<mlir::Value, mlir::Value>
+  scanWarp(mlir::Value value, mlir::Value neutral, Combine combine);
   mlir::Value constant32(int64_t value);
   mlir::Value shuffle32(mlir::Value value, unsigned lanes);
 };

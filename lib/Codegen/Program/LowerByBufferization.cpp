@@ -131,7 +131,26 @@ static LogicalResult placeAllocations(kernel::FuncOp kernel,
   return success();
 }
 
-static LogicalResult lowerToLoops(func::FuncOp function) {
+/// Parallel loops go around those of sums.
+static void turnSumsInwards(func::FuncOp function) {
+  SmallVector<linalg::GenericOp> generics;
+  function.walk([&](linalg::GenericOp op) { generics.push_back(op); });
+  IRRewriter rewriter(function.getContext());
+  for (linalg::GenericOp op : generics) {
+    SmallVector<unsigned> order, reduced;
+    for (auto [loop, kind] : llvm::enumerate(op.getIteratorTypesArray()))
+      (kind == utils::IteratorType::parallel ? order : reduced).push_back(loop);
+    order.append(reduced);
+    if (llvm::is_sorted(order))
+      continue;
+    rewriter.setInsertionPoint(op);
+    // What stays as it is has its sums in memory.
+    if (failed(linalg::interchangeGenericOp(rewriter, op, order)))
+      continue;
+  }
+}
+
+static LogicalResult lowerToLoops(func::FuncOp function, bool keepsParallel) {
   IRRewriter rewriter(function.getContext());
   SmallVector<memref::CopyOp> copies;
   function.walk([&](memref::CopyOp op) { copies.push_back(op); });
@@ -143,12 +162,14 @@ static LogicalResult lowerToLoops(func::FuncOp function) {
   }
   PassManager passes(function.getContext(), "func.func");
   passes.enableVerifier(false);
-  passes.addPass(createConvertLinalgToLoopsPass());
+  passes.addPass(keepsParallel ? createConvertLinalgToParallelLoopsPass()
+                               : createConvertLinalgToLoopsPass());
   return passes.run(function);
 }
 
 FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
-                                                     ModuleOp module) {
+                                                     ModuleOp module,
+                                                     bool keepsParallel) {
   KernelFrame frame(kernel, module);
   copyBody(kernel, frame);
   func::FuncOp function = frame.getFunction();
@@ -160,12 +181,14 @@ FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
   tensor::populateDecomposeTensorConcatPatterns(patterns);
   if (failed(applyPatternsGreedily(function, std::move(patterns))))
     return fail("decompose");
+  if (keepsParallel)
+    turnSumsInwards(function);
   if (failed(bufferize(function)))
     return fail("bufferize");
   frame.restart();
   if (failed(placeAllocations(kernel, frame)))
     return failure();
-  if (failed(lowerToLoops(function)))
+  if (failed(lowerToLoops(function, keepsParallel)))
     return fail("become loops");
   return frame.finish(getAffineConstantExpr(1, kernel.getContext()));
 }

@@ -276,6 +276,7 @@ struct ConvertONNXToKernel final
     Lowering lowering(builder, *shapes, numLoops);
     lowering.keepGoing = keepGoing;
     lowering.splitsAttention = splitAttention;
+    lowering.isForThreads = forThreads;
     if (channelsLast)
       chooseChannelsLast(func);
     makeSignless(func, lowering);

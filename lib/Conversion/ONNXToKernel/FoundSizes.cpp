@@ -1,7 +1,9 @@
 // Operators whose result's size the data decide: NonZero, Compress. One
-// kernel counts, the size is read, a second kernel fills.
+// kernel counts, the size is read, a second kernel fills; where there are many
+// threads, running counts tell each of them its element.
 
 #include "Positions.h"
+#include "RowSearches.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -23,11 +25,48 @@ static Value countIf(const IndexMath &math, Value condition, Value count) {
   return math.select(condition, math.add(count, math.constant(1)), count);
 }
 
+/// Each coordinate by the number of its element among those that are not zero.
+static void findNonZero(Operation *op, Lowering &lowering) {
+  Value data = op->getOperand(0), result = op->getResult(0);
+  Location loc = op->getLoc();
+  Dims dims = lowering.dims(data);
+  ElementKind kind = lowering.kind(data);
+  AffineExpr size = lowering.product(dims);
+  auto isSet = [&](ScalarCode &code, LaunchBuilder &launch, ScalarExpr number) {
+    IndexMath math{code.builder, code.loc};
+    Value element = math.extract(launch.input(0), Value(number));
+    return code(emitIsSet(op, math, element, kind));
+  };
+  Chosen chosen(loc, size, lowering.view(loc, data, size), isSet, lowering);
+  chosen.readCount(result, lowering);
+  LaunchBuilder launch = lowering.launch(
+      loc, chosen.getCounts(),
+      Result{lowering.builder.getI64Type(), lowering.dims(result)});
+  SmallVector<Value> extents = getExtents(launch, dims);
+  Value end = launch.index(size);
+  Value filled =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        ScalarExpr rest = Chosen::find(code, launch.input(0), code(end), at[1]);
+        ScalarExpr place = code.index(0);
+        for (unsigned axis = dims.size(); axis-- > 0;) {
+          ScalarExpr extent = code(extents[axis]);
+          place = (at[0] == double(axis)).select(rest % extent, place);
+          rest = rest / extent;
+        }
+        return place;
+      });
+  lowering.replace(op, lowering.finish(launch, filled).getResults());
+}
+
 /// The row of coordinates of every element that is not zero.
 static LogicalResult lowerNonZero(Operation *op, Lowering &lowering) {
   Value data = op->getOperand(0), result = op->getResult(0);
   Dims dims = lowering.dims(data);
   ElementKind kind = lowering.kind(data);
+  if (lowering.isForThreads && !dims.empty()) {
+    findNonZero(op, lowering);
+    return success();
+  }
   Type i64 = lowering.builder.getI64Type();
   auto isSet = [&](LaunchBuilder &launch, const IndexMath &math, ValueRange p) {
     return emitIsSet(op, math, math.extract(launch.input(0), p), kind);
@@ -65,6 +104,35 @@ static LogicalResult lowerNonZero(Operation *op, Lowering &lowering) {
   return success();
 }
 
+/// Each element by the number of its slice among those that are kept.
+static void findKept(Operation *op, Value data, int64_t axis,
+                     Lowering &lowering) {
+  Value condition = op->getOperand(1), result = op->getResult(0);
+  Location loc = op->getLoc();
+  AffineExpr size = lowering.dims(data)[axis];
+  AffineExpr length = lowering.dims(condition)[0];
+  auto isKept = [&](ScalarCode &code, LaunchBuilder &launch,
+                    ScalarExpr number) {
+    return code.choose(
+        number < code(launch.index(length)),
+        [&] { return code.read(launch.input(0), number); },
+        [&] { return code.truth(false); });
+  };
+  Chosen chosen(loc, size, condition, isKept, lowering);
+  chosen.readCount(result, lowering);
+  LaunchBuilder launch =
+      lowering.launch(loc, {data, chosen.getCounts()},
+                      Result{lowering.element(data), lowering.dims(result)});
+  Value end = launch.index(size);
+  Value filled =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        SmallVector<ScalarExpr, 4> from(at);
+        from[axis] = Chosen::find(code, launch.input(1), code(end), at[axis]);
+        return code.read(launch.input(0), from);
+      });
+  lowering.replace(op, lowering.finish(launch, filled).getResults());
+}
+
 /// Keeps the slices along `axis` (of all elements where there is none) whose
 /// condition holds; the condition may be shorter.
 static LogicalResult lowerCompress(Operation *op, Lowering &lowering) {
@@ -74,6 +142,10 @@ static LogicalResult lowerCompress(Operation *op, Lowering &lowering) {
   if (failed(given))
     return failure();
   int64_t axis = *given;
+  if (lowering.isForThreads) {
+    findKept(op, data, axis, lowering);
+    return success();
+  }
   Dims dims = lowering.dims(data);
   AffineExpr length = lowering.dims(condition)[0];
   auto getEnd = [&](LaunchBuilder &launch) {

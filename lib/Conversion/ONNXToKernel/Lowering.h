@@ -23,6 +23,8 @@ public:
   bool keepGoing = false, hasFailures = false;
   /// Whether the parts of attention are launches' business, not a kernel's.
   bool splitsAttention = true;
+  /// Whether kernels are divided among the threads of a device.
+  bool isForThreads = false;
   /// Puts values that stand for nothing in the place of the operation's
   /// results.
   void replaceFailed(mlir::Operation *op);

@@ -1,6 +1,7 @@
 // CumSum and CumProd: running totals along an axis.
 
 #include "Attributes.h"
+#include "RowSearches.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -35,6 +36,12 @@ static Value runAlong(Operation *op, const RunningTotal &running, int64_t axis,
   Dims flat = {lowering.product(ArrayRef(dims).take_front(axis)), dims[axis],
                lowering.product(ArrayRef(dims).drop_front(axis + 1))};
   Value x = lowering.view(op->getLoc(), running.data, flat);
+  if (lowering.isForThreads) {
+    Value totals = findTotals(
+        op->getLoc(), x,
+        {running.isProduct, running.isExclusive, running.isReverse}, lowering);
+    return lowering.view(op->getLoc(), totals, dims);
+  }
   LaunchBuilder launch =
       lowering.launch(op->getLoc(), x, Result{element, flat});
   ScalarCode code(launch.builder(), op->getLoc());

@@ -2,6 +2,7 @@
 // larger than every number, as in NumPy; of equal elements the first comes
 // first.
 
+#include "RowSearches.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -201,22 +202,28 @@ static LogicalResult lowerTopK(Operation *op, Lowering &lowering) {
   AffineExpr outer = lowering.product(ArrayRef(dims).take_front(*axis));
   AffineExpr inner = lowering.product(ArrayRef(dims).drop_front(*axis + 1));
   Value flat = lowering.view(loc, data, {outer, dims[*axis], inner});
+  auto replace = [&](ValueRange found) {
+    SmallVector<Value> views;
+    for (Value value : found)
+      views.push_back(lowering.view(loc, value, result));
+    lowering.replace(op, views);
+    return success();
+  };
+  bool isLargest = topK.getLargest() != 0;
+  if (lowering.isForThreads)
+    return replace(findFirst(loc, flat, lowering.kind(data), result[*axis],
+                             isLargest, lowering));
   Dims selected = {outer, result[*axis], inner};
   Type element = lowering.element(data);
   LaunchBuilder launch =
       lowering.launch(loc, flat,
                       {Result{element, selected},
                        Result{lowering.builder.getI64Type(), selected}});
-  Selection selection(launch, lowering.kind(data), topK.getLargest() != 0);
+  Selection selection(launch, lowering.kind(data), isLargest);
   SmallVector<Value> found =
       selection.run(launch.index(outer), launch.index(dims[*axis]),
                     launch.index(inner), launch.index(result[*axis]));
-  kernel::LaunchOp finished = lowering.finish(launch, found);
-  SmallVector<Value> views;
-  for (Value value : finished.getResults())
-    views.push_back(lowering.view(loc, value, result));
-  lowering.replace(op, views);
-  return success();
+  return replace(lowering.finish(launch, found).getResults());
 }
 
 void tenon::addSearchLowerings(LoweringTable &table) {

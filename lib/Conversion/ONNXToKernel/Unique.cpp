@@ -2,9 +2,9 @@
 // compared with those before it; each different one gets a rank, its place in
 // the result.
 
+#include "Unique.h"
 #include "Positions.h"
 
-#include "dialects/ONNX/ONNXDialect.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -48,7 +48,20 @@ private:
 };
 } // namespace
 
-/// A NaN equals a NaN and comes after every number.
+std::pair<Value, Value> tenon::compareElements(const ScalarContext &c, Value x,
+                                               Value y) {
+  Value less = findScalarEmitter("Less")(c, {x, y});
+  Value same = findScalarEmitter("Equal")(c, {x, y});
+  if (c.kind != ElementKind::Float)
+    return {less, same};
+  IndexMath math{c.builder, c.loc};
+  Value left = findScalarEmitter("IsNaN")(c, x);
+  Value right = findScalarEmitter("IsNaN")(c, y);
+  Value notLeft = findScalarEmitter("Not")(c, left);
+  return {math.either(less, math.both(right, notLeft)),
+          math.either(same, math.both(left, right))};
+}
+
 std::pair<Value, Value> UniqueLowering::compare(LaunchBuilder &launch,
                                                 OpBuilder &builder,
                                                 Location loc, Value a,
@@ -71,15 +84,7 @@ std::pair<Value, Value> UniqueLowering::compare(LaunchBuilder &launch,
                   };
                   Value x = read(a), y = read(b);
                   ScalarContext c{nested, at, op, kind, kind, x.getType()};
-                  Value less = findScalarEmitter("Less")(c, {x, y});
-                  Value same = findScalarEmitter("Equal")(c, {x, y});
-                  if (kind == ElementKind::Float) {
-                    Value left = findScalarEmitter("IsNaN")(c, x);
-                    Value right = findScalarEmitter("IsNaN")(c, y);
-                    Value notLeft = findScalarEmitter("Not")(c, left);
-                    less = math.either(less, math.both(right, notLeft));
-                    same = math.either(same, math.both(left, right));
-                  }
+                  auto [less, same] = compareElements(c, x, y);
                   return {math.either(state[0], math.both(state[1], less)),
                           math.both(state[1], same)};
                 });
@@ -208,7 +213,13 @@ static LogicalResult lowerUnique(Operation *op, Lowering &lowering) {
   FailureOr<int64_t> axis = lowering.axisOrFlat(op, data);
   if (failed(axis))
     return failure();
-  UniqueLowering(cast<onnx::UniqueOp>(op), data, *axis, lowering).lower();
+  auto unique = cast<onnx::UniqueOp>(op);
+  bool isFlat = lowering.dims(data).size() == 1;
+  if (lowering.isForThreads && isFlat &&
+      lowering.kind(data) != ElementKind::Bool)
+    findUniqueBySorting(unique, data, lowering);
+  else
+    UniqueLowering(unique, data, *axis, lowering).lower();
   return success();
 }
 

@@ -9,16 +9,20 @@ import ptx
 from models import BUILD
 
 TYPES = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i64": np.int64,
-         "u8": np.uint8, "bool": np.bool_, "i32": np.int32, "i8": np.int8, "f64": np.float64}
+         "u8": np.uint8, "bool": np.bool_, "i32": np.int32, "i8": np.int8, "f64": np.float64,
+         "i16": np.int16, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64}
 OPERATORS = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b,
              "floordiv": lambda a, b: a // b, "ceildiv": lambda a, b: -(-a // b),
              "mod": lambda a, b: a % b, "min": min, "max": max}
+STEPS = {"launch", "read_symbol", "check"}  # the runtime's tests are about checks
+# Bytes for values whose size is not known before it runs.
+ROOM = 1 << 20
 # Addresses of the GPU's memory; those of shared memory are small.
 BASE = 0x7000_0000_0000
 
 
 class Artifact:
-    """One program whose steps are launches, with no step on the host."""
+    """One program of launches and of sizes that are read from what they made."""
 
     def __init__(self, path, target="cuda:sm_80"):
         text = subprocess.run([BUILD / "bin/tenon-inspect", path, "--json"], check=True,
@@ -31,8 +35,9 @@ class Artifact:
         self.texts = [self.bytes_of(image).tobytes().decode() for image in code["images"]]
         self.functions = [ptx.parse(text) for text in self.texts]
         ((self.program,),) = [entry["programs"] for entry in report["entries"]]
-        if self.program["steps"] != self.program["launches"]:
-            raise ValueError(f"expected launches alone, but got {self.program['steps']} steps")
+        others = {kind for kind, _ in self.program["step_list"]} - STEPS
+        if others:
+            raise ValueError(f"expected steps of {STEPS}, but got {others}")
 
     def bytes_of(self, section):
         return np.frombuffer(self.data, np.uint8, section["bytes"], section["offset"])
@@ -41,9 +46,15 @@ class Artifact:
         return any(instruction in text for text in self.texts)
 
     def run(self, feeds):
-        """The only output; and of each launch, which of its kernel's stages had blocks."""
+        """Of each launch, which of its kernel's stages had blocks; and the outputs."""
         run = Run(self, feeds)
-        return [run.launch(launch) for launch in self.program["launch_list"]], run.output()
+        ran = []
+        for kind, index in self.program["step_list"]:
+            if kind == "launch":
+                ran.append(run.launch(self.program["launch_list"][index]))
+            elif kind == "read_symbol":
+                run.read(self.program["symbol_reads"][index])
+        return ran, [run.output(item) for item in self.program["outputs"]]
 
 
 class Run:
@@ -53,17 +64,16 @@ class Run:
         self.artifact, self.program = artifact, artifact.program
         self.memory = ptx.Memory(BASE, kinds=2)
         ordered = [feeds[item["name"]] for item in self.program["inputs"]]
-        self.exprs = evaluate(self.program["exprs"], self._symbols(ordered))
-        self.arena = self.memory.add_garbage("arena", self.exprs[self.program["arena"]], 64)
+        self.symbols = self._symbols(ordered)
+        self.exprs = evaluate(self.program["exprs"], self.symbols)
+        size = self.exprs[self.program["arena"]]
+        self.arena = self.memory.add_garbage("arena", ROOM if size is None else size, 64)
         self.inputs = [self.memory.add(item["name"], feed, writable=False)
                        for item, feed in zip(self.program["inputs"], ordered)]
         self.weights = [self.memory.add(item["name"], artifact.bytes_of(item), writable=False,
                                         constant=True)
                         for item in artifact.weights]
-        self.outputs = {}
-        self.addresses = []
-        for value in self.program["values"]:
-            self.addresses.append(self._address(value))
+        self.made = {}
 
     def _symbols(self, feeds):
         """A dimension that is a symbol binds it."""
@@ -74,29 +84,40 @@ class Run:
                     symbols[name] = size
         return list(symbols.values())
 
-    def _address(self, value):
+    def _address(self, number):
+        value = self.program["values"][number]
         storage, index = value["storage"], value["index"]
         if storage == "arena":
             return self.arena + self.exprs[value["offset"]]
         if storage == "view":
-            return self.addresses[index]
-        if storage == "output":
-            if index not in self.outputs:
+            return self._address(index)
+        if storage in ("output", "heap"):
+            if (storage, index) not in self.made:
                 size = int(np.prod(self._shape(value))) * np.dtype(TYPES[value["type"]]).itemsize
-                self.outputs[index] = self.memory.add_garbage("output", size)
-            return self.outputs[index]
+                self.made[storage, index] = self.memory.add_garbage(storage, size)
+            return self.made[storage, index]
         return {"input": self.inputs, "weight": self.weights}[storage][index]
 
     def _shape(self, value):
         return [self.exprs[dim] for dim in value["dims"]]
+
+    def read(self, read):
+        """A symbol has the value of an element from here on."""
+        dtype = np.dtype(TYPES[self.program["values"][read["value"]]["type"]])
+        begin = self._address(read["value"]) - self.memory.base
+        begin += read["element"] * dtype.itemsize
+        self.symbols[read["symbol"]] = int(
+            self.memory.bytes[begin:begin + dtype.itemsize].view(dtype)[0])
+        self.exprs = evaluate(self.program["exprs"], self.symbols)
 
     def launch(self, launch):
         """All blocks of all stages of its kernel; the numbers of those that have any."""
         kernel = self.artifact.kernels[launch["kernel"]]
         symbols = [self.exprs[s] for s in launch["symbols"]]
         exprs = evaluate(kernel["exprs"], symbols)
-        workspace = self.memory.add_garbage("workspace", exprs[kernel["workspace"][self.artifact.target]])
-        parameters = [*(self.addresses[b] for b in launch["buffers"]), workspace, *symbols]
+        workspace = self.memory.add_garbage(
+            "workspace", exprs[kernel["workspace"][self.artifact.target]])
+        parameters = [*(self._address(b) for b in launch["buffers"]), workspace, *symbols]
         stages = kernel["stages"][self.artifact.target]
         for stage in stages:
             function = self.artifact.functions[stage["image"]][stage["symbol"]]
@@ -110,10 +131,9 @@ class Run:
             self.memory.watches[1].barriers += 1  # all its blocks have ended
         return [number for number, stage in enumerate(stages) if exprs[stage["grid"]] > 0]
 
-    def output(self):
-        (item,) = self.program["outputs"]
+    def output(self, item):
         value = self.program["values"][item["value"]]
-        bytes = self.memory.contents(self.addresses[item["value"]])
+        bytes = self.memory.contents(self._address(item["value"]))
         return bytes.view(TYPES[item["type"]]).reshape(self._shape(value))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import convolutions
 import reductions
 import short_math
+import searches
 from models import MICROSOFT, ROOT, model, node
 
 sys.path.append(str(ROOT / "test/conformance"))
@@ -15,7 +16,7 @@ from cases import in_form, load_cases  # noqa: E402 (they are beside other tests
 F16, BF16 = np.float16, ml_dtypes.bfloat16
 # One rounding of a result of each type, and that of sums of f32 in another order.
 TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(F16): 2e-3, np.dtype(BF16): 1.6e-2,
-             np.dtype(np.int64): 0}
+             np.dtype(np.float64): 1e-12}
 
 
 class Case:
@@ -29,21 +30,26 @@ class Case:
     def __init__(self, nodes, feeds, want, dims=None, weights=None, needs=(), stages=(0,),
                  options=(), errors=None, output=None, launches=None,
                  first=None, target="cuda:sm_80"):
-        self.feeds, self.want, self.needs, self.stages = feeds, want, needs, stages
+        self.feeds, self.wants, self.needs, self.stages = feeds, [want], needs, stages
         self.options, self.errors = options, errors
         self.launches, self.first, self.target = launches, first, target
         self.model = model(nodes, feeds, output or want.dtype, dims, weights)
-        self.tolerance = TOLERANCE.get(want.dtype)
+        self.tolerance = TOLERANCE.get(want.dtype, 0)
 
 
-# Node tests with one result, each made into a kernel in a way of its own.
+# Node tests, each made into a kernel in a way of its own.
 NODES = """erf cos acosh_example gelu_tanh_1 where_example cast_FLOAT_to_FLOAT16
 transpose_all_permutations_3 concat_3d_axis_1 gather_1 gather_elements_0 gathernd_example_int32
 scatter_elements_with_axis scatternd_add tril cumsum_2d_axis_1 logsoftmax_axis_0
 rms_normalization_4d_axis1 reduce_max_default_axes_keepdim_example maxpool_2d_pads
 averagepool_2d_strides convtranspose einsum_batch_matmul gridsample rotary_embedding
 qlinearmatmul_2D_uint8_float32 dequantizelinear_blocked attention_4d_gqa lstm_defaults
-gru_defaults dft_axis_opset19 dft_inverse_opset19""".split()
+gru_defaults dft_axis_opset19 dft_inverse_opset19 top_k_same_values_2d top_k_uint64
+cumprod_2d_axis_1 cumprod_1d_int32_exclusive
+nonzero_example compress_0 compress_default_axis compress_bfloat16 unique_length_1
+unique_sorted_without_axis unique_not_sorted_without_axis unique_sorted_with_axis_3d
+lstm_bidirectional lstm_with_peepholes lstm_batchwise gru_seq_length gru_bidirectional rnn_seq_length
+simple_rnn_reverse scatter_elements_with_reduction_max scatternd""".split()
 
 
 class NodeCase:
@@ -51,11 +57,12 @@ class NodeCase:
 
     def __init__(self, case, form):
         self.model, self.feeds, expected = in_form(case, form)
-        (self.want,) = expected.values()
+        self.wants = list(expected.values())
         self.needs, self.stages, self.options, self.errors = (), None, (), None
         self.launches = self.first = None
         self.target = "cuda:sm_80"
-        self.tolerance = max(case.rtol, 1e-4) if self.want.dtype.kind == "f" else 0
+        is_float = any(want.dtype.kind == "f" for want in self.wants)
+        self.tolerance = max(case.rtol, 1e-4) if is_float else 0
 
 
 def node_cases():
@@ -280,6 +287,7 @@ def all_cases():
     yield "convolution-stride", convolution(4, 9, 8, 11, stride=2)
     yield from convolutions.cases(Case, F16, BF16)
     yield from short_math.cases(Case, F16, BF16)
+    yield from searches.cases(Case)
     yield "convolution-f16", convolution(8, 20, 6, 7, dtype=F16, needs=("mma.sync",))
     yield "attention-few", attention(4, 2, 3, 40, 16)
     yield "attention-few-masked", attention(4, 2, 3, 40, 16, masked=True)

@@ -13,7 +13,9 @@ BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build"))
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16,
          np.dtype(ml_dtypes.bfloat16): TensorProto.BFLOAT16,
          np.dtype(np.int64): TensorProto.INT64, np.dtype(np.uint8): TensorProto.UINT8,
-         np.dtype(bool): TensorProto.BOOL}
+         np.dtype(bool): TensorProto.BOOL, np.dtype(np.float64): TensorProto.DOUBLE,
+         **{np.dtype(name): getattr(TensorProto, name.upper()) for name in
+            ("int8", "int16", "uint16", "int32", "uint32", "uint64")}}
 MICROSOFT = "com.microsoft"
 
 

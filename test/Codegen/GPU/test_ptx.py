@@ -16,7 +16,7 @@ from models import compile_model
 def outside(case, got):
     """Whether the error of all results together is not within the case's bounds: one that is
     too small says that the numbers were not rounded as they should be."""
-    want = case.want.astype(np.float64)
+    want = case.wants[0].astype(np.float64)
     error = np.linalg.norm(got - want) / np.linalg.norm(want)
     low, high = case.errors
     return "" if low < error < high else f"expected an error of {low} to {high}, but got {error}"
@@ -31,7 +31,7 @@ def failure(folder, case):
     if missing:
         return f"expected the instructions {missing}, but got none"
     try:
-        ran, got = artifact.run(case.feeds)
+        ran, found = artifact.run(case.feeds)
         if case.stages is not None and ran[-1] != list(case.stages):
             return f"expected blocks of stages {list(case.stages)}, but got blocks of {ran[-1]}"
         if case.launches is not None and len(ran) != case.launches:
@@ -39,9 +39,10 @@ def failure(folder, case):
         if case.first is not None and ran[0] != list(case.first):
             return f"expected blocks of stages {list(case.first)} first, but got {ran[0]}"
         if case.errors:
-            return outside(case, got)
-        np.testing.assert_allclose(got.astype(np.float64), case.want.astype(np.float64),
-                                   case.tolerance, case.tolerance)
+            return outside(case, found[0])
+        for got, want in zip(found, case.wants, strict=True):
+            np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64),
+                                       case.tolerance, case.tolerance)
     except Exception as error:
         return f"{type(error).__name__}: {str(error).strip()[:800]}"
     return ""

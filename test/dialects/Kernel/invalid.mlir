@@ -145,6 +145,25 @@ func.func @block_product_of_3_bits(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s
 
 // -----
 
+// top-k-C1: numbers of elements are of 64 bits.
+func.func @top_k_of_short_numbers(%x: tensor<4x9x1xf32>, %v: tensor<4x5x1xf32>, %i: tensor<4x5x1xi32>) {
+  // expected-error @below {{expected operands of rank 3, values of the source's type and i64 numbers, but got}}
+  %0:2 = kernel.top_k ins(%x) outs(%v, %i)
+      : (tensor<4x9x1xf32>, tensor<4x5x1xf32>, tensor<4x5x1xi32>) -> (tensor<4x5x1xf32>, tensor<4x5x1xi32>)
+  return
+}
+
+// -----
+
+// scan-C1: rows lie along the second of three dimensions.
+func.func @scan_of_rank_2(%x: tensor<4x9xf32>) {
+  // expected-error @below {{expected operands of rank 3 and one element type, but got 'tensor<4x9xf32>'}}
+  %0 = kernel.scan ins(%x) outs(%x) : (tensor<4x9xf32>, tensor<4x9xf32>) -> tensor<4x9xf32>
+  return
+}
+
+// -----
+
 // launch-C4: what is written over is not read.
 func.func @launch_that_reads_what_it_writes(%x: tensor<4xf32>) {
   // expected-error @below {{expected 'in_place' of result 0 to name an input of its type and dimensions that the region does not read, but got 0}}

@@ -34,6 +34,17 @@ func.func @attention(%q: tensor<1x5x9x64xf32>, %k: tensor<1x3x7x64xf32>, %mask: 
   return
 }
 
+// CHECK-LABEL: func @rows
+// CHECK:         kernel.top_k ins(%arg0) outs(%arg1, %arg2) largest unsigned :
+// CHECK:         kernel.scan ins(%arg0) outs(%arg0) product exclusive reverse :
+func.func @rows(%x: tensor<4x100x1xi8>, %v: tensor<4x5x1xi8>, %i: tensor<4x5x1xi64>) {
+  %0:2 = kernel.top_k ins(%x) outs(%v, %i) largest unsigned
+      : (tensor<4x100x1xi8>, tensor<4x5x1xi8>, tensor<4x5x1xi64>) -> (tensor<4x5x1xi8>, tensor<4x5x1xi64>)
+  %1 = kernel.scan ins(%x) outs(%x) product exclusive reverse
+      : (tensor<4x100x1xi8>, tensor<4x100x1xi8>) -> tensor<4x100x1xi8>
+  return
+}
+
 // CHECK-LABEL: func @block_product
 // CHECK:         kernel.block_product ins(%arg0, %arg1, %arg2) zeros(%arg3) bias(%arg4) outs(%arg5) bits 4 block 32 signed :
 func.func @block_product(%x: tensor<2x64xf32>, %w: tensor<8x32xi8>, %s: tensor<8x2xf32>, %z: tensor<8x1xi8>, %b: tensor<8xf32>, %y: tensor<2x8xf32>) {

@@ -8,9 +8,11 @@
 
 namespace tenon {
 
-/// One-shot bufferization and linalg to loops; the grid is 1.
+/// One-shot bufferization and linalg to loops; the grid is 1. `keepsParallel`:
+/// loops that may run in any order are scf.parallel, those of sums within.
 mlir::FailureOr<LoweredKernel> lowerByBufferization(kernel::FuncOp kernel,
-                                                    mlir::ModuleOp module);
+                                                    mlir::ModuleOp module,
+                                                    bool keepsParallel = false);
 
 } // namespace tenon
 

@@ -39,6 +39,9 @@ def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp
     Option<"splitAttention", "split-attention", "bool", "true",
            "Split the keys of attention where few queries meet many, and merge the parts "
            "in a launch of their own; else that is left to the kernel">,
+    Option<"forThreads", "for-threads", "bool", "false",
+           "Write searches for the first elements, running totals and what follows from them "
+           "as operations that a device divides among its threads; else as loops of one">,
     Option<"channelsLast", "channels-last", "bool", "false",
            "Compute convolutions on images with channels last, between launches that "
            "turn them; windows are padded within the launch that reads them">,

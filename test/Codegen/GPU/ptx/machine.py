@@ -161,6 +161,8 @@ class Block:
         elif made.name == "bra":
             self.counter[self.active] = self.function.labels[made.operands[0]]
         else:
-            self.require_whole_warps(made)
+            # Threads that parted may be on their way here: _release sees whether all were.
+            if made.guard:
+                self.require_whole_warps(made)
             self.waiting |= self.active
             self.counter[self.active] = here
