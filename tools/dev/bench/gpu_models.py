@@ -106,6 +106,27 @@ def attentions(batch, heads, kv_heads, queries, keys, width, causal, count):
     return path
 
 
+def repeated(name, op, count, inputs, outputs, weights, **attributes):
+    """A model of `count` nodes of one operator, each with a first input of its own and the
+    same weights. `inputs`, `outputs`: shapes and dtypes, by name. Gives its path."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    path = WORK / f"{name}-{count}.onnx"
+    value = onnx.helper.make_tensor_value_info
+    kinds = {n: onnx.helper.np_dtype_to_tensor_dtype(np.dtype(t))
+             for n, (_, t) in (inputs | outputs).items()}
+    nodes, arguments, results = [], [], []
+    for n in range(count):
+        nodes.append(onnx.helper.make_node(op, [f"{i}{n}" for i in inputs] + list(weights), [
+            f"{o}{n}" for o in outputs], name=f"{op}{n}", **attributes))
+        arguments += [value(f"{i}{n}", kinds[i], shape) for i, (shape, _) in inputs.items()]
+        results += [value(f"{o}{n}", kinds[o], shape) for o, (shape, _) in outputs.items()]
+    constants = [onnx.numpy_helper.from_array(w, n) for n, w in weights.items()]
+    graph = onnx.helper.make_graph(nodes, name, arguments, results, constants)
+    onnx.save(onnx.helper.make_model(graph, ir_version=10, opset_imports=[
+        onnx.helper.make_opsetid("", 21)]), path)
+    return path
+
+
 def llama(size, masked):
     """A decoder that gives the likeliest next token, written where it is not there."""
     folder = WORK / ("llama" if masked else "llama-no-mask")

@@ -46,6 +46,11 @@ def attentions(inputs, causal):
     return found
 
 
+def repeated(inputs, work):
+    """`work` on each input."""
+    return captured(lambda: [work(x) for x in inputs])
+
+
 class Layer(nn.Module):
     """Q, K, V in one product, gate and up in one, and a cache of fixed size."""
 

@@ -3,6 +3,7 @@ import dataclasses
 
 import gpu_models as ours
 import gpu_peers as peers
+import numpy as np
 import torch
 from llama_form import SIZES
 
@@ -117,6 +118,61 @@ def attention(batch, heads, kv_heads, queries, keys, width, causal):
                 launches=lambda: engine.launches)
 
 
+def times_each(name, op, x_shape, results, weights, work, error, count=16, **attributes):
+    """`op` on one input of f32; `work` is PyTorch's, `error` compares the last results."""
+    inputs = [torch.randn(*x_shape, device="cuda") for _ in range(count)]
+    path = ours.repeated(name, op, count, {"x": (x_shape, "float32")}, results, weights,
+                         **attributes)
+    feeds = {f"x{n}": x for n, x in enumerate(inputs)}
+    outputs = {f"{name}{n}": torch.zeros(shape, device="cuda", dtype=getattr(torch, dtype))
+               for n in range(count) for name, (shape, dtype) in results.items()}
+    engine = ours.Ours(ours.compiled(path), feeds, outputs)
+    last = [outputs[f"{name}{count - 1}"] for name in results]
+    return Work(engine, {"torch": peers.repeated(inputs, work)}, count,
+                bytes=inputs[0].nbytes + sum(x.nbytes for x in last),
+                error=lambda: error(inputs[-1], *last), limit=1e-5,
+                launches=lambda: engine.launches)
+
+
+def top(rows, size, k, settings):
+    del settings
+    results = {"v": ([rows, k], "float32"), "i": ([rows, k], "int64")}
+
+    def error(x, values, places):
+        exact = (values == torch.topk(x, k).values) & (values == x.gather(1, places))
+        return float((~exact).sum())
+
+    return times_each(f"top-{rows}x{size}-{k}", "TopK", [rows, size], results,
+                      {"k": np.array([k])}, lambda x: torch.topk(x, k), error)
+
+
+def running_sum(rows, size, settings):
+    del settings
+    return times_each(f"cumsum-{rows}x{size}", "CumSum", [rows, size],
+                      {"y": ([rows, size], "float32")}, {"axis": np.array(1)},
+                      lambda x: torch.cumsum(x, 1),
+                      lambda x, y: relative(y, torch.cumsum(x.double(), 1)))
+
+
+def recurrent(length, batch, hidden, settings):
+    del settings
+    module = torch.nn.LSTM(hidden, hidden).cuda()
+    order = [0, 3, 1, 2]  # of torch's gates i, f, g, o in ONNX
+
+    def turned(tensor):
+        parts = tensor.detach().cpu().numpy().reshape(4, hidden, -1)[order]
+        return parts.reshape(1, 4 * hidden, -1)
+
+    biases = [turned(b)[:, :, 0] for b in (module.bias_ih_l0, module.bias_hh_l0)]
+    weights = {"W": turned(module.weight_ih_l0), "R": turned(module.weight_hh_l0),
+               "B": np.concatenate(biases, 1)}
+    return times_each(f"lstm-{length}x{batch}x{hidden}", "LSTM", [length, batch, hidden],
+                      {"y": ([length, 1, batch, hidden], "float32")}, weights,
+                      lambda x: module(x)[0],
+                      lambda x, y: relative(y[:, 0], module(x)[0]), count=2,
+                      hidden_size=hidden)
+
+
 def parameters(c):
     layer = c.hidden * c.head_dim * (2 * c.heads + 2 * c.kv_heads) + 3 * c.hidden * c.ffn
     return c.layers * layer + c.vocabulary * c.hidden
@@ -225,6 +281,12 @@ def all_rows():
                              ("vit", 32, 0.65), ("bert", 1, 0.9), ("bert", 32, 0.65)):
         rows.append(Row(f"{name}-{batch}", {"torch.compile": bar},
                         lambda s, d=(name, batch): whole_model(*d, s)))
+    for m, n, k in ((1, 128256, 50), (1, 8400, 300), (64, 32000, 8)):
+        rows.append(Row(f"sort-top-{k}-{m}x{n}", {}, lambda s, d=(m, n, k): top(*d, s)))
+    rows.append(Row("sort-cumsum-64x4096", {}, lambda s: running_sum(64, 4096, s)))
+    for batch in (1, 32):
+        rows.append(Row(f"sort-lstm-128x{batch}x256", {},
+                        lambda s, b=batch: recurrent(128, b, 256, s)))
     rows += [Row("compile-1b", {}, compile_time), Row("code-size", {}, code_size),
              Row("library-size", {}, library_size), Row("load-8b", {}, load_time)]
     return rows
