@@ -113,7 +113,7 @@ def convolution_cases():
 
 SEARCHES = """top-f64-1-values top-f16-1-numbers top-int8-0-values top-300-of-6000
 top-5-of-any-2049 sort-f64 top-of-any-columns sum-with-on sum-bf16-any sum-uint64
-sum-of-columns-before-back unique-0-inverse compress""".split()
+sum-of-columns-before-back unique-0-inverse compress suppression-30-0.3""".split()
 
 
 def search_cases():

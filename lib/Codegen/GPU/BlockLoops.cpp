@@ -1,4 +1,5 @@
 #include "BlockLoops.h"
+#include "BlockRows.h"
 #include "ThreadBuilder.h"
 #include "tenon/Codegen/Program/LowerByBufferization.h"
 
@@ -74,25 +75,28 @@ static void keepSum(scf::ForOp loop) {
 namespace {
 class BlockLoops {
 public:
-  explicit BlockLoops(func::FuncOp function)
-      : function(function), builder(function.getContext()),
-        b(builder, function.getLoc()) {}
+  explicit BlockLoops(KernelFrame &frame)
+      : frame(frame), function(frame.getFunction()),
+        builder(function.getContext()), b(builder, function.getLoc()) {}
 
   /// How many threads are of use; 1 without a parallel loop, or if one thread
   /// would have to tell the others of memory.
   unsigned chooseThreads();
-  void share();
+  /// The number of blocks.
+  AffineExpr share();
 
 private:
+  AffineExpr countBlocks();
   void visit(Block &block);
   void shareLoop(scf::ParallelOp loop);
   void leaveToOne(Operation *op);
   void dropBarriers(Block &block);
 
+  KernelFrame &frame;
   func::FuncOp function;
   OpBuilder builder;
   ThreadBuilder b;
-  unsigned threads = 1;
+  unsigned threads = 1, rows = 0;
   Value thread;
 };
 } // namespace
@@ -124,14 +128,19 @@ unsigned BlockLoops::chooseThreads() {
 void BlockLoops::shareLoop(scf::ParallelOp loop) {
   builder.setInsertionPoint(loop);
   b.barrier();
-  Value total = b.index(1);
-  for (Value bound : loop.getUpperBound())
+  IRMapping known;
+  Value block = frame.begin(), total = b.index(1);
+  for (unsigned row = rows; row-- > 0;)
+    known.map(loop.getInductionVars()[row],
+              b.take(block, loop.getUpperBound()[row]));
+  SmallVector<Value> places(loop.getInductionVars());
+  ValueRange bounds = loop.getUpperBound();
+  for (Value bound : bounds.drop_front(rows))
     total = b.mul(total, bound);
   b.forEach(thread, total, threads, [&](Value item) {
-    IRMapping mapping;
-    for (auto [place, bound] : llvm::reverse(
-             llvm::zip_equal(loop.getInductionVars(), loop.getUpperBound())))
-      mapping.map(place, b.take(item, bound));
+    IRMapping mapping = known;
+    for (unsigned dim = places.size(); dim-- > rows;)
+      mapping.map(places[dim], b.take(item, bounds[dim]));
     for (Operation &op : loop.getBody()->without_terminator())
       builder.clone(op, mapping);
   });
@@ -196,7 +205,24 @@ void BlockLoops::dropBarriers(Block &block) {
   }
 }
 
-void BlockLoops::share() {
+AffineExpr BlockLoops::countBlocks() {
+  AffineExpr blocks = getAffineConstantExpr(1, function.getContext());
+  rows = countRows(function);
+  scf::ParallelOp loop;
+  function.walk([&](scf::ParallelOp found) { loop = found; });
+  for (unsigned row = 0; row < rows; ++row) {
+    AffineExpr extent = frame.getExpr(loop.getUpperBound()[row]);
+    if (!extent) {
+      rows = row;
+      break;
+    }
+    blocks = blocks * extent;
+  }
+  return blocks;
+}
+
+AffineExpr BlockLoops::share() {
+  AffineExpr blocks = countBlocks();
   SmallVector<scf::ForOp> loops;
   function.walk([&](scf::ParallelOp loop) {
     loop.getBody()->walk([&](scf::ForOp inner) { loops.push_back(inner); });
@@ -207,18 +233,22 @@ void BlockLoops::share() {
   builder.setInsertionPointToStart(&body);
   thread = b.thread();
   visit(body);
+  return blocks;
 }
 
-FailureOr<StagedKernel> tenon::lowerToOneBlock(kernel::FuncOp kernel,
-                                               ModuleOp module) {
+FailureOr<StagedKernel> tenon::lowerToBlocks(kernel::FuncOp kernel,
+                                             ModuleOp module) {
+  unsigned threads = 1;
+  auto divide = [&](KernelFrame &frame) {
+    BlockLoops loops(frame);
+    threads = loops.chooseThreads();
+    return threads > 1 ? loops.share()
+                       : getAffineConstantExpr(1, kernel.getContext());
+  };
   FailureOr<LoweredKernel> lowered =
-      lowerByBufferization(kernel, module, /*keepsParallel=*/true);
+      lowerByBufferization(kernel, module, divide);
   if (failed(lowered))
     return failure();
-  BlockLoops loops(lowered->body);
-  unsigned threads = loops.chooseThreads();
-  if (threads > 1)
-    loops.share();
   StagedKernel staged;
   staged.stages.push_back({lowered->body, lowered->grid, threads});
   staged.workspace = lowered->workspace;

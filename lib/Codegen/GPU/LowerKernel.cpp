@@ -114,7 +114,7 @@ static FailureOr<StagedKernel> lowerPart(kernel::FuncOp kernel,
     return *staged;
   if (std::optional<StagedKernel> staged = lowerSteps(general, module))
     return *staged;
-  return lowerToOneBlock(kernel, module);
+  return lowerToBlocks(kernel, module);
 }
 
 /// Neighbours that each thread takes, so that one load of each has the row.

@@ -169,7 +169,7 @@ static LogicalResult lowerToLoops(func::FuncOp function, bool keepsParallel) {
 
 FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
                                                      ModuleOp module,
-                                                     bool keepsParallel) {
+                                                     DivideLoops divide) {
   KernelFrame frame(kernel, module);
   copyBody(kernel, frame);
   func::FuncOp function = frame.getFunction();
@@ -181,14 +181,16 @@ FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
   tensor::populateDecomposeTensorConcatPatterns(patterns);
   if (failed(applyPatternsGreedily(function, std::move(patterns))))
     return fail("decompose");
-  if (keepsParallel)
+  if (divide)
     turnSumsInwards(function);
   if (failed(bufferize(function)))
     return fail("bufferize");
   frame.restart();
   if (failed(placeAllocations(kernel, frame)))
     return failure();
-  if (failed(lowerToLoops(function, keepsParallel)))
+  if (failed(lowerToLoops(function, /*keepsParallel=*/bool(divide))))
     return fail("become loops");
+  if (divide)
+    return frame.finish(divide(frame));
   return frame.finish(getAffineConstantExpr(1, kernel.getContext()));
 }

@@ -1,8 +1,11 @@
-// NonMaxSuppression: of each batch's and class's boxes, those with the best scores
-// that overlap no better one. One kernel selects into room for all boxes and
-// counts; the count is read; a second kernel takes the part that is filled.
+// NonMaxSuppression: of each batch's and class's boxes, those with the best
+// scores that overlap no better one. One kernel selects into room for all boxes
+// and counts; the count is read; a second kernel takes the part that is filled.
+// For many threads boxes are sorted first; then each that is left takes out
+// those behind it, in the rows of all classes at once.
 
 #include "Positions.h"
+#include "RowSearches.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
@@ -19,9 +22,7 @@ namespace {
 struct Box {
   ScalarExpr low[2], high[2];
 
-  ScalarExpr area() const {
-    return (high[0] - low[0]) * (high[1] - low[1]);
-  }
+  ScalarExpr area() const { return (high[0] - low[0]) * (high[1] - low[1]); }
 };
 
 class SuppressionBuilder {
@@ -30,12 +31,24 @@ public:
 
   /// The selected rows, in room for all boxes, and how many there are.
   SmallVector<Value> select();
+  /// Replaces the operator's result, by rows of sorted boxes.
+  void selectByRows();
 
 private:
+  void readLimits();
+  Value sortCorners(Value places);
+  Value countCandidates(Value scores);
+  Value suppress(Value corners, Value scores);
+  Value takeOut(ScalarCode &code, Value left, Value corners, ScalarExpr number);
+  void writeRows(Value left, Value places);
+  Dims rowDims() const {
+    return {scoreDims[0] * scoreDims[1], scoreDims[2], lowering.constant(1)};
+  }
   SmallVector<Value> selectClass(OpBuilder &builder, Location loc,
                                  ValueRange place, ValueRange state);
   SmallVector<Value> selectNext(OpBuilder &builder, Location loc,
-                                ValueRange place, Value begin, ValueRange state);
+                                ValueRange place, Value begin,
+                                ValueRange state);
   SmallVector<Value> findBest(OpBuilder &builder, Location loc,
                               ValueRange place, Value score, Value index);
   Value isFree(OpBuilder &builder, Location loc, Value batch, Value candidate,
@@ -103,78 +116,78 @@ ScalarExpr SuppressionBuilder::isSuppressed(const Box &a, const Box &b,
          (all > 0) & (common / all > limit);
 }
 
-/// Whether the candidate overlaps none of the class's rows, which begin at `begin`.
+/// Whether the candidate overlaps none of the class's rows, which begin at
+/// `begin`.
 Value SuppressionBuilder::isFree(OpBuilder &builder, Location loc, Value batch,
                                  Value candidate, Value begin,
                                  ValueRange state) {
   Value yes =
       arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
   Value count = IndexMath{builder, loc}.sub(state[1], begin);
-  return emitLoops(
-      builder, loc, count, yes,
-      [&](OpBuilder &nested, Location at, ValueRange p,
-          ValueRange free) -> SmallVector<Value> {
-        IndexMath math{nested, at};
-        ScalarCode code(nested, at);
-        Value row = math.add(begin, p[0]);
-        Value other = math.toIndex(
-            math.extract(state[0], {row, math.constant(2)}));
-        Box mine = readBox(code, batch, candidate);
-        Box selected = readBox(code, batch, other);
-        return {code(free[0]) &
-                !isSuppressed(mine, selected, code(overlapLimit))};
-      })[0];
+  return emitLoops(builder, loc, count, yes,
+                   [&](OpBuilder &nested, Location at, ValueRange p,
+                       ValueRange free) -> SmallVector<Value> {
+                     IndexMath math{nested, at};
+                     ScalarCode code(nested, at);
+                     Value row = math.add(begin, p[0]);
+                     Value other = math.toIndex(
+                         math.extract(state[0], {row, math.constant(2)}));
+                     Box mine = readBox(code, batch, candidate);
+                     Box selected = readBox(code, batch, other);
+                     return {code(free[0]) &
+                             !isSuppressed(mine, selected, code(overlapLimit))};
+                   })[0];
 }
 
-/// The box that follows (score, index) in the order of falling scores, then rising
-/// indices: whether there is one, its score, its index.
-SmallVector<Value> SuppressionBuilder::findBest(OpBuilder &builder, Location loc,
-                                                ValueRange place, Value score,
-                                                Value index) {
+/// The box that follows (score, index) in the order of falling scores, then
+/// rising indices: whether there is one, its score, its index.
+SmallVector<Value> SuppressionBuilder::findBest(OpBuilder &builder,
+                                                Location loc, ValueRange place,
+                                                Value score, Value index) {
   Value no =
       arith::ConstantOp::create(builder, loc, builder.getBoolAttr(false));
   SmallVector<Value> none{no, score, index};
-  return emitLoops(
-      builder, loc, numBoxes, none,
-      [&](OpBuilder &nested, Location at, ValueRange p,
-          ValueRange best) -> SmallVector<Value> {
-        ScalarCode code(nested, at);
-        ScalarExpr mine = code(IndexMath{nested, at}.extract(
-            launch->input(1), {place[0], place[1], p[0]}));
-        ScalarExpr before = code(score), found = code(best[0]);
-        ScalarExpr follows = (code(index) < 0) | (mine < before) |
-                             ((mine == before) & (code(p[0]) > code(index)));
-        if (scoreLimit)
-          follows = follows & (mine > code(scoreLimit));
-        ScalarExpr wins = follows & (!found | (mine > code(best[1])));
-        return {found | wins, wins.select(mine, code(best[1])),
-                wins.select(code(p[0]), code(best[2]))};
-      });
+  return emitLoops(builder, loc, numBoxes, none,
+                   [&](OpBuilder &nested, Location at, ValueRange p,
+                       ValueRange best) -> SmallVector<Value> {
+                     ScalarCode code(nested, at);
+                     ScalarExpr mine = code(IndexMath{nested, at}.extract(
+                         launch->input(1), {place[0], place[1], p[0]}));
+                     ScalarExpr before = code(score), found = code(best[0]);
+                     ScalarExpr follows =
+                         (code(index) < 0) | (mine < before) |
+                         ((mine == before) & (code(p[0]) > code(index)));
+                     if (scoreLimit)
+                       follows = follows & (mine > code(scoreLimit));
+                     ScalarExpr wins =
+                         follows & (!found | (mine > code(best[1])));
+                     return {found | wins, wins.select(mine, code(best[1])),
+                             wins.select(code(p[0]), code(best[2]))};
+                   });
 }
 
 /// State: rows, their number, and the score and index looked at last.
 SmallVector<Value> SuppressionBuilder::selectNext(OpBuilder &builder,
-                                                  Location loc, ValueRange place,
-                                                  Value begin,
+                                                  Location loc,
+                                                  ValueRange place, Value begin,
                                                   ValueRange state) {
   IndexMath math{builder, loc};
-  SmallVector<Value> best =
-      findBest(builder, loc, place, state[2], state[3]);
+  SmallVector<Value> best = findBest(builder, loc, place, state[2], state[3]);
   Value hasRoom = math.compare(P::slt, math.sub(state[1], begin), limit);
   Value free = isFree(builder, loc, place[0], best[2], begin, state);
   Value enters = math.both(math.both(best[0], hasRoom), free);
-  SmallVector<Value> next = emitIf(
-      builder, loc, enters, state.take_front(2),
-      [&](OpBuilder &b, Location at) -> SmallVector<Value> {
-        IndexMath inner{b, at};
-        Value rows = state[0];
-        Value row[] = {place[0], place[1], best[2]};
-        for (auto [column, entry] : llvm::enumerate(row))
-          rows = tensor::InsertOp::create(
-              b, at, inner.toInteger(entry, i64), rows,
-              ValueRange{state[1], inner.constant(column)});
-        return {rows, inner.add(state[1], inner.constant(1))};
-      });
+  SmallVector<Value> next =
+      emitIf(builder, loc, enters, state.take_front(2),
+             [&](OpBuilder &b, Location at) -> SmallVector<Value> {
+               IndexMath inner{b, at};
+               Value rows = state[0];
+               Value row[] = {place[0], place[1], best[2]};
+               for (auto [column, entry] : llvm::enumerate(row))
+                 rows = tensor::InsertOp::create(
+                     b, at, inner.toInteger(entry, i64), rows,
+                     ValueRange{state[1], inner.constant(column)});
+               return {rows, inner.add(state[1], inner.constant(1))};
+             });
   next.append({best[1], best[2]});
   return next;
 }
@@ -196,6 +209,22 @@ SmallVector<Value> SuppressionBuilder::selectClass(OpBuilder &builder,
   return {end[0], end[1]};
 }
 
+/// Within the launch.
+void SuppressionBuilder::readLimits() {
+  OpBuilder &builder = launch->builder();
+  Location loc = op->getLoc();
+  IndexMath math{builder, loc};
+  Type real = lowering.element(op.getBoxes());
+  numBoxes = launch->index(scoreDims[2]);
+  limit = most ? most->get(*launch, 0) : math.constant(0);
+  overlapLimit =
+      overlapInput
+          ? extractScalar(math, launch->input(*overlapInput))
+          : arith::ConstantOp::create(builder, loc, builder.getZeroAttr(real));
+  if (scoreInput)
+    scoreLimit = extractScalar(math, launch->input(*scoreInput));
+}
+
 SmallVector<Value> SuppressionBuilder::select() {
   Location loc = op->getLoc();
   AffineExpr room = scoreDims[0] * scoreDims[1] * scoreDims[2];
@@ -206,15 +235,7 @@ SmallVector<Value> SuppressionBuilder::select() {
   launch = &opened;
   OpBuilder &builder = opened.builder();
   IndexMath math{builder, loc};
-  Type real = lowering.element(op.getBoxes());
-  numBoxes = opened.index(scoreDims[2]);
-  limit = most ? most->get(opened, 0) : math.constant(0);
-  overlapLimit = overlapInput
-                     ? extractScalar(math, opened.input(*overlapInput))
-                     : arith::ConstantOp::create(builder, loc,
-                                                 builder.getZeroAttr(real));
-  if (scoreInput)
-    scoreLimit = extractScalar(math, opened.input(*scoreInput));
+  readLimits();
   SmallVector<Value> extents{opened.index(scoreDims[0]),
                              opened.index(scoreDims[1])};
   SmallVector<Value> start{opened.destination(0), math.constant(0)};
@@ -223,10 +244,199 @@ SmallVector<Value> SuppressionBuilder::select() {
       [&](OpBuilder &nested, Location at, ValueRange place, ValueRange state) {
         return selectClass(nested, at, place, state);
       });
-  Value count = tensor::InsertOp::create(
-      builder, loc, math.toInteger(end[1], i64), opened.destination(1),
-      math.constant(0));
-  return SmallVector<Value>(lowering.finish(opened, {end[0], count}).getResults());
+  Value count =
+      tensor::InsertOp::create(builder, loc, math.toInteger(end[1], i64),
+                               opened.destination(1), math.constant(0));
+  return SmallVector<Value>(
+      lowering.finish(opened, {end[0], count}).getResults());
+}
+
+/// The ends of each row's boxes in the order of their scores, [row, box, 4].
+Value SuppressionBuilder::sortCorners(Value places) {
+  Dims dims = rowDims();
+  dims[2] = lowering.constant(4);
+  LaunchBuilder opened =
+      lowering.launch(op->getLoc(), {op.getBoxes(), places},
+                      Result{lowering.element(op.getBoxes()), dims});
+  launch = &opened;
+  Value classes = opened.index(scoreDims[1]);
+  Value corners =
+      mapPositions(opened, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        ScalarExpr box =
+            code.read(opened.input(1), {at[0], at[1], code.index(0)});
+        Box ends = readBox(code, at[0] / code(classes), box.toIndex());
+        ScalarExpr low = (at[2] == 0).select(ends.low[0], ends.low[1]);
+        ScalarExpr high = (at[2] == 2).select(ends.high[0], ends.high[1]);
+        return (at[2] < 2).select(low, high);
+      });
+  return lowering.finish(opened, corners).getResult(0);
+}
+
+/// How many of each row's sorted scores are more than the limit, or not numbers
+/// and so in front; then the largest of these.
+Value SuppressionBuilder::countCandidates(Value scores) {
+  Type i64Type = i64;
+  AffineExpr rows = rowDims()[0];
+  LaunchBuilder counting = lowering.launch(
+      op->getLoc(), {scores, inputs[*scoreInput]}, Result{i64Type, {rows}});
+  Value size = counting.index(scoreDims[2]);
+  Value counts =
+      mapPositions(counting, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        IndexMath math{code.builder, code.loc};
+        ScalarExpr least = code(extractScalar(math, counting.input(1)));
+        return code.loopWhile(
+            {code.index(0), code(size)},
+            [&](ArrayRef<ScalarExpr> range) { return range[0] < range[1]; },
+            [&](ArrayRef<ScalarExpr> range) {
+              ScalarExpr middle = (range[0] + range[1]) / 2;
+              ScalarExpr isBehind =
+                  code.read(counting.input(0),
+                            {at[0], middle, code.index(0)}) <= least;
+              return ScalarCode::Exprs{isBehind.select(range[0], middle + 1),
+                                       isBehind.select(middle, range[1])};
+            })[0];
+      });
+  counts = lowering.finish(counting, counts).getResult(0);
+  LaunchBuilder joining = lowering.launch(
+      op->getLoc(), counts, Result{i64Type, {lowering.constant(1)}});
+  Value count = joining.index(rows);
+  Value largest =
+      mapPositions(joining, [&](ScalarCode &code, ArrayRef<ScalarExpr>) {
+        return code.loop(code.index(0), code(count), code.constant(i64Type, 0),
+                         [&](ScalarExpr row, ArrayRef<ScalarExpr> state) {
+                           return ScalarCode::Exprs{
+                               state[0].max(code.read(joining.input(0), row))};
+                         })[0];
+      });
+  return lowering.finish(joining, largest).getResult(0);
+}
+
+/// `left` of all rows after box `number` took out what it overlaps behind it.
+Value SuppressionBuilder::takeOut(ScalarCode &code, Value left, Value corners,
+                                  ScalarExpr number) {
+  MLIRContext *context = op->getContext();
+  AffineExpr row = getAffineDimExpr(0, context);
+  Type flag = code.builder.getI32Type();
+  auto isLeft = [&](OpBuilder &nested, Location loc, ValueRange) -> Value {
+    ScalarCode inner(nested, loc);
+    ScalarExpr r = inner(linalg::IndexOp::create(nested, loc, 0));
+    return inner.read(left, {r, number});
+  };
+  Value now = launch->generic({},
+                              {launch->empty({rowDims()[0]}, flag),
+                               code.builder.getMultiDimIdentityMap(1)},
+                              isLeft);
+  auto stays = [&](OpBuilder &nested, Location loc, ValueRange v) -> Value {
+    ScalarCode inner(nested, loc);
+    ScalarExpr r = inner(linalg::IndexOp::create(nested, loc, 0));
+    ScalarExpr other = inner(linalg::IndexOp::create(nested, loc, 1));
+    ScalarExpr flags = inner(v[0]), own = inner(v[1]);
+    auto read = [&](ScalarExpr box) {
+      auto end = [&](int64_t which) {
+        return inner.read(corners, {r, box, inner.index(which)});
+      };
+      return Box{{end(0), end(1)}, {end(2), end(3)}};
+    };
+    return inner.choose((flags != 0) & (own != 0) & (number < other),
+                        [&] {
+                          return isSuppressed(read(number), read(other),
+                                              inner(overlapLimit))
+                              .select(own.like(0), own);
+                        },
+                        [&] { return own; });
+  };
+  return launch->generic({{now, AffineMap::get(2, 0, row)}},
+                         {left, code.builder.getMultiDimIdentityMap(2)}, stays);
+}
+
+/// For each row of sorted boxes, 1 where no better box that is left overlaps.
+Value SuppressionBuilder::suppress(Value corners, Value scores) {
+  SmallVector<Value> operands{corners, scores};
+  operands.append(inputs.begin() + 2, inputs.end());
+  unsigned boundInput = operands.size();
+  if (scoreInput)
+    operands.push_back(countCandidates(scores));
+  Dims dims = rowDims();
+  dims.pop_back();
+  LaunchBuilder opened = lowering.launch(
+      op->getLoc(), operands, Result{lowering.builder.getI32Type(), dims});
+  launch = &opened;
+  readLimits();
+  ScalarCode code(opened.builder(), op->getLoc());
+  Value start =
+      mapPositions(opened, [&](ScalarCode &inner, ArrayRef<ScalarExpr> at) {
+        Type flag = inner.builder.getI32Type();
+        ScalarExpr yes = inner.constant(flag, 1);
+        if (!scoreLimit)
+          return yes;
+        ScalarExpr score =
+            inner.read(opened.input(1), {at[0], at[1], inner.index(0)});
+        return (score > inner(scoreLimit)).select(yes, yes.like(0));
+      });
+  ScalarExpr bound = code(numBoxes);
+  if (scoreInput)
+    bound = code.read(opened.input(boundInput), code.index(0)).toIndex();
+  Value left = code.loop(code.index(0), bound, code(start),
+                         [&](ScalarExpr number, ArrayRef<ScalarExpr> state) {
+                           Value next =
+                               takeOut(code, state[0], opened.input(0), number);
+                           return ScalarCode::Exprs{code(next)};
+                         })[0];
+  return lowering.finish(opened, left).getResult(0);
+}
+
+/// The rows [batch, class, box] of what is left, at most `limit` of a class.
+void SuppressionBuilder::writeRows(Value left, Value places) {
+  Location loc = op->getLoc();
+  Dims dims = rowDims();
+  AffineExpr size = dims[0] * dims[1];
+  left = lowering.view(loc, left, {size});
+  auto isLeft = [](ScalarCode &code, LaunchBuilder &opened, ScalarExpr number) {
+    return code.read(opened.input(0), number) != 0;
+  };
+  Chosen all(loc, size, left, isLeft, lowering);
+  SmallVector<Value> operands{left, all.getCounts()};
+  if (most)
+    most->addTo(operands);
+  auto hasRoom = [&](ScalarCode &code, LaunchBuilder &opened,
+                     ScalarExpr number) {
+    ScalarExpr boxes = code(opened.index(dims[1]));
+    ScalarExpr before =
+        Chosen::countBefore(code, opened.input(1), number) -
+        Chosen::countBefore(code, opened.input(1), number / boxes * boxes);
+    Value room = most ? most->get(opened, 0) : Value(code.index(0));
+    return isLeft(code, opened, number) & (before < code(room));
+  };
+  Chosen chosen(loc, size, operands, hasRoom, lowering);
+  Value result = op->getResult(0);
+  chosen.readCount(result, lowering);
+  LaunchBuilder filling =
+      lowering.launch(loc, {chosen.getCounts(), places},
+                      Result{lowering.element(result), lowering.dims(result)});
+  Value end = filling.index(size), boxes = filling.index(dims[1]),
+        classes = filling.index(scoreDims[1]);
+  Value filled =
+      mapPositions(filling, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        ScalarExpr number =
+            Chosen::find(code, filling.input(0), code(end), at[0]);
+        ScalarExpr row = number / code(boxes), place = number % code(boxes);
+        ScalarExpr box =
+            code.read(filling.input(1), {row, place, code.index(0)}).toIndex();
+        ScalarExpr group =
+            (at[1] == 0).select(row / code(classes), row % code(classes));
+        return (at[1] == 2).select(box, group);
+      });
+  lowering.replace(op, lowering.finish(filling, filled).getResults());
+}
+
+void SuppressionBuilder::selectByRows() {
+  Location loc = op->getLoc();
+  Value rows = lowering.view(loc, op.getScores(), rowDims());
+  SmallVector<Value> sorted =
+      findFirst(loc, rows, ElementKind::Float, rowDims()[1], /*isLargest=*/true,
+                lowering);
+  Value corners = sortCorners(sorted[1]);
+  writeRows(suppress(corners, sorted[0]), sorted[1]);
 }
 
 static LogicalResult lowerNonMaxSuppression(Operation *op, Lowering &lowering) {
@@ -234,6 +444,10 @@ static LogicalResult lowerNonMaxSuppression(Operation *op, Lowering &lowering) {
   if (lowering.dims(suppression.getBoxes()).size() != 3 ||
       lowering.dims(suppression.getScores()).size() != 3)
     return op->emitOpError("expected boxes and scores of rank 3");
+  if (lowering.isForThreads) {
+    SuppressionBuilder(suppression, lowering).selectByRows();
+    return success();
+  }
   SmallVector<Value> selected =
       SuppressionBuilder(suppression, lowering).select();
   Value result = op->getResult(0);
@@ -241,9 +455,9 @@ static LogicalResult lowerNonMaxSuppression(Operation *op, Lowering &lowering) {
     IndexMath math{launch.builder(), launch.loc()};
     return math.toIndex(extractScalar(math, launch.input(0)));
   });
-  LaunchBuilder launch = lowering.launch(
-      op->getLoc(), selected[0],
-      Result{lowering.element(result), lowering.dims(result)});
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), selected[0],
+                      Result{lowering.element(result), lowering.dims(result)});
   Value taken = fillByPosition(
       launch, [&](OpBuilder &nested, Location loc, ValueRange position) {
         return IndexMath{nested, loc}.extract(launch.input(0), position);

@@ -116,7 +116,44 @@ def found_sizes(make):
                    make([made], {"x": x}, want, {"x": ["n"]}, stages=None))
 
 
+def overlap(a, b):
+    """Of boxes by their ends."""
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    common = np.prod(np.maximum(high - low, 0))
+    return common / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common)
+
+
+def kept_boxes(boxes, scores, most, limit, least):
+    rows = []
+    for batch, classes in enumerate(scores):
+        for number, row in enumerate(classes):
+            kept = []
+            for box in order(row, 0, True):
+                if len(kept) < most and row[box] > least and all(
+                        overlap(boxes[batch, box], boxes[batch, k]) <= limit for k in kept):
+                    kept.append(box)
+            rows += [(batch, number, box) for box in kept]
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def suppressions(make):
+    draw = np.random.default_rng(2)
+    corners = draw.uniform(0, 1, (2, 30, 2))
+    boxes = np.concatenate([corners, corners + draw.uniform(0.1, 0.5, corners.shape)], 2)
+    boxes = boxes.astype(np.float32)
+    scores = (draw.integers(0, 20, (2, 2, 30)) / 20).astype(np.float32)  # some are equal
+    for most, limit, least in ((30, 0.3, 0.2), (4, 0.5, -1), (30, 0.9, 0.99)):
+        known = {"most": np.array([most]), "limit": np.array([limit], np.float32),
+                 "least": np.array([least], np.float32)}
+        yield (f"suppression-{most}-{limit}",
+               make([node("NonMaxSuppression", "boxes scores most limit least", "y")],
+                    {"boxes": boxes, "scores": scores},
+                    kept_boxes(boxes, scores, most, np.float32(limit), np.float32(least)),
+                    {"boxes": ["b", "n", 4], "scores": ["b", "c", "n"]}, known, stages=None))
+
+
 def cases(make):
     yield from tops(make)
     yield from totals(make)
     yield from found_sizes(make)
+    yield from suppressions(make)

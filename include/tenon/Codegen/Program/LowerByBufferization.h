@@ -4,15 +4,19 @@
 #define TENON_CODEGEN_PROGRAM_LOWERBYBUFFERIZATION_H
 
 #include "dialects/Kernel/KernelDialect.h"
-#include "tenon/Codegen/Program/Lowering.h"
+#include "tenon/Codegen/Program/KernelFrame.h"
 
 namespace tenon {
 
-/// One-shot bufferization and linalg to loops; the grid is 1. `keepsParallel`:
-/// loops that may run in any order are scf.parallel, those of sums within.
-mlir::FailureOr<LoweredKernel> lowerByBufferization(kernel::FuncOp kernel,
-                                                    mlir::ModuleOp module,
-                                                    bool keepsParallel = false);
+/// Changes a function whose loops that may run in any order are scf.parallel,
+/// those of sums within them; the grid.
+using DivideLoops = llvm::function_ref<mlir::AffineExpr(KernelFrame &)>;
+
+/// One-shot bufferization and linalg to loops; the grid is 1, or that of
+/// `divide`.
+mlir::FailureOr<LoweredKernel>
+lowerByBufferization(kernel::FuncOp kernel, mlir::ModuleOp module,
+                     DivideLoops divide = nullptr);
 
 } // namespace tenon
 
