@@ -136,7 +136,10 @@ AffineExpr TopKEmitter::emitRuns() {
   sortRun();
   Value begin =
       b.mul(b.add(b.mul(row, frame.size(runs)), number), b.index(run));
-  b.forEach(b.thread(), getKept(), getSortingThreads(), [&](Value i) {
+  // A run has fewer where k is larger than the row, which no shape says.
+  Value kept =
+      isOneRun ? b.min(getKept(), frame.size(source.length)) : getKept();
+  b.forEach(b.thread(), kept, getSortingThreads(), [&](Value i) {
     Entry entry = entries.load(shared, i);
     if (isOneRun)
       writeResult(row, i, entries.getPlace(entry));
