@@ -287,7 +287,7 @@ Value Resampling::interpolate(Value x, unsigned index, Type element) {
   Value result = mapPositions(launch, [&](ScalarCode &code,
                                           ArrayRef<ScalarExpr> at) {
     ScalarExpr origin = getOrigin(code, axis, at[axes[index]]);
-    ScalarExpr length = code(axis.inLength), size = code(axis.inSize);
+    ScalarExpr length = code(axis.inLength);
     ScalarExpr inside = (origin >= 0) & (origin <= length - 1.0);
     // Beyond, all that is read is the edge.
     origin = origin.clamp(length.like(-reach - 1), length + reach);
