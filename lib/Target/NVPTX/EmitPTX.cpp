@@ -66,12 +66,13 @@ static llvm::FunctionType *getStageType(llvm::LLVMContext &context,
 static void setParameters(llvm::Function &kernel, const StageSignature &stage) {
   llvm::LLVMContext &context = kernel.getContext();
   for (unsigned i = 0; i <= stage.numBuffers; ++i) {
-    // Inputs are only read, and two of them may be one. Without `noalias` a
-    // load stays behind the wait, in LLVM as in ptxas.
-    bool isInput = i < stage.numInputs;
-    if (isInput && stage.isConstant[i])
+    // Constants are only read, and two of them may be one. Without `noalias` a
+    // load stays behind the wait, in LLVM as in ptxas: a stage's rows may lie
+    // in the workspace or in a result, where the stage before still writes.
+    bool isConstant = i < stage.numBuffers && stage.isConstant[i];
+    if (isConstant)
       kernel.addParamAttr(i, llvm::Attribute::ReadOnly);
-    if (!isInput || stage.isConstant[i])
+    if (isConstant || !stage.mustWait)
       kernel.addParamAttr(i, llvm::Attribute::NoAlias);
     kernel.addParamAttr(
         i, llvm::Attribute::getWithAlignment(context, llvm::Align(16)));

@@ -12,13 +12,15 @@ import numpy as np
 from models import BUILD, model, node
 
 BF16 = ml_dtypes.bfloat16
+WAITS_FIRST = r"launch_dependents;\s*griddepcontrol.wait"
 
 
-def kernels(nodes, feeds, output, weights=None):
+def kernels(nodes, feeds, output, weights=None, dims=None):
     """{name of a kernel without its hash, its stage: PTX for sm_90a}."""
     with tempfile.TemporaryDirectory() as folder:
         source, artifact = pathlib.Path(folder, "m.onnx"), pathlib.Path(folder, "m.tenon")
-        source.write_bytes(model(nodes, feeds, output, weights=weights).SerializeToString())
+        made = model(nodes, feeds, output, dims, weights)
+        source.write_bytes(made.SerializeToString())
         subprocess.run([BUILD / "bin/tenon-compile", source, "-o", artifact, "--no-baseline",
                         "--target=cuda:sm_90a"], check=True)
         text = artifact.read_bytes().decode("latin1")
@@ -46,6 +48,19 @@ def main():
     before, after = loads(kernels(product, {"x": x, "w": w}, BF16)[("mul_add_bf16_0", 0)])
     assert not before, f"expected no load of an input before the wait, but got {before}"
     assert not any(".nc" in load for load in after), after
+
+    # Rows that a stage before made lie in the workspace, where it still writes.
+    gain = np.ones(512, np.float32)
+    nodes = [node("RMSNormalization", "x g", "r", axis=-1, epsilon=1e-5),
+             node("MatMul", "r w", "a"), node("MatMul", "r v", "b"), node("Add", "a b", "y")]
+    weights = {"g": gain, "w": np.eye(512, dtype=np.float32), "v": np.eye(512, dtype=np.float32)}
+    stages = kernels(nodes, {"x": np.ones((3, 512), np.float32)}, np.float32, weights,
+                     {"x": ["m", 512]})
+    bodies = [text for text in stages.values() if not re.search(WAITS_FIRST, text)]
+    assert len(stages) > len(bodies) > 1, (len(stages), len(bodies))
+    for text in bodies:
+        before, after = loads(text)
+        assert before and not any(".nc" in load for load in before + after), (before, after)
 
     rows = kernels([node("Add", "x w", "y")], {"x": np.ones((3, 700), np.float32)},
                    np.float32, {"w": np.ones((3, 700), np.float32)})
