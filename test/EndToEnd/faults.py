@@ -4,8 +4,6 @@
 Needs a GPU; test/runtime/cuda has these and more over a driver of ours.
 """
 import argparse
-import ctypes
-import multiprocessing
 import pathlib
 import tempfile
 
@@ -60,45 +58,6 @@ def check_ordinal(tally, artifact):
     tally.check("a GPU that is not there is said", "99" in message, message)
 
 
-class Nowhere:
-    """A tensor on the GPU whose memory has been given back."""
-
-    def __init__(self, bytes_):
-        driver = ctypes.CDLL("libcuda.so.1")
-        self.pointer = ctypes.c_uint64()
-        self.allocated = driver.cuMemAlloc_v2(ctypes.byref(self.pointer), ctypes.c_size_t(bytes_))
-        driver.cuMemFree_v2(self.pointer)
-        self.__cuda_array_interface__ = {"shape": (bytes_ // 4,), "typestr": "<f4", "version": 3,
-                                         "data": (self.pointer.value, False), "strides": None}
-
-
-def lose(artifact, device, answers):
-    """In a process of its own: the GPU is lost to it."""
-    session = tenon_session(artifact, device=device, keep_on_device=True)
-    run(session, 1 << 26)
-    session.bind_output("y", Nowhere(4 << 26))
-    answers.put(error_of(lambda: (run(session, 1 << 26), session.wait())))
-    answers.put(error_of(lambda: run(session, 1000)))
-    for another in ("cpu", device):
-        answers.put(error_of(lambda: is_right(tenon_session(artifact, device=another)) or 1 / 0))
-
-
-def check_loss(tally, artifact, device):
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    process = context.Process(target=lose, args=(artifact, device, answers))
-    process.start()
-    process.join(60)
-    found = [answers.get(timeout=5) for _ in range(4)] if process.exitcode == 0 else []
-    tally.check("memory that is not there: the process ends well", process.exitcode == 0,
-                str(process.exitcode))
-    if found:
-        tally.check("memory that is not there: the run says so", "lost" in found[0], found[0])
-        tally.check("a lost GPU stays lost to its session", "lost" in found[1], found[1])
-        tally.check("a lost GPU: a session on the CPU goes on", not found[2], found[2])
-        tally.check("a lost GPU: a new session has it again", not found[3], found[3])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_device_options(parser)
@@ -115,7 +74,6 @@ def main():
                                  target=f"cpu:x86-64-v3,{chosen_target(args)}")
         check_memory(tally, artifact, args.device)
         check_ordinal(tally, artifact)
-        check_loss(tally, artifact, args.device)
     tally.finish()
 
 
