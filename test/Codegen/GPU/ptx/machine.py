@@ -33,9 +33,9 @@ class Block:
         self.warps = self.threads.astype(np.int64) // WARP
         self.registers = {"%tid.x": self.threads,
                           "%ctaid.x": np.full(function.threads, index, np.uint32)}
-        # Whether the thread has waited for the launch before, where launches overlap.
-        self.has_waited = np.full(function.threads, not any(
-            made.name == "griddepcontrol" for made in function.instructions))
+        # Whether launches overlap, and whether the thread has waited for the one before.
+        self.overlaps = any(made.name == "griddepcontrol" for made in function.instructions)
+        self.has_waited = np.full(function.threads, not self.overlaps)
         self.copies = []
         self.committed = np.zeros(function.threads, np.int64)  # groups of copies
 

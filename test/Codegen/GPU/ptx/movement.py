@@ -25,7 +25,8 @@ def _space(block, made):
 
 
 def _require_waited(block, made, addresses):
-    early = ~block.has_waited[block.active]
+    """A load of constants (.nc) may be moved before the wait, wherever it is written."""
+    early = ~block.has_waited[block.active] | (block.overlaps and made.has("nc"))
     if early.any() and not made.has("shared"):
         block.memory.require_constant(addresses[early], made.text)
 
