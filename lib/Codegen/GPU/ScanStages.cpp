@@ -48,8 +48,7 @@ private:
   void enterBlock();
   SmallVector<Value> loadOwn();
   Value combine(Value x, Value y);
-  Value widen(Value value);
-  Value narrow(Value value);
+  Value convert(Value value, Type to);
   Value getNeutral();
   Value getPlace(int64_t number) { return b.add(first, b.index(number)); }
   Value offset(RowTensor &tensor, Value place);
@@ -77,20 +76,15 @@ Value ScanEmitter::combine(Value x, Value y) {
   return op.getProduct() ? b.mul(x, y) : b.add(x, y);
 }
 
-Value ScanEmitter::widen(Value value) {
-  if (isa<FloatType>(type))
-    return b.convert(value, type);
+/// An element as a sum, or a sum as an element.
+Value ScanEmitter::convert(Value value, Type to) {
+  if (isa<FloatType>(to))
+    return b.convert(value, to);
   if (type == element)
     return value;
-  return arith::ExtSIOp::create(b.builder, b.loc, type, value);
-}
-
-Value ScanEmitter::narrow(Value value) {
-  if (isa<FloatType>(type))
-    return b.convert(value, element);
-  if (type == element)
-    return value;
-  return arith::TruncIOp::create(b.builder, b.loc, element, value);
+  if (to == type)
+    return arith::ExtSIOp::create(b.builder, b.loc, to, value);
+  return arith::TruncIOp::create(b.builder, b.loc, to, value);
 }
 
 Value ScanEmitter::getNeutral() {
@@ -120,9 +114,9 @@ SmallVector<Value> ScanEmitter::loadOwn() {
   for (int64_t number = 0; number < kElements; ++number) {
     Value place = getPlace(number);
     Value at = offset(source, b.min(place, last));
-    own.push_back(arith::SelectOp::create(b.builder, b.loc, isInside(place),
-                                          widen(b.load(source.memory, at)),
-                                          getNeutral()));
+    own.push_back(arith::SelectOp::create(
+        b.builder, b.loc, isInside(place),
+        convert(b.load(source.memory, at), type), getNeutral()));
   }
   return own;
 }
@@ -163,7 +157,7 @@ AffineExpr ScanEmitter::emitResults() {
       combine(before, b.scanBlock(sum, getNeutral(), threads, join).first);
   for (auto [number, value] : llvm::enumerate(own)) {
     Value next = combine(running, value);
-    Value shown = narrow(op.getExclusive() ? running : next);
+    Value shown = convert(op.getExclusive() ? running : next, element);
     Value place = getPlace(number);
     b.ifElse(isInside(place),
              [&] { b.store(shown, result.memory, offset(result, place)); });

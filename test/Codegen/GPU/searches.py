@@ -24,7 +24,8 @@ def every(dtype, *shape):
 
 def order(x, axis, largest):
     """NaN is the largest, zeros are equal, and of equal elements the first comes first."""
-    wide = x if x.dtype.kind in "iu" else x.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # some NaN of 16 bits signal
+        wide = x if x.dtype.kind in "iu" else x.astype(np.float64)
     ranks = np.unique(wide, return_inverse=True)[1].reshape(x.shape)
     return np.argsort(-ranks if largest else ranks, axis, kind="stable")
 
