@@ -251,6 +251,8 @@ FailureOr<StagedKernel> tenon::lowerToBlocks(kernel::FuncOp kernel,
     return failure();
   StagedKernel staged;
   staged.stages.push_back({lowered->body, lowered->grid, threads});
+  // Else ptxas would rather spill than have fewer blocks side by side.
+  staged.stages.back().residents = 1;
   staged.workspace = lowered->workspace;
   return staged;
 }
