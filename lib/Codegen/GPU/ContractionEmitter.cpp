@@ -264,12 +264,17 @@ void ContractionEmitter::finishTile(ThreadBuilder &b, ValueRange sums) {
     b.barrier();
     engine->forSums(b, sums, [&](Value row, Value column, Value sum) {
       Value inPart = b.sub(row, b.index(first));
-      Value isHere = arith::CmpIOp::create(
-          b.builder, loc, arith::CmpIPredicate::ult, inPart, b.index(part));
-      b.ifElse(isHere, [&] {
+      auto keep = [&] {
         Value at = b.add(b.mul(inPart, b.index(shape.columns)), column);
         b.store(sum, tile, at);
-      });
+      };
+      // Without need, a test makes LLVM sum behind it and the barrier, and keep
+      // all factors until then.
+      if (part == shape.rows)
+        return keep();
+      Value isHere = arith::CmpIOp::create(
+          b.builder, loc, arith::CmpIPredicate::ult, inPart, b.index(part));
+      b.ifElse(isHere, keep);
     });
     b.barrier();
     auto read = [&](Value at, int64_t count) {
