@@ -81,7 +81,7 @@ ContractionEmitter::getFactor(const Step &product, unsigned read, int outer,
   if (read == contraction.a && contraction.windows && !isWhole) {
     factor.isAlongK = true;
     factor.run = getWindowRun(run);
-    factor.isWindow = factor.run > 1;
+    factor.isWindow = true;
   }
   return factor;
 }
@@ -99,27 +99,52 @@ int64_t ContractionEmitter::getWindowRun(int64_t run) const {
   return isAligned ? run : 1;
 }
 
+/// Where a window's element at the loops' position lies among all of the image:
+/// what the outer loops add, which a thread keeps for each of its rows, and
+/// what k adds, the same for all of them. An index for each dimension would be
+/// several values for each row, and k's multiplied again for each.
+Value ContractionEmitter::getOffset(ThreadBuilder &b, const Access &access) {
+  LinearAccess linear = *LinearAccess::get(program, access);
+  Value outer = b.index(0), along = b.index(0);
+  for (const LinearAccess::Term &term : linear.terms) {
+    Value &sum = term.loop == int(contraction.k) ? along : outer;
+    Value place = getIndex(b.builder, term.expr, getLoops(step));
+    sum = b.add(sum, b.mul(place, frame.size(simplify(term.stride, 64))));
+  }
+  return b.add(outer, along);
+}
+
 /// The run at the loops' position, where `known` and within the image; else
 /// zeros.
 SmallVector<Value> ContractionEmitter::loadRun(ThreadBuilder &b,
                                                const Factor &factor,
                                                Value known) {
   const Access &access = step.reads[factor.read];
-  Type element = program.storages[access.storage].element;
-  Values indices = getIndices(b.builder, access, getLoops(step));
-  if (Value isInside = enterStorage(b.builder, access, indices))
+  const Storage &storage = program.storages[access.storage];
+  Type element = storage.element;
+  Value image = memory[access.storage];
+  Values indices;
+  if (access.paddedDims.empty()) {
+    AffineExpr size = getAffineConstantExpr(1, element.getContext());
+    for (AffineExpr dim : storage.dims)
+      size = size * dim;
+    image = frame.bufferAs(storage.buffer, simplify(size, 64), element);
+    indices = {getOffset(b, access)};
+  } else {
+    indices = getIndices(b.builder, access, getLoops(step));
+    Value isInside = enterStorage(b.builder, access, indices);
     known = arith::AndIOp::create(b.builder, loc, known, isInside);
+  }
   auto type = VectorType::get(factor.run, element);
   Value run = vector::LoadOp::create(
-      b.builder, loc, type, memory[access.storage], indices,
-      /*nontemporal=*/false,
+      b.builder, loc, type, image, indices, /*nontemporal=*/false,
       llvm::MaybeAlign(factor.run * element.getIntOrFloatBitWidth() / 8));
   Value zeros = b.splat(getZero(b.builder, element), factor.run);
   run = arith::SelectOp::create(b.builder, loc, known, run, zeros);
   Values elements;
   for (int64_t e = 0; e < factor.run; ++e) {
     Value one = vector::ExtractOp::create(b.builder, loc, run, e);
-    elements.push_back(b.convert(one, engine->stored));
+    elements.push_back(b.convert(one, engine->factor));
   }
   return elements;
 }
@@ -128,11 +153,13 @@ std::pair<Value, Value> ContractionEmitter::placeRun(ThreadBuilder &b,
                                                      const Factor &factor,
                                                      int64_t number) {
   const TileShape &shape = engine->shape;
-  int64_t across = factor.isAlongK ? shape.depth : factor.size;
-  Value run = b.add(b.thread(), b.index(number * int64_t(shape.threads)));
-  Value fast =
-      b.mul(b.rem(run, b.index(across / factor.run)), b.index(factor.run));
-  Value slow = b.div(run, b.index(across / factor.run));
+  int64_t width = (factor.isAlongK ? shape.depth : factor.size) / factor.run;
+  // The threads take whole rows of runs, so that those of a thread are below
+  // each other: one address and distances that are known.
+  int64_t threads = shape.threads, rows = threads / width;
+  assert(threads % width == 0 && "rows of runs are powers of two, up to 128");
+  Value fast = b.mul(b.rem(b.thread(), b.index(width)), b.index(factor.run));
+  Value slow = b.add(b.div(b.thread(), b.index(width)), b.index(number * rows));
   return factor.isAlongK ? std::pair(slow, fast) : std::pair(fast, slow);
 }
 

@@ -48,6 +48,7 @@ private:
   Factor getFactor(const Step &product, unsigned read, int outer, int64_t size,
                    int64_t first = 0);
   int64_t getWindowRun(int64_t run) const;
+  mlir::Value getOffset(ThreadBuilder &b, const Access &access);
   Values loadRun(ThreadBuilder &b, const Factor &factor, mlir::Value known);
   /// Where run `number` of the thread lies in the tile: along the outer loop
   /// and k.
