@@ -2,6 +2,8 @@
 
 #include "EmitPTX.h"
 
+#include "DelayWait.h"
+
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
 #include "llvm/IR/IRBuilder.h"
@@ -89,15 +91,12 @@ static void setParameters(llvm::Function &kernel, const StageSignature &stage) {
   }
 }
 
-/// Lets the next launch begin where there is room, then waits for the one
-/// before, unless the body does.
-static void emitWait(llvm::IRBuilder<> &builder, bool isInBody) {
+/// Lets the next launch begin where there is room.
+static void emitLaunchDependents(llvm::IRBuilder<> &builder) {
   auto *type = llvm::FunctionType::get(builder.getVoidTy(), false);
-  llvm::StringRef text = "griddepcontrol.launch_dependents;";
-  if (!isInBody)
-    text = "griddepcontrol.launch_dependents; griddepcontrol.wait;";
-  builder.CreateCall(llvm::InlineAsm::get(type, text, "~{memory}",
-                                          /*hasSideEffects=*/true));
+  builder.CreateCall(
+      llvm::InlineAsm::get(type, "griddepcontrol.launch_dependents;",
+                           "~{memory}", /*hasSideEffects=*/true));
 }
 
 /// SYMBOL(buffers, workspace, symbols, maps) calls the body with the number of
@@ -114,7 +113,9 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
   setParameters(*kernel, stage);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", kernel));
   if (stage.mustWait)
-    emitWait(builder, stage.waitsInBody);
+    emitLaunchDependents(builder);
+  if (stage.mustWait && !stage.waitsInBody)
+    emitWait(builder);
   auto *pointer = llvm::PointerType::get(context, 0);
   auto argument = [&](unsigned index) -> llvm::Value * {
     llvm::Value *value = kernel->getArg(index);
@@ -223,6 +224,9 @@ FailureOr<std::string> tenon::emitPTX(ModuleOp module,
   });
   setFunctionAttributes(*code);
   optimize(*code, *machine);
+  for (const StageSignature &stage : stages)
+    if (stage.mustWait && !stage.waitsInBody)
+      delayWait(*code->getFunction(stage.symbol));
   raiseAlignments(*code);
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
