@@ -14,7 +14,6 @@ using kernel::AttentionOp;
 /// Blocks that keep a large GPU busy, three on each of 132 multiprocessors, and
 /// the fewest keys that are worth one.
 static constexpr int64_t kBlocks = 3 * 132, kFewestKeys = 128;
-static_assert(kBlocks < MergeParts::kMostParts);
 
 namespace {
 class AttentionStages {
@@ -76,10 +75,12 @@ AffineExpr AttentionStages::getParts(const AttentionOperands &operands) {
 }
 
 /// On Hopper, where a block has a multiprocessor for itself: one for each, or,
-/// so that all have as much to do, eight, unless there are about as many items.
+/// so that all have as much to do, eight. Where there are about as many items,
+/// they are the parts, unless keys are so many that 32 are long, too.
 AffineExpr AttentionStages::getPartsOfFew() {
   const int64_t processors = multiprocessors;
-  constexpr int64_t few = 33, enough = 100, rounds = 8;
+  constexpr int64_t few = 33, enough = 100, rounds = 8, finest = 32;
+  constexpr int64_t fewestTiles = 7;
   auto known = dyn_cast<AffineConstantExpr>(keys);
   if (known && known.getValue() <= kFewestKeys)
     return number(1);
@@ -90,9 +91,12 @@ AffineExpr AttentionStages::getPartsOfFew() {
   AffineExpr divisor = items + 1 - isAtLeast(items, 1);
   AffineExpr once = number(processors).floorDiv(divisor);
   AffineExpr fine = number(rounds * processors).floorDiv(divisor);
+  AffineExpr all = number(finest * processors).floorDiv(divisor);
+  AffineExpr longParts = keys.floorDiv(all * fewestTiles * kFewestKeys + 1);
+  AffineExpr isLong = longParts.ceilDiv(longParts + 1);
   AffineExpr parts = once * (1 - isSome) +
-                     fine * (isSome - isEnough + isMore - isMost) + isEnough -
-                     isMore + isMost;
+                     fine * (isSome - isEnough + isMore - isMost) +
+                     (isEnough - isMore) * (1 + (all - 1) * isLong) + isMost;
   // More parts than tiles of keys would only be more to merge.
   AffineExpr tiles = keys.ceilDiv(kFewestKeys) + 1 - isAtLeast(keys, 1);
   AffineExpr times = parts.floorDiv(tiles);
@@ -138,7 +142,7 @@ void AttentionStages::addHopper(bool isForFew, AffineExpr runs) {
   AffineExpr blocks = emitter.emit() * runs;
   LoweredStage stage{{}, {}, emitter.getThreads()};
   stage.shared = emitter.getSharedBytes();
-  stage.residents = 1;
+  stage.residents = emitter.getBlocksOfRegisters();
   stage.maps = emitter.getMaps();
   stage.waitsItself = true;
   add(frame, blocks, std::move(stage));
@@ -173,8 +177,9 @@ void AttentionStages::addMerge(AffineExpr parts, AffineExpr runs) {
   if (parts == 1 || runs == 0)
     return;
   KernelFrame frame = getFrame();
-  MergeParts emitter(op, kernel, frame, parts);
+  MergeParts emitter(op, kernel, frame, parts, target.isHopper());
   LoweredStage stage{{}, {}, MergeParts::kThreads};
+  stage.waitsItself = emitter.waitsItself();
   AffineExpr blocks = emitter.emit() * runs;
   AffineExpr bytes = frame.finish(blocks).workspace;
   staged.workspace = emitter.simplified(staged.workspace + bytes * runs);

@@ -22,8 +22,8 @@ static constexpr int64_t kDepth = 16;
 static constexpr int64_t kMostShared = 227 * 1024, kBarrierBytes = 256,
                          kAlignment = 1024, kMostStages = 6;
 /// Registers of a thread that copies and of one that multiplies, with many
-/// rows; the latter has more where there are sums of more than 192 features, and
-/// where sizes are known, so that the former has few.
+/// rows; the latter has more where there are sums of more than 192 features,
+/// and where sizes are known, so that the former has few.
 struct Registers {
   int64_t producer, consumer;
 };
@@ -64,6 +64,12 @@ HopperAttention::HopperAttention(AttentionOp op, kernel::FuncOp kernel,
 bool HopperAttention::matches() const {
   return AttentionRows::matches() && groupSize > 0 && groupSize <= getRows() &&
          !lengths;
+}
+
+/// With few rows two, if sums fit: launches before and after want registers,
+/// too, and a block has the rest of its multiprocessor for itself anyway.
+unsigned HopperAttention::getBlocksOfRegisters() const {
+  return isForFew && !mask.memory && getChunks(value) == 1 ? 2 : 1;
 }
 
 unsigned HopperAttention::getThreads() const {
@@ -197,6 +203,9 @@ void HopperAttention::enterItem(Value item) {
   split = b.widen(number);
   Value part = count(keys.ceilDiv(splits * keysOfTile) * keysOfTile);
   Value low = b.mul(number, part);
+  // Which item it is needs no memory, what it sees may. After the first item
+  // there is nothing left to wait for.
+  b.waitForLaunchBefore();
   // Bounds rise with the query.
   end = b.add(low, part);
   begin = b.max(low, b.narrow(getRow(b.number(0)).first));
@@ -318,7 +327,6 @@ AffineExpr HopperAttention::emit() {
   shared = b.getDynamicShared(kAlignment);
   enterThread();
   initBarriers();
-  b.waitForLaunchBefore();
   Value warpgroup = b.div(thread, b.number(kWarpgroup));
   b.ifElse(
       isZero(warpgroup),

@@ -3,43 +3,68 @@
 #ifndef TENON_LIB_CODEGEN_GPU_MERGEPARTS_H
 #define TENON_LIB_CODEGEN_GPU_MERGEPARTS_H
 
-#include "ThreadBuilder.h"
+#include "AmpereBuilder.h"
 #include "tenon/Codegen/Program/AttentionOperands.h"
 
 namespace tenon {
 
 /// With weight_p = exp(lse_p - max lse): result = sum of weight_p * part_p over
-/// sum of weight_p, in the order of the parts. A block takes a row.
+/// sum of weight_p, in the order of the parts. A block takes a row, a thread
+/// its features one by one, and the weights of all parts itself: the threads
+/// need nothing of each other, and a step of a decoder waits for memory once.
 class MergeParts : public AttentionOperands {
 public:
   static constexpr unsigned kThreads = 128;
-  /// More parts than that are none of a row.
-  static constexpr int64_t kMostParts = 1024;
 
   MergeParts(kernel::AttentionOp op, kernel::FuncOp kernel, KernelFrame &frame,
-             mlir::AffineExpr parts);
+             mlir::AffineExpr parts, bool areLaunchesEarly);
 
   /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
+  /// Whether it waits for the launch before by itself.
+  bool waitsItself() const { return isEarly; }
 
 private:
   using Values = llvm::SmallVector<mlir::Value>;
+  /// Of the parts so far, weights relative to the highest lse's.
+  struct Sums {
+    mlir::Value highest, total, feature;
+  };
 
   void enterBlock();
-  mlir::Value loadLse(mlir::Value part);
-  /// Stores all weights; their sum.
-  mlir::Value storeWeights(mlir::Value highest);
-  void storeFeature(mlir::Value feature, mlir::Value total);
+  Sums sumParts(mlir::Value feature);
+  mlir::Value withParts(mlir::Value score, const Values &parts,
+                        mlir::Value zero);
+  /// With some more parts, whose lse and feature these are.
+  Sums addParts(const Sums &sums, const Values &scores, const Values &parts);
+  void storeFeature(mlir::Value feature, const Sums &sums);
+  void storeLse(const Sums &sums);
+
+  mlir::Value lowest() {
+    return b.constant(type, -std::numeric_limits<double>::infinity());
+  }
+  mlir::Value plus(mlir::Value x, mlir::Value y) {
+    return mlir::arith::AddFOp::create(b.builder, b.loc, x, y);
+  }
+  mlir::Value multiply(mlir::Value x, mlir::Value y) {
+    return mlir::arith::MulFOp::create(b.builder, b.loc, x, y);
+  }
+  mlir::Value select(mlir::Value condition, mlir::Value x, mlir::Value y) {
+    return mlir::arith::SelectOp::create(b.builder, b.loc, condition, x, y);
+  }
   mlir::Value isEqual(mlir::Value x, mlir::Value y) {
     return mlir::arith::CmpFOp::create(b.builder, b.loc,
                                        mlir::arith::CmpFPredicate::OEQ, x, y);
   }
+  /// exp(score - shift)
+  mlir::Value getWeight(mlir::Value score, mlir::Value shift);
 
   KernelFrame &frame;
-  ThreadBuilder b;
+  AmpereBuilder b;
+  bool isEarly;
   HeadsTensor whole; // the result, and its `lse`
   mlir::Value wholeLse;
-  mlir::Value weights, thread, batch, head, token;
+  mlir::Value batch, head, token;
 };
 
 } // namespace tenon

@@ -54,6 +54,7 @@ public:
   LoweredKernel finish(mlir::AffineExpr grid);
 
 private:
+  mlir::Value whetherAny(mlir::Value count);
   mlir::Value view(mlir::Value bytes, mlir::Value offset,
                    llvm::ArrayRef<mlir::AffineExpr> dims, mlir::Type element);
   mlir::AffineExpr getBinaryExpr(mlir::Operation *op);
