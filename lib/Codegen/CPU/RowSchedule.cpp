@@ -383,9 +383,7 @@ void RowSchedule::chooseGroups() {
       for (const Initial &initial : step.initials)
         check(initial.access);
     }
-  for (auto &view : program.views)
-    if (llvm::any_of(view.first.getUsers(), [](Operation *user) {
-          return user->getName().getStringRef() == "tensor.extract";
-        }))
-      forwarded[view.second.storage] = false;
+  for (unsigned storage = 0; storage < program.storages.size(); ++storage)
+    if (program.isExtracted(storage))
+      forwarded[storage] = false;
 }

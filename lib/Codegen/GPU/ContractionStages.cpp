@@ -4,6 +4,7 @@
 #include "HopperContraction.h"
 #include "KernelReading.h"
 
+#include "tenon/Codegen/GPU/DeviceDescription.h"
 #include "tenon/Codegen/GPU/ProductSchedule.h"
 
 using namespace mlir;
@@ -67,15 +68,30 @@ AffineExpr ContractionStages::getRuns(const ProductForm &form,
   return runs;
 }
 
+unsigned tenon::getResidentsForOneRow(AffineExpr blocks,
+                                      const GPUTarget &target) {
+  // More would not have the registers for what they read ahead.
+  constexpr uint64_t most = 2;
+  auto known = dyn_cast<AffineConstantExpr>(blocks);
+  if (!known)
+    return 0;
+  uint64_t needed = llvm::divideCeil(known.getValue(),
+                                     describeDevice(target).multiprocessors);
+  return needed <= most ? needed : 0;
+}
+
 void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
   KernelReading reading = read();
-  FewRows emitter(*reading.program, *reading.found, form.last, reading.frame,
-                  target.isHopper());
+  FewRows emitter(*reading.program, *reading.found, form, reading.frame,
+                  target.isHopper(), kernel->hasAttr(kMadeRowsAttr));
   AffineExpr rows = reading.getExtent(reading.found->m);
-  add(reading, emitter.emit(), runs, FewRows::kThreads);
+  AffineExpr blocks = emitter.emit();
+  add(reading, blocks, runs, FewRows::kThreads);
   staged.stages.back().waitsItself = emitter.waitsItself();
-  if (form.first == 1 && form.last == 1)
+  if (form.first == 1 && form.last == 1) {
     staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());
+    staged.stages.back().residents = getResidentsForOneRow(blocks, target);
+  }
 }
 
 void ContractionStages::addTiles(const ProductForm &form, AffineExpr runs) {

@@ -20,6 +20,15 @@ inline mlir::AffineExpr isAtLeast(mlir::AffineExpr size, int64_t least) {
   return times.ceilDiv(times + 1);
 }
 
+/// Of a part: its last input is rows that are made before it or, if there is
+/// one, by its blocks, in shared memory.
+inline constexpr llvm::StringLiteral kMadeRowsAttr = "kernel.made_rows";
+
+/// Blocks of a product of one row that a multiprocessor must hold, so that all
+/// read weights while the launch before runs; 0: any, as they are too many.
+unsigned getResidentsForOneRow(mlir::AffineExpr blocks,
+                               const GPUTarget &target);
+
 /// The kernel's stages, of which expressions over its symbols give all but one
 /// no blocks; nothing if it is no kernel around a contraction, or one for other
 /// forms.

@@ -5,10 +5,13 @@
 
 #include "TileKernel.h"
 
+#include "tenon/Codegen/GPU/ProductSchedule.h"
+
 namespace tenon {
 
-/// A block does as many columns as it has warps, a warp those of both products
-/// where there are two. Rows behind the last are computed and not stored.
+/// A block does as many columns as it has warps, or fewer that warps share, a
+/// warp those of both products where there are two. Rows behind the last are
+/// computed and not stored.
 class FewRows : public TileKernel {
 public:
   static constexpr unsigned kThreads = 256;
@@ -17,10 +20,15 @@ public:
   static bool matches(const KernelProgram &program,
                       const Contraction &contraction);
 
-  /// For up to `rows` rows. Where launches overlap and b is a weight, a thread
+  /// Elements of k that a thread reads at once, of `depth`; 0: not known.
+  static int64_t getRun(mlir::Type element, int64_t depth);
+
+  /// For the form's rows. Where launches overlap and b is a weight, a thread
   /// reads its first elements and then waits for the launch before.
-  FewRows(KernelProgram &program, const Contraction &contraction, int64_t rows,
-          KernelFrame &frame, bool areLaunchesEarly);
+  /// `isRowNear`: where there is one, it is in shared memory.
+  FewRows(KernelProgram &program, const Contraction &contraction,
+          const ProductForm &form, KernelFrame &frame, bool areLaunchesEarly,
+          bool isRowNear);
 
   /// Adds the code of block number `begin`; returns the grid.
   mlir::AffineExpr emit();
@@ -29,24 +37,34 @@ public:
 private:
   /// Stores nothing where the column is not `isThere`; null: it is.
   void emitColumn(ThreadBuilder &b, mlir::Value isThere);
-  /// The weights of the run of k at `k`, product by product.
+  /// The weights of the run of k at `k`, product by product, as they are
+  /// stored: so they need fewer registers.
   Values readRun(ThreadBuilder &b, mlir::Value k);
+  /// What a row multiplies them by.
+  Values readFactors(ThreadBuilder &b, mlir::Value k);
+  void addProducts(ThreadBuilder &b, int64_t row, const Values &factors,
+                   const Values &column,
+                   llvm::MutableArrayRef<mlir::Value> sums);
   /// The sums with those of the run of k at `k` added, whose weights are
   /// `column`; there is one for each row, product by product.
   Values addRun(ThreadBuilder &b, mlir::Value k, const Values &column,
                 Values sums);
-  Values sumLane(ThreadBuilder &b, mlir::Value lane);
-  Values sumFirst(ThreadBuilder &b, mlir::Value lane, Values sums);
+  Values sumShare(ThreadBuilder &b, mlir::Value member);
+  Values sumFirst(ThreadBuilder &b, mlir::Value member);
+  Values addShares(ThreadBuilder &b, const Values &sums);
   void setRow(ThreadBuilder &b, mlir::Value row);
+  /// Threads that share a column.
+  int64_t getMembers() const { return splits * ThreadBuilder::kWarp; }
   bool isReadAtEnd(int storage) const;
   void readForEnd(ThreadBuilder &b, mlir::Value lane);
 
   const int64_t rows;
   const int64_t numSums; // of a thread
-  const bool isEarly;
-  int64_t run;   // elements of k that a thread reads at once
-  int64_t ahead; // runs that a thread reads at a time
-  Known forEnd;  // storage -> element read ahead
+  const bool isEarly, isRowNear;
+  const int64_t ahead;  // runs that a thread reads at a time
+  const int64_t splits; // warps of a column
+  int64_t run;          // elements of k that a thread reads at once
+  Known forEnd;         // storage -> element read ahead
 };
 
 } // namespace tenon

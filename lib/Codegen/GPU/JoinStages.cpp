@@ -18,9 +18,10 @@ static constexpr int64_t kMostElements = 8192;
 namespace {
 class StageJoiner {
 public:
-  StageJoiner(kernel::FuncOp kernel, ModuleOp module,
+  StageJoiner(kernel::FuncOp kernel, ModuleOp module, const GPUTarget &target,
               ArrayRef<StagedKernel> parts, const StagedPrologue *prologue)
-      : kernel(kernel), module(module), parts(parts), prologue(prologue),
+      : kernel(kernel), module(module), target(target), parts(parts),
+        prologue(prologue),
         none(getAffineConstantExpr(0, kernel.getContext())) {}
 
   StagedKernel join();
@@ -57,6 +58,7 @@ private:
 
   kernel::FuncOp kernel;
   ModuleOp module;
+  const GPUTarget &target;
   ArrayRef<StagedKernel> parts;
   const StagedPrologue *prologue;
   AffineExpr none;
@@ -275,6 +277,15 @@ LoweredStage StageJoiner::describe(ArrayRef<Member> members,
       stage.maps.push_back(std::move(map));
     }
   }
+  auto isForOneRow = [](const Member &member) {
+    return bool(member.stage->rows);
+  };
+  if (llvm::all_of(members, isForOneRow)) {
+    AffineExpr blocks = none;
+    for (const Member &member : members)
+      blocks = blocks + member.stage->blocks;
+    stage.residents = getResidentsForOneRow(blocks, target);
+  }
   // Else ptxas would rather spill than have fewer blocks side by side.
   stage.residents = std::max(stage.residents, 1u);
   return stage;
@@ -351,7 +362,8 @@ StagedKernel StageJoiner::join() {
 }
 
 StagedKernel tenon::joinStages(kernel::FuncOp kernel, ModuleOp module,
+                               const GPUTarget &target,
                                ArrayRef<StagedKernel> parts,
                                const StagedPrologue *prologue) {
-  return StageJoiner(kernel, module, parts, prologue).join();
+  return StageJoiner(kernel, module, target, parts, prologue).join();
 }

@@ -22,6 +22,7 @@ struct StagedPrologue {
 /// is a prologue. Stages with the same number and blocks of the same form are
 /// one, which has the blocks of all.
 StagedKernel joinStages(kernel::FuncOp kernel, mlir::ModuleOp module,
+                        const GPUTarget &target,
                         llvm::ArrayRef<StagedKernel> parts,
                         const StagedPrologue *prologue = nullptr);
 

@@ -144,13 +144,15 @@ static FailureOr<StagedPrologue> lowerPrologue(const KernelPrologue &prologue,
   KernelFrame frame(before, module, getStageName(before, 0));
   if (std::optional<KernelProgram> program =
           KernelProgram::read(before, frame)) {
-    StageSchedule schedule(*program, /*keepsRowValues=*/true);
+    StageSchedule schedule(*program, FewRows::kThreads);
     if (schedule.stages.size() == 1 && !schedule.stages[0].isFlat) {
       StagePlan &stage = schedule.stages[0];
       stage.threads = FewRows::kThreads;
       stage.width = getRowWidth(*program, stage);
-      StageEmitter emitter(*program, schedule, stage, frame);
-      LoweredKernel lowered = frame.finish(emitter.emit());
+      AffineExpr grid =
+          stage.form ? HeldRowEmitter(*program, schedule, stage, frame).emit()
+                     : StageEmitter(*program, schedule, stage, frame).emit();
+      LoweredKernel lowered = frame.finish(grid);
       result.staged.stages.push_back(
           {lowered.body, lowered.grid, stage.threads});
       result.staged.workspace = lowered.workspace;
@@ -178,19 +180,21 @@ static FailureOr<StagedKernel> lowerPieces(kernel::FuncOp kernel,
   SmallVector<StagedKernel> staged;
   for (auto [part, schedule] : llvm::zip(pieces.parts, schedules)) {
     part.setScheduleAttr(dyn_cast<DictionaryAttr>(schedule));
+    if (pieces.prologue)
+      part->setAttr(kMadeRowsAttr, UnitAttr::get(part.getContext()));
     FailureOr<StagedKernel> lowered = lowerPart(part, part, module, target);
     if (failed(lowered))
       return failure();
     staged.push_back(std::move(*lowered));
   }
   if (!pieces.prologue)
-    return joinStages(kernel, module, staged);
+    return joinStages(kernel, module, target, staged);
   pieces.prologue->before.setScheduleAttr(kernel.getScheduleAttr());
   FailureOr<StagedPrologue> rows =
       lowerPrologue(*pieces.prologue, module, target);
   if (failed(rows))
     return failure();
-  return joinStages(kernel, module, staged, &*rows);
+  return joinStages(kernel, module, target, staged, &*rows);
 }
 
 FailureOr<StagedKernel> tenon::lowerKernelForGPU(kernel::FuncOp kernel,

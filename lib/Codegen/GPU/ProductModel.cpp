@@ -43,6 +43,12 @@ private:
   static bool mustBe(AffineExpr size, int64_t least) {
     return isAtLeast(size, least) == 1;
   }
+  Type getElement() const {
+    return reading.program
+        ->storages[reading.getStep().reads[contraction.b].storage]
+        .element;
+  }
+  ProductForm chooseOneRow() const;
   ScheduleTable::Share chooseShare(int64_t first, int64_t last) const;
   int64_t chooseSide() const;
   bool addKnown(const HopperContraction::Factors &factors);
@@ -63,6 +69,29 @@ static int64_t getKnown(AffineExpr size) {
   return known ? known.getValue() : 0;
 }
 
+/// All of a column at once if that is little more than the standard. Each round
+/// of a deeper one waits for memory and then computes: where a multiprocessor
+/// has few blocks, so that it would do one at a time, rounds are longer, and
+/// warps share a column.
+ProductForm ProductModel::chooseOneRow() const {
+  constexpr int64_t most = 8, warps = FewRows::kThreads / ThreadBuilder::kWarp;
+  ProductForm form{Kind::warps, kOneRow, kOneRow};
+  int64_t depth = getKnown(reading.getExtent(contraction.k));
+  int64_t all = llvm::divideCeil(depth / FewRows::getRun(getElement(), depth),
+                                 ThreadBuilder::kWarp);
+  if (contraction.twin || all <= form.ahead)
+    return form;
+  int64_t known = getKnown(columns), enough = 4 * device.multiprocessors;
+  int64_t blocks = llvm::divideCeil(known, warps);
+  if (all > most && (!known || blocks > enough))
+    return form;
+  form.ahead = std::min(all, most);
+  while (form.splits < warps && blocks * form.splits * 2 <= enough &&
+         all / (form.splits * 2) >= most)
+    form.splits *= 2;
+  return form;
+}
+
 /// A product of few rows takes as long as its weights take from memory, and
 /// multiprocessors have to ask for them: nearly all, or half of them where that
 /// takes a cluster of four. A cluster takes its time to begin, a large one
@@ -72,11 +101,8 @@ ScheduleTable::Share ProductModel::chooseShare(int64_t first,
   int64_t known = getKnown(columns);
   if (!known)
     return {kTurnedSize, 1};
-  Type element =
-      reading.program->storages[reading.getStep().reads[contraction.b].storage]
-          .element;
   std::string type;
-  llvm::raw_string_ostream(type) << element;
+  llvm::raw_string_ostream(type) << getElement();
   ProductShape shape{target.name, type, known,
                      getKnown(reading.getExtent(contraction.k))};
   if (auto measured = table.find(shape, first, last))
@@ -171,7 +197,7 @@ SmallVector<ProductForm> ProductModel::choose() {
   if (!takesTiles && (!takesFew || canBe(rows, fewest)))
     return {};
   if (takesFew && !mustBe(rows, kOneRow + 1))
-    forms.push_back({Kind::warps, kOneRow, kOneRow});
+    forms.push_back(chooseOneRow());
   if (factors && takesTiles && forms.empty() && addKnown(*factors))
     return forms;
   if (factors && takesTiles) {

@@ -31,6 +31,8 @@ std::string ProductForm::describe() const {
     text += " for one row";
   else if (last != kNoEnd)
     text += llvm::formatv(" for {0} to {1} rows", first, last);
+  if (ahead != kAhead)
+    text += llvm::formatv(", {0} runs ahead", ahead);
   if (splits > 1)
     text += llvm::formatv(", depth in {0}", splits);
   if (leastTiles)
@@ -52,6 +54,7 @@ static DictionaryAttr toAttr(const ProductForm &form, MLIRContext *context) {
   set("splits", form.splits, 1);
   set("least_tiles", form.leastTiles, 0);
   set("across", form.across, ProductForm::kAcross);
+  set("ahead", form.ahead, ProductForm::kAhead);
   return entries.getDictionary(context);
 }
 
@@ -74,7 +77,8 @@ static std::optional<ProductForm> fromAttr(Attribute attr) {
                      get("columns", 0),
                      get("splits", 1),
                      get("least_tiles", 0),
-                     get("across", ProductForm::kAcross)};
+                     get("across", ProductForm::kAcross),
+                     get("ahead", ProductForm::kAhead)};
 }
 
 std::optional<SmallVector<ProductForm>>

@@ -144,14 +144,18 @@ static int64_t getWidth(const KernelProgram &program, const RowForm &form) {
 }
 
 /// A warp or a part of one has a short row, a block a long one.
-static bool chooseThreads(RowForm &form) {
+static int64_t chooseThreads(const RowForm &form) {
   int64_t chunks = form.size / form.width;
   int64_t threads = std::min<int64_t>(kWarp, llvm::PowerOf2Ceil(chunks));
-  if (llvm::divideCeil(chunks, threads) * form.width > kMostHeld) {
-    int64_t own = std::max<int64_t>(kHeld / form.width, 1);
-    threads = llvm::alignTo(llvm::divideCeil(chunks, own), kWarp);
-    threads = std::min(threads, kMostThreads);
-  }
+  if (llvm::divideCeil(chunks, threads) * form.width <= kMostHeld)
+    return threads;
+  int64_t own = std::max<int64_t>(kHeld / form.width, 1);
+  threads = llvm::alignTo(llvm::divideCeil(chunks, own), kWarp);
+  return std::min(threads, kMostThreads);
+}
+
+static bool setThreads(RowForm &form, int64_t threads) {
+  int64_t chunks = form.size / form.width;
   form.threads = threads;
   form.chunks = llvm::divideCeil(chunks, threads);
   form.rows = threads > kWarp ? 1 : kBlock / threads;
@@ -159,7 +163,8 @@ static bool chooseThreads(RowForm &form) {
 }
 
 std::optional<RowForm> tenon::findRowForm(const KernelProgram &program,
-                                          const StagePlan &stage) {
+                                          const StagePlan &stage,
+                                          int64_t threads) {
   constexpr int64_t mostOperations = 4096;
   RowForm form;
   AffineConstantExpr size;
@@ -178,7 +183,7 @@ std::optional<RowForm> tenon::findRowForm(const KernelProgram &program,
     return std::nullopt;
   form.size = size.getValue();
   form.width = getWidth(program, form);
-  if (!chooseThreads(form))
+  if (!setThreads(form, threads ? threads : chooseThreads(form)))
     return std::nullopt;
   int64_t operations = 0;
   for (const Step &step : program.steps)

@@ -11,8 +11,9 @@ namespace tenon {
 /// The form of the stage's rows, if each element of a row can stay with one
 /// thread from the first step to the last: rows are of one known length that
 /// fits registers, and no step reads what another made at another place.
+/// `threads` have a row then, or as many as suit it.
 std::optional<RowForm> findRowForm(const KernelProgram &program,
-                                   const StagePlan &stage);
+                                   const StagePlan &stage, int64_t threads = 0);
 
 /// Elements that lie side by side from each multiple of the form's width on,
 /// and are loaded or stored at once.

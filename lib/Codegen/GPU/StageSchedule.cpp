@@ -33,8 +33,8 @@ static bool sameClasses(ArrayRef<int> a, ArrayRef<int> b) {
   return x == y;
 }
 
-StageSchedule::StageSchedule(const KernelProgram &program, bool keepsRowValues)
-    : program(program), keepsRowValues(keepsRowValues) {
+StageSchedule::StageSchedule(const KernelProgram &program, unsigned rowThreads)
+    : program(program), rowThreads(rowThreads) {
   makeStages();
   findForwarded();
 }
@@ -359,9 +359,8 @@ void StageSchedule::makeStages() {
   for (StagePlan &stage : stages) {
     for (ThreadGroup &group : stage.groups)
       orderSpread(group);
-    // What makes rows for products has a number of threads of its own.
-    if (reduces && !keepsRowValues)
-      stage.form = findRowForm(program, stage);
+    if (reduces)
+      stage.form = findRowForm(program, stage, rowThreads);
     chooseThreads(stage);
     chooseWidth(stage);
   }
@@ -369,7 +368,7 @@ void StageSchedule::makeStages() {
 
 /// Whether the storage has one element for each row of the stage.
 bool StageSchedule::isRowValue(int storage, const StagePlan &stage) const {
-  return keepsRowValues && !stage.isFlat &&
+  return rowThreads > 0 && !stage.isFlat &&
          sameClasses(program.storageClasses[storage], stage.rows);
 }
 
@@ -402,9 +401,7 @@ void StageSchedule::findForwarded() {
       }
       ++number;
     }
-  for (auto &view : program.views)
-    if (llvm::any_of(view.first.getUsers(), [](Operation *user) {
-          return user->getName().getStringRef() == "tensor.extract";
-        }))
-      forwarded[view.second.storage] = false;
+  for (unsigned storage = 0; storage < program.storages.size(); ++storage)
+    if (program.isExtracted(storage))
+      forwarded[storage] = false;
 }

@@ -46,10 +46,10 @@ struct StagePlan {
 
 class StageSchedule {
 public:
-  /// `keepsRowValues`: what has one element a row stays with the threads of the
-  /// row's block, which all know it, in place of scratch memory.
-  explicit StageSchedule(const KernelProgram &program,
-                         bool keepsRowValues = false);
+  /// `rowThreads`: rows are made by so many threads, where others need them;
+  /// what has one element a row stays with these, which all know it, in place
+  /// of scratch memory. 0: as rows need.
+  explicit StageSchedule(const KernelProgram &program, unsigned rowThreads = 0);
 
   const KernelProgram &program;
   llvm::SmallVector<StagePlan, 0> stages;
@@ -77,7 +77,7 @@ private:
   bool isRowValue(int storage, const StagePlan &stage) const;
   void findForwarded();
 
-  const bool keepsRowValues;
+  const unsigned rowThreads;
   llvm::SmallVector<bool> forwarded;
 };
 

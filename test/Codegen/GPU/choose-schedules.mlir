@@ -6,6 +6,9 @@
 // RUN: sed s/1024/14336/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=HALVES
 // RUN: sed s/1024/4096/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=BOTH
 // RUN: sed s/1024/2048/g %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=FOUR
+// RUN: sed 's/512/8192/g; s/1024/2048/g' %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=DEEP
+// RUN: sed 's/512/2048/g; s/1024/2048/g' %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=WHOLE
+// RUN: sed 's/512/8192/g; s/1024/28672/g' %s | tenon-opt -pass-pipeline='builtin.module(choose-schedules{architectures=sm_90a})' | FileCheck %s --check-prefix=ENOUGH
 // RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{architectures=sm_10})' 2>&1 | FileCheck %s --check-prefix=TARGET
 // RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.none})' 2>&1 | FileCheck %s --check-prefix=NONE
 // RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 33, "last": 64, "splits": 3}]}' > %t.wrong
@@ -39,6 +42,14 @@
 // BOTH-SAME:     {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, splits = 2 : i64},
 // FOUR-LABEL:  kernel.func @product
 // FOUR-SAME:     {columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, splits = 4 : i64},
+// A column of little depth is on its way as a whole, of more in rounds, which are longer where
+// columns are few; two warps share one then.
+// DEEP-LABEL:  kernel.func @product
+// DEEP-SAME:     {ahead = 8 : i64, first = 1 : i64, form = "warps", last = 1 : i64, splits = 2 : i64},
+// WHOLE-LABEL: kernel.func @product
+// WHOLE-SAME:    {ahead = 8 : i64, first = 1 : i64, form = "warps", last = 1 : i64},
+// ENOUGH-LABEL: kernel.func @product
+// ENOUGH-SAME:   {first = 1 : i64, form = "warps", last = 1 : i64},
 // What was measured comes before the model, for those rows alone.
 // TABLE-LABEL: kernel.func @product
 // TABLE-SAME:    last = 32 : i64, splits = 4 : i64}

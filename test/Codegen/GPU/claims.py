@@ -186,7 +186,7 @@ def attention(heads, kv_heads, rows, keys, width, causal=False, masked=False, dt
     want = weights / weights.sum(-1, keepdims=True) @ wide[2]
     feeds = {"q": q, "k": k, "v": v} | ({"mask": mask} if masked else {})
     return Case([node("Attention", " ".join(feeds), "y", is_causal=int(causal))], feeds,
-                want.astype(dtype), needs=("mma.sync",), **claims)
+                want.astype(dtype), needs=() if dtype == np.float32 else ("mma.sync",), **claims)
 
 
 def packed_attention(tokens, heads, width, dtype=F16):
@@ -258,6 +258,12 @@ def all_cases():
         yield f"rows-{m}", product(m, 37, 150, weight=True, stages=[stage])
         yield f"rows-{m}-f16", product(m, 21, 136, F16, weight=True, stages=[stage])
         yield f"rows-{m}-bf16", product(m, 21, 136, BF16, weight=True, stages=[stage])
+    # A deep column's warp asks for more of it at a time, or shares it with others.
+    for name, target in (("", "cuda:sm_80"), ("overlap-", "cuda:sm_90a")):
+        for k in (1100, 4100):
+            yield f"{name}rows-1-deep-{k}", product(1, 19, k, weight=True, stages=[0],
+                                                    target=target)
+    yield "rows-1-deep-f16", product(1, 19, 8200, F16, weight=True, stages=[0])
     for m, stage in ((1, 0), (5, 1), (67, 2)):
         for name, dtype in (("f32", np.float32), ("f16", F16)):
             yield f"gate-{m}-{name}", gate(m, 37, 152, dtype, stages=[stage])
@@ -301,6 +307,9 @@ def all_cases():
     yield "attention-64-ragged", attention(3, 3, 67, 131, 32, masked=True)
     yield "attention-64-bf16", attention(2, 1, 35, 70, 64, dtype=BF16)
     yield "attention-split", attention(2, 1, 1, 600, 16, stages=(0, 1))
+    # More parts than are merged at a time.
+    yield "attention-split-f32", attention(1, 1, 1, 4000, 16, dtype=np.float32, stages=(0, 1))
+    yield "attention-split-f16", attention(1, 1, 1, 4000, 16, stages=(0, 1))
     for m in (1, 9):
         yield f"four-bit-{m}", four_bit(m, 24, 64)
         yield f"four-bit-{m}-f16", four_bit(m, 17, 96, 16, dtype=F16)

@@ -19,19 +19,22 @@ struct ProductForm {
     turned, // Hopper's tiles, whose columns are the product's rows
     mapped, // Hopper's tiles by tensor maps
   };
-  static constexpr int64_t kNoEnd = INT64_MAX, kAcross = 128;
+  static constexpr int64_t kNoEnd = INT64_MAX, kAcross = 128, kAhead = 4;
 
   Kind kind;
   /// It runs for so many rows.
   int64_t first, last = kNoEnd;
   /// Columns of a tile.
   int64_t columns = 0;
-  /// Blocks that share the depth of a tile.
+  /// Blocks that share the depth of a tile, or warps that of a column.
   int64_t splits = 1;
   /// It runs where it has so many tiles, and else the next form.
   int64_t leastTiles = 0;
   /// Columns of the product in a turned tile: 128 or 64.
   int64_t across = kAcross;
+  /// Runs of 16 bytes of a column that each lane of a warp asks for before it
+  /// sums them.
+  int64_t ahead = kAhead;
 
   /// "turned tiles of 16 for 2 to 16 rows, depth in 4".
   std::string describe() const;

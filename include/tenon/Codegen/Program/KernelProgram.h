@@ -91,6 +91,8 @@ public:
   llvm::SmallVector<bool> isWhole;
   /// Tensors that bodies read by computed indices.
   llvm::DenseMap<mlir::Value, Access> views;
+  /// Whether a body reads the storage by indices that it computes.
+  bool isExtracted(int storage) const;
   /// Values of scalars outside of steps, in the frame.
   mlir::IRMapping scalars;
 
