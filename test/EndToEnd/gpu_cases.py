@@ -63,6 +63,35 @@ def packed_attention(shape, dtype):
     return model, {"x0": value}
 
 
+def layer(rows, dtype, width=520, wide=4200):
+    """What a decoder's layer has beside attention: a norm and its products, a gate, a deep
+    product and what it is added to, in joined launches."""
+    kind, numpy_type = TYPES[dtype]
+    generator = np.random.default_rng(1)
+
+    def normal(*shape):
+        return generator.standard_normal(shape).astype(np.float32)
+
+    weights = {"gain": normal(width), "wq": normal(width, 200) / 20,
+               "wg": normal(width, wide) / 20, "wu": normal(width, wide) / 20,
+               "wd": normal(wide, width) / 60}
+    nodes = [helper.make_node(op, inputs.split(), [output], **attributes)
+             for op, inputs, output, attributes in (
+                 ("RMSNormalization", "x gain", "n", {"epsilon": 1e-5}),
+                 ("MatMul", "n wq", "q", {}), ("MatMul", "n wg", "g", {}),
+                 ("MatMul", "n wu", "u", {}), ("Sigmoid", "g", "s", {}),
+                 ("Mul", "g s", "a", {}), ("Mul", "a u", "m", {}),
+                 ("MatMul", "m wd", "d", {}), ("Add", "d x", "y", {}))]
+    constants = [onnx.numpy_helper.from_array(w.astype(numpy_type), n)
+                 for n, w in weights.items()]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "layer", [value("x", kind, ["rows", width])],
+        [value("y", kind, ["rows", width]), value("q", kind, ["rows", 200])], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=12)
+    return model, {"x": normal(rows, width).astype(numpy_type)}
+
+
 def big_cases():
     """name -> (model, feeds): whole tiles and rests, few rows and many, each type."""
     cases = {}
@@ -80,6 +109,8 @@ def big_cases():
             shapes = [(2, 4, queries, width), (2, 2, keys, width), (2, 2, keys, width)]
             cases[f"attention-{dtype}-{width}-{queries}x{keys}"] = one_node(
                 "Attention", shapes, dtype, **attributes)
+        for rows in (1, 5, 40):
+            cases[f"layer-{dtype}-{rows}"] = layer(rows, dtype)
         for tokens in (197, 7):
             cases[f"attention-parts-{dtype}-{tokens}"] = packed_attention(
                 (2, tokens, 3, 6, 64), dtype)

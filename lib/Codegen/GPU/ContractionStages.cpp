@@ -88,6 +88,9 @@ void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
   AffineExpr blocks = emitter.emit();
   add(reading, blocks, runs, FewRows::kThreads);
   staged.stages.back().waitsItself = emitter.waitsItself();
+  // Else ptxas would rather spill than have fewer blocks side by side.
+  if (form.last > 1 && reading.found->twin)
+    staged.stages.back().residents = 1;
   if (form.first == 1 && form.last == 1) {
     staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());
     staged.stages.back().residents = getResidentsForOneRow(blocks, target);

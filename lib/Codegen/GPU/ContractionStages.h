@@ -25,7 +25,7 @@ inline mlir::AffineExpr isAtLeast(mlir::AffineExpr size, int64_t least) {
 inline constexpr llvm::StringLiteral kMadeRowsAttr = "kernel.made_rows";
 
 /// Blocks of a product of one row that a multiprocessor must hold, so that all
-/// read weights while the launch before runs; 0: any, as they are too many.
+/// read weights while the launch before runs; 0, any, if they are too many.
 unsigned getResidentsForOneRow(mlir::AffineExpr blocks,
                                const GPUTarget &target);
 
