@@ -26,8 +26,7 @@ public:
   unsigned getResidents() const {
     // Else ptxas would rather spill what finds windows' elements than have
     // fewer blocks side by side.
-    unsigned least = contraction.windows ? 1 : 0;
-    return std::max(engine->shape.residents, least);
+    return contraction.windows ? 1 : engine->shape.residents;
   }
 
 private:
