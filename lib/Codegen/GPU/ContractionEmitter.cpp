@@ -114,39 +114,49 @@ Value ContractionEmitter::getOffset(ThreadBuilder &b, const Access &access) {
   return b.add(outer, along);
 }
 
-/// The run at the loops' position, where `known` and within the image; else
-/// zeros.
-SmallVector<Value> ContractionEmitter::loadRun(ThreadBuilder &b,
-                                               const Factor &factor,
-                                               Value known) {
-  const Access &access = step.reads[factor.read];
+/// The run at the loops' position; outside of an image something else, and
+/// `known` becomes false.
+Value ContractionEmitter::readRun(ThreadBuilder &b, const Factor &factor,
+                                  Value &known) {
+  const Step &product = *factor.product;
+  const Access &access = product.reads[factor.read];
   const Storage &storage = program.storages[access.storage];
   Type element = storage.element;
-  Value image = memory[access.storage];
+  Value source = memory[access.storage];
   Values indices;
-  if (access.paddedDims.empty()) {
+  if (factor.isWindow && access.paddedDims.empty()) {
     AffineExpr size = getAffineConstantExpr(1, element.getContext());
     for (AffineExpr dim : storage.dims)
       size = size * dim;
-    image = frame.bufferAs(storage.buffer, simplify(size, 64), element);
+    source = frame.bufferAs(storage.buffer, simplify(size, 64), element);
     indices = {getOffset(b, access)};
   } else {
-    indices = getIndices(b.builder, access, getLoops(step));
-    Value isInside = enterStorage(b.builder, access, indices);
-    known = arith::AndIOp::create(b.builder, loc, known, isInside);
+    indices = getIndices(b.builder, access, getLoops(product));
+    if (Value isInside = enterStorage(b.builder, access, indices))
+      known = arith::AndIOp::create(b.builder, loc, known, isInside);
   }
-  auto type = VectorType::get(factor.run, element);
-  Value run = vector::LoadOp::create(
-      b.builder, loc, type, image, indices, /*nontemporal=*/false,
-      llvm::MaybeAlign(factor.run * element.getIntOrFloatBitWidth() / 8));
-  Value zeros = b.splat(getZero(b.builder, element), factor.run);
-  run = arith::SelectOp::create(b.builder, loc, known, run, zeros);
+  llvm::MaybeAlign alignment;
+  if (factor.isWindow)
+    alignment = llvm::Align(factor.run * element.getIntOrFloatBitWidth() / 8);
+  return vector::LoadOp::create(
+      b.builder, loc, VectorType::get(factor.run, element), source, indices,
+      /*nontemporal=*/false, alignment);
+}
+
+/// Neighbours at the loops' position, of which some may lie in a pad.
+Value ContractionEmitter::readPadded(ThreadBuilder &b, const Factor &factor) {
+  const Step &product = *factor.product;
+  int shared =
+      product.classes[factor.isAlongK ? int(contraction.k) : factor.outer];
+  Value first = position[shared];
   Values elements;
   for (int64_t e = 0; e < factor.run; ++e) {
-    Value one = vector::ExtractOp::create(b.builder, loc, run, e);
-    elements.push_back(b.convert(one, engine->factor));
+    position[shared] = b.add(first, b.index(e));
+    elements.push_back(
+        load(b.builder, product.reads[factor.read], getLoops(product)));
   }
-  return elements;
+  auto type = VectorType::get(factor.run, elements[0].getType());
+  return vector::FromElementsOp::create(b.builder, loc, type, elements);
 }
 
 std::pair<Value, Value> ContractionEmitter::placeRun(ThreadBuilder &b,
@@ -163,15 +173,16 @@ std::pair<Value, Value> ContractionEmitter::placeRun(ThreadBuilder &b,
   return factor.isAlongK ? std::pair(slow, fast) : std::pair(fast, slow);
 }
 
-/// The thread's elements of the tile at `first` and `k`; zeros behind the ends.
+/// The thread's runs of the tile at `first` and `k`; zeros behind the ends.
 SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
                                                 const Factor &factor,
                                                 Value first, Value k) {
-  Values elements;
+  Values runs;
+  const Step &product = *factor.product;
+  const Access &access = product.reads[factor.read];
   Value depth = frame.size(getExtent(contraction.k));
   Value extent = frame.size(getExtent(factor.outer));
-  Value zero = getZero(b.builder, engine->factor);
-  for (int64_t i = 0; i < factor.count / factor.run; ++i) {
+  for (int64_t i = 0; i < factor.getRuns(); ++i) {
     auto [outer, along] = placeRun(b, factor, i);
     outer = b.add(first, outer);
     along = b.add(k, along);
@@ -180,35 +191,23 @@ SmallVector<Value> ContractionEmitter::loadTile(ThreadBuilder &b,
     // An element that is there is read in place of one that is not.
     int64_t runK = factor.isAlongK ? factor.run : 1;
     int64_t runOuter = factor.isAlongK ? 1 : factor.run;
-    along = b.min(along, b.sub(depth, b.index(runK)));
-    outer = b.min(outer, b.sub(extent, b.index(runOuter)));
-    if (factor.isWindow) {
-      position[step.classes[contraction.k]] = along;
-      position[step.classes[factor.outer]] = outer;
-      elements.append(loadRun(b, factor, known));
-      continue;
-    }
-    for (int64_t e = 0; e < factor.run; ++e) {
-      Value next = b.index(e);
-      const Step &product = *factor.product;
-      position[product.classes[contraction.k]] =
-          factor.isAlongK ? b.add(along, next) : along;
-      if (factor.outer >= 0)
-        position[product.classes[factor.outer]] =
-            factor.isAlongK ? outer : b.add(outer, next);
-      Value element =
-          load(b.builder, product.reads[factor.read], getLoops(product));
-      element = b.convert(element, engine->factor);
-      elements.push_back(
-          arith::SelectOp::create(b.builder, loc, known, element, zero));
-    }
+    position[product.classes[contraction.k]] =
+        b.min(along, b.sub(depth, b.index(runK)));
+    if (factor.outer >= 0)
+      position[product.classes[factor.outer]] =
+          b.min(outer, b.sub(extent, b.index(runOuter)));
+    bool isPadded = !factor.isWindow && !access.paddedDims.empty();
+    Value run = isPadded ? readPadded(b, factor) : readRun(b, factor, known);
+    run = b.convert(run, getRunType(factor));
+    Value zeros = getZero(b.builder, getRunType(factor));
+    runs.push_back(arith::SelectOp::create(b.builder, loc, known, run, zeros));
   }
-  return elements;
+  return runs;
 }
 
 void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
-                                   Value tile, ValueRange elements) {
-  for (int64_t i = 0; i < factor.count / factor.run; ++i) {
+                                   Value tile, ValueRange runs) {
+  for (int64_t i = 0; i < factor.getRuns(); ++i) {
     auto [outer, along] = placeRun(b, factor, i);
     outer = b.add(outer, b.index(factor.first));
     for (int64_t e = 0; e < factor.run; ++e) {
@@ -216,35 +215,39 @@ void ContractionEmitter::storeTile(ThreadBuilder &b, const Factor &factor,
       Value beside = factor.isAlongK ? outer : b.add(outer, b.index(e));
       Value at = &factor == &a ? engine->placeA(b, beside, k)
                                : engine->placeB(b, k, beside);
-      b.store(engine->prepare(b, elements[i * factor.run + e]), tile, at);
+      Value element = vector::ExtractOp::create(b.builder, loc, runs[i], e);
+      b.store(engine->prepare(b, element), tile, at);
     }
   }
 }
 
-/// Elements as loadTile gives them, those of the left factor first.
+/// Runs as loadTile gives them, those of the left factor first.
 void ContractionEmitter::storeTiles(ThreadBuilder &b, Value tileA, Value tileC,
-                                    ValueRange elements) {
-  storeTile(b, a, tileA, elements.take_front(a.count));
-  elements = elements.drop_front(a.count);
+                                    ValueRange runs) {
+  storeTile(b, a, tileA, runs.take_front(a.getRuns()));
+  runs = runs.drop_front(a.getRuns());
   for (const Factor &factor : right) {
-    storeTile(b, factor, tileC, elements.take_front(factor.count));
-    elements = elements.drop_front(factor.count);
+    storeTile(b, factor, tileC, runs.take_front(factor.getRuns()));
+    runs = runs.drop_front(factor.getRuns());
   }
 }
 
 /// The first tiles, if there is any k: without, there may be nothing to read.
 SmallVector<Value> ContractionEmitter::loadFirst(ThreadBuilder &b, Value depth,
                                                  LoadAll loadAll) {
-  int64_t count = a.count + right[0].count * int64_t(right.size());
-  SmallVector<Type> types(count, engine->factor);
+  SmallVector<Type> types(a.getRuns(), getRunType(a));
+  for (const Factor &factor : right)
+    types.append(factor.getRuns(), getRunType(factor));
   auto some = scf::IfOp::create(b.builder, loc, types,
                                 b.isLess(b.index(0), depth), true);
   OpBuilder then = OpBuilder::atBlockEnd(some.thenBlock());
   ThreadBuilder inside(then, loc);
   scf::YieldOp::create(then, loc, loadAll(inside, inside.index(0)));
   OpBuilder otherwise = OpBuilder::atBlockEnd(some.elseBlock());
-  Values zeros(types.size(), getZero(otherwise, engine->factor));
-  scf::YieldOp::create(otherwise, loc, zeros);
+  scf::YieldOp::create(otherwise, loc,
+                       llvm::map_to_vector(types, [&](Type run) {
+                         return getZero(otherwise, run);
+                       }));
   return Values(some.getResults());
 }
 
@@ -256,10 +259,10 @@ SmallVector<Value> ContractionEmitter::sumTiles(ThreadBuilder &b) {
   Values start = engine->start(b);
   unsigned numSums = start.size();
   auto loadAll = [&](ThreadBuilder &inside, Value k) {
-    Values elements = loadTile(inside, a, firstRow, k);
+    Values runs = loadTile(inside, a, firstRow, k);
     for (const Factor &factor : right)
-      elements.append(loadTile(inside, factor, firstColumn, k));
-    return elements;
+      runs.append(loadTile(inside, factor, firstColumn, k));
+    return runs;
   };
   start.append(loadFirst(b, depth, loadAll));
   SmallVector<Value> results =

@@ -40,7 +40,8 @@ private:
     bool isAlongK; // neighbours in memory are neighbours along k
     int64_t run;   // so many neighbours are read at once
     int64_t count; // elements a thread reads
-    bool isWindow; // runs are channels of a window: one load each
+    bool isWindow; // runs are channels of a window
+    int64_t getRuns() const { return count / run; }
   };
 
   void chooseEngine(int64_t side, kernel::F32Products f32);
@@ -48,7 +49,13 @@ private:
                    int64_t first = 0);
   int64_t getWindowRun(int64_t run) const;
   mlir::Value getOffset(ThreadBuilder &b, const Access &access);
-  Values loadRun(ThreadBuilder &b, const Factor &factor, mlir::Value known);
+  mlir::Value readRun(ThreadBuilder &b, const Factor &factor,
+                      mlir::Value &known);
+  mlir::Value readPadded(ThreadBuilder &b, const Factor &factor);
+  /// A run is one value: a thread keeps two elements of 16 bits in a register.
+  mlir::VectorType getRunType(const Factor &factor) const {
+    return mlir::VectorType::get(factor.run, engine->factor);
+  }
   /// Where run `number` of the thread lies in the tile: along the outer loop
   /// and k.
   std::pair<mlir::Value, mlir::Value>
@@ -56,9 +63,9 @@ private:
   Values loadTile(ThreadBuilder &b, const Factor &factor, mlir::Value first,
                   mlir::Value k);
   void storeTile(ThreadBuilder &b, const Factor &factor, mlir::Value tile,
-                 mlir::ValueRange elements);
+                 mlir::ValueRange runs);
   void storeTiles(ThreadBuilder &b, mlir::Value tileA, mlir::Value tileC,
-                  mlir::ValueRange elements);
+                  mlir::ValueRange runs);
   using LoadAll = llvm::function_ref<Values(ThreadBuilder &, mlir::Value)>;
   Values loadFirst(ThreadBuilder &b, mlir::Value depth, LoadAll loadAll);
   Values sumTiles(ThreadBuilder &b);

@@ -133,6 +133,8 @@ def cases(make, f16, bf16):
     yield "window-dilated", one(make, (1, 8, 12, 13), (16, 8, 3, 3), dtype=f16,
                                 dilations=[2, 3], pads=[2, 1, 0, 3])
     yield "window-step-1x1", one(make, (2, 16, 9, 8), (24, 16, 1, 1), dtype=f16, strides=[2, 2])
+    yield "window-padded-1x1", one(make, (2, 8, 3, 4), (20, 8, 1, 1), dtype=f16,
+                                   pads=[1, 0, 1, 2])
     yield "window-short", one(make, (1, 8, 10, 11), (16, 8, 2, 2), dtype=f16, strides=[3, 3])
     yield "window-1d", one(make, (2, 16, 21), (12, 16, 3), dtype=f16, pads=[1, 1],
                            strides=[2])

@@ -34,7 +34,7 @@ public:
   mlir::Value splat(mlir::Value scalar, int64_t width);
   /// A constant scalar or vector of floats.
   mlir::Value constant(mlir::Type type, double value);
-  /// Between float types; `type` says which.
+  /// Between types of floats or of vectors of them; `type` says which.
   mlir::Value convert(mlir::Value value, mlir::Type type);
 
   using Body = llvm::function_ref<void(mlir::Value)>;
