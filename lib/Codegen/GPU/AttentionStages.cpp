@@ -142,7 +142,7 @@ void AttentionStages::addHopper(bool isForFew, AffineExpr runs) {
   AffineExpr blocks = emitter.emit() * runs;
   LoweredStage stage{{}, {}, emitter.getThreads()};
   stage.shared = emitter.getSharedBytes();
-  stage.residents = emitter.getBlocksOfRegisters();
+  stage.residents = 1;
   stage.maps = emitter.getMaps();
   stage.waitsItself = true;
   add(frame, blocks, std::move(stage));

@@ -66,12 +66,6 @@ bool HopperAttention::matches() const {
          !lengths;
 }
 
-/// With few rows two, if sums fit: launches before and after want registers,
-/// too, and a block has the rest of its multiprocessor for itself anyway.
-unsigned HopperAttention::getBlocksOfRegisters() const {
-  return isForFew && !mask.memory && getChunks(value) == 1 ? 2 : 1;
-}
-
 unsigned HopperAttention::getThreads() const {
   return (1 + getConsumers()) * kWarpgroup;
 }

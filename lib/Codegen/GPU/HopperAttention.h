@@ -27,8 +27,6 @@ public:
   /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
   unsigned getThreads() const;
-  /// How many of its blocks a multiprocessor has the registers for.
-  unsigned getBlocksOfRegisters() const;
   unsigned getSharedBytes() const;
   std::vector<TensorMapUse> getMaps();
 
