@@ -192,7 +192,7 @@ SmallVector<ProductForm> ProductModel::choose() {
   if (target.isHopper())
     factors = HopperContraction::match(*reading.program, contraction);
   // Fewer rows or columns would leave most of a tile empty.
-  int64_t fewest = factors ? kOneRow + 1 : kFewRows + 1;
+  int64_t fewest = factors || contraction.windows ? kOneRow + 1 : kFewRows + 1;
   bool takesTiles = canBe(rows, fewest) && canBe(columns, kFewRows + 1);
   if (!takesTiles && (!takesFew || canBe(rows, fewest)))
     return {};
@@ -204,11 +204,13 @@ SmallVector<ProductForm> ProductModel::choose() {
     addHopper(*factors, takesFew ? kOneRow + 1 : 1);
     return forms;
   }
-  if (takesFew && canBe(rows, kOneRow + 1) && !mustBe(rows, kFewRows + 1))
-    forms.push_back({Kind::warps, kOneRow + 1, kFewRows});
+  // What finds each element of several windows has no room in registers.
+  int64_t few = !takesFew ? 0 : contraction.windows ? kOneRow : kFewRows;
+  if (few > kOneRow && canBe(rows, kOneRow + 1) && !mustBe(rows, few + 1))
+    forms.push_back({Kind::warps, kOneRow + 1, few});
   if (takesTiles)
-    forms.push_back({Kind::tiles, takesFew ? kFewRows + 1 : 0,
-                     ProductForm::kNoEnd, chooseSide()});
+    forms.push_back(
+        {Kind::tiles, few ? few + 1 : 0, ProductForm::kNoEnd, chooseSide()});
   return forms;
 }
 
