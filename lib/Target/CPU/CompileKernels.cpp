@@ -50,7 +50,7 @@ static FailureOr<LoweredForTargets> lowerForTargets(kernel::FuncOp kernel,
   return all;
 }
 
-using Objects = SmallVector<llvm::SmallVector<char>>;
+using Objects = SmallVector<Object>;
 
 /// Adds the kernel's object to those of each target.
 static FailureOr<CompiledKernel> compileKernel(kernel::FuncOp kernel,
@@ -76,15 +76,16 @@ static FailureOr<CompiledKernel> compileKernel(kernel::FuncOp kernel,
   return compiled;
 }
 
-/// An image without kernels, where there are only views and constants.
-static LogicalResult addEmptyObject(ModuleOp module, const CPUTarget &target,
-                                    Objects &objects) {
-  OwningOpRef<ModuleOp> none = ModuleOp::create(module.getLoc());
-  auto object = emitObject(*none, {}, target);
-  if (failed(object))
-    return failure();
-  objects.push_back(std::move(*object));
-  return success();
+/// Of a target's objects; there are none where the module has only views and constants.
+static FailureOr<std::vector<char>> linkImage(Objects &objects, const CPUTarget &target,
+                                              Location loc) {
+  if (objects.empty() || llvm::any_of(objects, callsRuntimeFunctions)) {
+    FailureOr<Object> runtime = emitRuntimeFunctions(target, loc);
+    if (failed(runtime))
+      return failure();
+    objects.push_back(std::move(*runtime));
+  }
+  return linkSharedObject(objects, loc);
 }
 
 FailureOr<CPUCode>
@@ -103,11 +104,7 @@ tenon::compileKernelsForCPU(ModuleOp module, ArrayRef<CPUTarget> targets) {
     code.kernels[kernel.getSymName()] = std::move(*compiled);
   }
   for (auto [index, target] : llvm::enumerate(targets)) {
-    if (objects[index].empty() &&
-        failed(addEmptyObject(module, target, objects[index])))
-      return failure();
-    FailureOr<std::vector<char>> elf =
-        linkSharedObject(objects[index], module.getLoc());
+    FailureOr<std::vector<char>> elf = linkImage(objects[index], target, module.getLoc());
     if (failed(elf))
       return failure();
     code.images.push_back({target.name, target.features, std::move(*elf)});

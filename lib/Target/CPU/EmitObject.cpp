@@ -9,6 +9,7 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
@@ -42,14 +43,14 @@ createTargetMachine(const CPUTarget &target) {
       llvm::CodeGenOptLevel::Aggressive));
 }
 
+/// Those that the code generator may call of itself.
 static bool isRuntimeFunction(StringRef name) {
   return name == "memcpy" || name == "memmove" || name == "memset" ||
          name == "__truncdfhf2" || name == "__truncsfbf2" ||
          name == "__truncdfbf2";
 }
 
-/// The functions that the code generator may call of itself, so that the
-/// linker's "only needed" brings them.
+/// So that the linker's "only needed" brings them.
 static void declareRuntimeFunctions(llvm::Module &module) {
   llvm::LLVMContext &context = module.getContext();
   auto *pointer = llvm::PointerType::get(context, 0);
@@ -101,9 +102,6 @@ static void setFunctionAttributes(llvm::Module &module,
   for (llvm::Function &function : module) {
     if (function.isDeclaration())
       continue;
-    // Every object has its own; the linker keeps one.
-    if (isRuntimeFunction(function.getName()))
-      function.setLinkage(llvm::GlobalValue::WeakODRLinkage);
     function.removeFnAttr("tune-cpu");
     function.removeFnAttr("target-features");
     function.addFnAttr("target-cpu", target.cpu);
@@ -138,38 +136,79 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
       .run(module, modules);
 }
 
-FailureOr<llvm::SmallVector<char>>
-tenon::emitObject(ModuleOp module, ArrayRef<KernelSignature> kernels,
-                  const CPUTarget &target) {
+/// Takes the library's functions in that the module declares.
+static LogicalResult linkLibrary(llvm::Module &module,
+                                 const llvm::TargetMachine &machine,
+                                 Location loc) {
+  module.setDataLayout(machine.createDataLayout());
+  module.setTargetTriple(machine.getTargetTriple());
+  if (linkKernelLibrary(module))
+    return success();
+  return emitError(loc, "expected the kernel library to link");
+}
+
+/// What `isExported` names, and what that calls.
+static FailureOr<Object>
+emitModule(llvm::Module &module, llvm::TargetMachine &machine,
+           const CPUTarget &target, Location loc,
+           llvm::function_ref<bool(StringRef)> isExported) {
+  llvm::internalizeModule(module, [&](const llvm::GlobalValue &value) {
+    return isExported(value.getName());
+  });
+  setFunctionAttributes(module, target);
+  optimize(module, machine);
+  Object object;
+  llvm::raw_svector_ostream stream(object);
+  llvm::legacy::PassManager emit;
+  if (machine.addPassesToEmitFile(emit, stream, nullptr,
+                                  llvm::CodeGenFileType::ObjectFile))
+    return emitError(loc, "expected an LLVM that writes object files");
+  emit.run(module);
+  return object;
+}
+
+static InFlightDiagnostic emitNoTarget(Location loc) {
+  return emitError(loc, "expected an LLVM with the target x86-64");
+}
+
+FailureOr<Object> tenon::emitObject(ModuleOp module,
+                                    ArrayRef<KernelSignature> kernels,
+                                    const CPUTarget &target) {
   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
   if (!machine)
-    return module.emitError("expected an LLVM with the target x86-64");
+    return emitNoTarget(module.getLoc());
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> code =
       translateModuleToLLVMIR(module, context, "kernels");
-  if (!code)
+  if (!code || failed(linkLibrary(*code, *machine, module.getLoc())))
     return failure();
-  code->setDataLayout(machine->createDataLayout());
-  code->setTargetTriple(machine->getTargetTriple());
-  declareRuntimeFunctions(*code);
-  if (!linkKernelLibrary(*code))
-    return module.emitError("expected the kernel library to link");
   for (const KernelSignature &kernel : kernels)
     emitEntry(*code, kernel);
-  llvm::internalizeModule(*code, [&](const llvm::GlobalValue &value) {
-    return isRuntimeFunction(value.getName()) ||
-           llvm::any_of(kernels, [&](const KernelSignature &kernel) {
-             return kernel.symbol == value.getName();
-           });
+  return emitModule(*code, *machine, target, module.getLoc(), [&](StringRef name) {
+    return llvm::any_of(kernels, [&](const KernelSignature &kernel) {
+      return kernel.symbol == name;
+    });
   });
-  setFunctionAttributes(*code, target);
-  optimize(*code, *machine);
-  llvm::SmallVector<char> object;
-  llvm::raw_svector_ostream stream(object);
-  llvm::legacy::PassManager emit;
-  if (machine->addPassesToEmitFile(emit, stream, nullptr,
-                                   llvm::CodeGenFileType::ObjectFile))
-    return module.emitError("expected an LLVM that writes object files");
-  emit.run(*code);
-  return object;
+}
+
+bool tenon::callsRuntimeFunctions(const Object &object) {
+  llvm::MemoryBufferRef bytes({object.data(), object.size()}, "object");
+  auto file = llvm::cantFail(llvm::object::ObjectFile::createELFObjectFile(bytes));
+  return llvm::any_of(file->symbols(), [](const llvm::object::SymbolRef &symbol) {
+    return llvm::cantFail(symbol.getFlags()) & llvm::object::SymbolRef::SF_Undefined &&
+           isRuntimeFunction(llvm::cantFail(symbol.getName()));
+  });
+}
+
+FailureOr<Object> tenon::emitRuntimeFunctions(const CPUTarget &target,
+                                              Location loc) {
+  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(target);
+  if (!machine)
+    return emitNoTarget(loc);
+  llvm::LLVMContext context;
+  llvm::Module code("runtime", context);
+  declareRuntimeFunctions(code);
+  if (failed(linkLibrary(code, *machine, loc)))
+    return failure();
+  return emitModule(code, *machine, target, loc, isRuntimeFunction);
 }

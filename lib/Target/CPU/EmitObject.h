@@ -18,15 +18,24 @@ struct KernelSignature {
   unsigned numBuffers, numSymbols;
 };
 
-/// A relocatable object with a function of the runtime's ABI for each kernel.
-mlir::FailureOr<llvm::SmallVector<char>>
-emitObject(mlir::ModuleOp module, llvm::ArrayRef<KernelSignature> kernels,
-           const CPUTarget &target);
+/// A relocatable object file.
+using Object = llvm::SmallVector<char>;
+
+/// An object with a function of the runtime's ABI for each kernel.
+mlir::FailureOr<Object> emitObject(mlir::ModuleOp module,
+                                   llvm::ArrayRef<KernelSignature> kernels,
+                                   const CPUTarget &target);
+
+/// Whether the code generator made calls of itself, as of memcpy. Few kernels have any, and
+/// what it calls takes longer to compile than a small kernel: one object has it for all.
+bool callsRuntimeFunctions(const Object &object);
+
+mlir::FailureOr<Object> emitRuntimeFunctions(const CPUTarget &target,
+                                             mlir::Location loc);
 
 /// A shared object of `objects`, needing no other.
-mlir::FailureOr<std::vector<char>>
-linkSharedObject(llvm::ArrayRef<llvm::SmallVector<char>> objects,
-                 mlir::Location loc);
+mlir::FailureOr<std::vector<char>> linkSharedObject(llvm::ArrayRef<Object> objects,
+                                                    mlir::Location loc);
 
 } // namespace tenon
 

@@ -51,8 +51,7 @@ static bool writeFile(const std::string &path, llvm::ArrayRef<char> bytes) {
 }
 
 FailureOr<std::vector<char>>
-tenon::linkSharedObject(ArrayRef<llvm::SmallVector<char>> objects,
-                        Location loc) {
+tenon::linkSharedObject(ArrayRef<Object> objects, Location loc) {
   static std::mutex mutex; // lld has global state
   std::lock_guard<std::mutex> lock(mutex);
   TemporaryFolder folder;
