@@ -1,10 +1,9 @@
 // Asks schemas for function bodies; compiled with exceptions, which end here.
 
 #include "tenon/OnnxAdaptor/FunctionBody.h"
+#include "OpSchemas.h"
 #include "dialects/ONNX/ONNXDialect.h"
 #include "tenon/OnnxAdaptor/Types.h"
-
-#include "onnx/defs/schema.h"
 
 #include <stdexcept>
 
@@ -18,8 +17,8 @@ using tenon::onnx::NodeInterface;
 
 static const OpSchema *findNewestSchema(Operation *op) {
   auto node = dyn_cast<NodeInterface>(op);
-  return node ? ::onnx::OpSchemaRegistry::Schema(node.getOnnxName().str(),
-                                                 node.getOnnxDomain().str())
+  return node ? findOpSchema(node.getOnnxDomain().str(),
+                             node.getOnnxName().str())
               : nullptr;
 }
 
@@ -85,8 +84,7 @@ std::optional<FunctionProto> tenon::buildFunctionBody(Operation *op) {
 
 std::optional<FunctionProto> tenon::buildFunctionBody(const NodeProto &node,
                                                       ArrayRef<Value> inputs) {
-  const OpSchema *schema =
-      ::onnx::OpSchemaRegistry::Schema(node.op_type(), node.domain());
+  const OpSchema *schema = findOpSchema(node.domain(), node.op_type());
   if (!schema ||
       !(schema->HasFunction() || schema->HasContextDependentFunction()))
     return std::nullopt;

@@ -3,11 +3,11 @@
 
 #include "tenon/OnnxAdaptor/InferTypes.h"
 #include "ContribTypes.h"
+#include "OpSchemas.h"
 #include "dialects/ONNX/StoredAttr.h"
 #include "tenon/OnnxAdaptor/Schemas.h"
 #include "tenon/OnnxAdaptor/Types.h"
 
-#include "onnx/defs/schema.h"
 #include "onnx/defs/shape_inference.h"
 
 #include <map>
@@ -179,7 +179,7 @@ static void inferByAnalogue(NodeInterface node, const Analogue &analogue,
   NodeContext context(node, some);
   auto channelsLast = node->getAttrOfType<IntegerAttr>("channels_last");
   if (!channelsLast || channelsLast.getInt() == 0)
-    ::onnx::OpSchemaRegistry::Schema(analogue.standard.str())
+    findOpSchema("", analogue.standard.str())
         ->GetTypeAndShapeInferenceFunction()(context);
   types.push_back(
       withElement(importType(node.getContext(), context.outputs[0]), element));
@@ -197,8 +197,7 @@ static void inferQLinearConcat(NodeInterface node,
   for (size_t i = 2; i < all.size(); i += 3)
     tensors.push_back(all[i]);
   NodeContext context(node, tensors);
-  ::onnx::OpSchemaRegistry::Schema("Concat")
-      ->GetTypeAndShapeInferenceFunction()(context);
+  findOpSchema("", "Concat")->GetTypeAndShapeInferenceFunction()(context);
   types.push_back(
       withElement(importType(node.getContext(), context.outputs[0]),
                   cast<TensorType>(all[1].getType()).getElementType()));
@@ -206,8 +205,7 @@ static void inferQLinearConcat(NodeInterface node,
 
 /// The newest schema of a node; that of a deprecated operator is its last one.
 static const OpSchema *newestSchema(NodeInterface node) {
-  return ::onnx::OpSchemaRegistry::Schema(node.getOnnxName().str(),
-                                          node.getOnnxDomain().str());
+  return findOpSchema(node.getOnnxDomain().str(), node.getOnnxName().str());
 }
 
 /// Where inference was silent: the type of an input bound to the same type

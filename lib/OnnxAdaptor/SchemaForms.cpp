@@ -1,12 +1,12 @@
-// Compares nodes with older schemas. Compiled with exceptions because the registry
+// Compares nodes with older schemas. Compiled with exceptions because ONNX
 // throws.
 
 #include "tenon/OnnxAdaptor/SchemaForms.h"
+#include "OpSchemas.h"
 #include "dialects/ONNX/ONNXDialect.h"
 #include "tenon/OnnxAdaptor/Types.h"
 
 #include "onnx/defs/data_type_utils.h"
-#include "onnx/defs/schema.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -14,8 +14,7 @@ using ::onnx::NodeProto;
 using ::onnx::OpSchema;
 
 static const OpSchema *findForm(const NodeProto &node, int version) {
-  return ::onnx::OpSchemaRegistry::Schema(node.op_type(), version,
-                                          node.domain());
+  return findOpSchema(node.domain(), node.op_type(), version);
 }
 
 int tenon::getFormVersion(const NodeProto &node, int version) {
@@ -32,8 +31,7 @@ static bool isSame(::onnx::AttributeProto a, ::onnx::AttributeProto b) {
 
 void tenon::dropNewDefaults(NodeProto &node, int version) {
   const OpSchema *old = findForm(node, version);
-  const OpSchema *newest =
-      ::onnx::OpSchemaRegistry::Schema(node.op_type(), node.domain());
+  const OpSchema *newest = findOpSchema(node.domain(), node.op_type());
   if (!old || !newest)
     return;
   auto *attributes = node.mutable_attribute();
