@@ -164,6 +164,9 @@ class Child:
 
 def run_all(cases, keys, args):
     """(name, form) -> (result, reason)."""
+    # Else every child would.
+    import onnxruntime  # noqa: F401
+    import tenon  # noqa: F401
     results, running = {}, selectors.DefaultSelector()
     each = min(CASES_PER_CHILD[args.device.partition(":")[0]], -(-len(keys) // args.jobs))
     waiting = [keys[i:i + each] for i in range(0, len(keys), each)][::-1] if keys else []
