@@ -1,4 +1,6 @@
 """A block of threads: registers, and who runs what next."""
+import functools
+
 import numpy as np
 
 from ptx.matrix import WARP
@@ -7,12 +9,20 @@ from ptx.table import TYPES, UNSIGNED, immediate
 
 REGISTERS = {"%p": np.dtype(bool), "%rs": np.dtype(np.uint16), "%r": np.dtype(np.uint32),
              "%rd": np.dtype(np.uint64)}
+BOOL = np.dtype(bool)
 # Far beyond what a test's block needs: a loop that does not end.
 MOST_STEPS = 5_000_000
 
 
 class ExecutionError(Exception):
     pass
+
+
+@functools.lru_cache(maxsize=None)
+def register_type(register):
+    """That of an inline assembly's scope has no class, and 64 bits."""
+    kind = register.rstrip("0123456789")
+    return REGISTERS[kind] if register.startswith("%") else np.dtype(np.uint64)
 
 
 class Block:
@@ -41,20 +51,26 @@ class Block:
 
     def bits(self, register):
         """As unsigned integers; garbage where it was not written."""
-        if register not in self.registers:
+        known = self.registers.get(register)
+        if known is None:
             dtype = REGISTERS[register.rstrip("0123456789")]
             ones = np.full(8 * self.function.threads, 0xFF, np.uint8)
-            self.registers[register] = (np.ones(self.function.threads, bool) if dtype == bool
-                                        else ones.view(dtype)[:self.function.threads])
-        return self.registers[register]
+            known = (np.ones(self.function.threads, bool) if dtype == bool
+                     else ones.view(dtype)[:self.function.threads])
+            self.registers[register] = known
+        return known
 
     def get(self, operand, type):
         """A value of each thread, or one without dimension that is all theirs."""
-        if operand in self.variables:
-            return np.array(self.variables[operand], TYPES[type])
-        if not operand.startswith("%"):
-            return immediate(operand, type)
-        bits, dtype = self.bits(operand), TYPES[type]
+        bits, dtype = self.registers.get(operand), TYPES[type]
+        if bits is None:
+            if operand in self.variables:
+                return np.array(self.variables[operand], dtype)
+            if not operand.startswith("%"):
+                return immediate(operand, type)
+            bits = self.bits(operand)
+        if bits.dtype is dtype:
+            return bits
         if bits.dtype.itemsize == dtype.itemsize:
             return bits.view(dtype)
         if bits.dtype.itemsize < dtype.itemsize:
@@ -65,7 +81,8 @@ class Block:
         """Into active threads; what is narrower than the register is extended by its sign."""
         bits = self._as_bits(register, values)
         if self.everyone:
-            self.registers[register] = np.broadcast_to(bits, self.function.threads)
+            self.registers[register] = (bits if bits.shape == self.threads.shape else
+                                        np.broadcast_to(bits, self.function.threads))
         else:
             self.registers[register] = np.where(self.active, bits, self.bits(register))
 
@@ -80,12 +97,11 @@ class Block:
 
     @staticmethod
     def _as_bits(register, values):
-        dtype = REGISTERS[register.rstrip("0123456789")] if register.startswith("%") else None
-        dtype = dtype or np.dtype(np.uint64)  # the register of an inline assembly's scope
-        if dtype == bool or values.dtype == bool:
-            if dtype != values.dtype:
-                raise ExecutionError(f"expected a predicate and its register, but got {register}")
+        dtype = register_type(register)
+        if values.dtype is dtype:
             return values
+        if BOOL in (dtype, values.dtype):
+            raise ExecutionError(f"expected a predicate and its register, but got {register}")
         if values.dtype.itemsize > dtype.itemsize:
             raise ExecutionError(f"expected at most {8 * dtype.itemsize} bits in {register}, "
                                  f"but got {values.dtype}")
@@ -137,10 +153,9 @@ class Block:
         group = ready & (self.counter == here)
         others = self.counter[ready & ~group]
         limit = others.min() if len(others) else len(self.function.instructions)
-        begin = here
-        while here < limit:
-            made = self.function.instructions[here]
-            self.active, self.everyone = group, group.all()
+        begin, all_of_block = here, group.all()
+        for made in self.function.instructions[here:limit]:
+            self.active, self.everyone = group, all_of_block
             if made.guard:
                 predicate, negated = made.guard
                 self.active = group & (self.bits(predicate) != negated)
@@ -148,7 +163,7 @@ class Block:
             if made.execute is None:
                 self._control(made, group, here)
                 return here + 1 - begin
-            if self.active.any():
+            if not made.guard or self.active.any():
                 made.execute(self)
             here += 1
         self.counter[group] = here

@@ -1,12 +1,14 @@
 """Memory in which every access is checked, as a GPU does not."""
 import numpy as np
 
-from ptx.watch import Watch
+from ptx.watch import Places, Watch
 
 # Between buffers, so that a step past an end is not a step into the next one.
 GUARD = 256
 # What nobody has written: NaN as a float of any size.
 GARBAGE = 0xFF
+# Which divides the size of a memory: it is rows of any size that an access may have.
+WIDEST = 16
 
 
 class AccessError(Exception):
@@ -18,8 +20,9 @@ class Memory:
 
     def __init__(self, base, kinds=1):
         self.base, self.bytes = base, np.empty(0, np.uint8)
-        self.names, self.begins, self.ends, self.writable = [], [], [], []
-        self.constant = []
+        self.names = []
+        self.begins, self.ends = (np.empty(0, np.int64) for _ in range(2))
+        self.writable, self.constant = (np.empty(0, bool) for _ in range(2))
         self.watches = [Watch() for _ in range(kinds)]
 
     def add(self, name, contents, alignment=16, writable=True, constant=False):
@@ -29,53 +32,55 @@ class Memory:
         begin += -begin % (2 * alignment) + alignment
         data = np.frombuffer(np.ascontiguousarray(contents).tobytes(), np.uint8)
         gap = np.full(begin - self.base - len(self.bytes), GARBAGE, np.uint8)
-        self.bytes = np.concatenate([self.bytes, gap, data])
+        rest = np.full(-(begin - self.base + len(data)) % WIDEST, GARBAGE, np.uint8)
+        self.bytes = np.concatenate([self.bytes, gap, data, rest])
         for watch in self.watches:
             watch.grow(len(self.bytes))
         self.names.append(name)
-        self.begins.append(begin)
-        self.ends.append(begin + len(data))
-        self.writable.append(writable)
-        self.constant.append(constant)
+        self.begins = np.append(self.begins, begin)
+        self.ends = np.append(self.ends, begin + len(data))
+        self.writable = np.append(self.writable, writable)
+        self.constant = np.append(self.constant, constant)
         return begin
 
     def add_garbage(self, name, size, alignment=16):
         return self.add(name, np.full(size, GARBAGE, np.uint8), alignment)
 
     def contents(self, begin):
-        place = self.begins.index(begin)
-        return self.bytes[begin - self.base:self.ends[place] - self.base].copy()
+        end = self.ends[self.begins == begin][0]
+        return self.bytes[begin - self.base:end - self.base].copy()
 
     def read(self, addresses, size, agents, text, alignment=None):
         """[access, byte] of `size` bytes at each address; `agents`: of each kind, who reads."""
-        places = self._checked(addresses, size, text, False, alignment or size)
-        for watch, these in zip(self.watches, agents, strict=True):
-            watch.read(places, these, text)
-        return self.bytes[places]
+        owners, places = self._checked(addresses, size, text, False, alignment or size)
+        if self.writable[owners].any():  # else nobody ever writes there
+            for watch, these in zip(self.watches, agents, strict=True):
+                watch.read(places, these, text)
+        return places.of(self.bytes)
 
     def write(self, addresses, values, agents, text):
-        places = self._checked(addresses, values.shape[1], text, True, values.shape[1])
+        _, places = self._checked(addresses, values.shape[1], text, True, values.shape[1])
         for watch, these in zip(self.watches, agents, strict=True):
             watch.write(places, these, text)
-        self.bytes[places] = values
+        places.set(self.bytes, values)
 
     def expect(self, addresses, size, agents, text):
         """A copy in the background will write there."""
-        places = self._checked(addresses, size, text, True, size)
+        _, places = self._checked(addresses, size, text, True, size)
         for watch, these in zip(self.watches, agents, strict=True):
             watch.write(places, these, text, pending=True)
 
     def arrive(self, addresses, values, text):
         """What was expected is here."""
-        places = self._checked(addresses, values.shape[1], text, True, values.shape[1])
+        _, places = self._checked(addresses, values.shape[1], text, True, values.shape[1])
         for watch in self.watches:
             watch.arrive(places, text)
-        self.bytes[places] = values
+        places.set(self.bytes, values)
 
     def require_constant(self, addresses, text):
         """What the launch before may write has to be waited for."""
         owners = np.searchsorted(self.begins, addresses.astype(np.int64), "right") - 1
-        wrong = ~np.array(self.constant)[owners]
+        wrong = ~self.constant[owners]
         if wrong.any():
             self._refuse("a wait for the launch before", addresses[wrong][0], owners[wrong][0],
                          text)
@@ -84,16 +89,16 @@ class Memory:
         self._checked(addresses, 1, text, False, 1)
 
     def _checked(self, addresses, size, text, writes, alignment):
-        """[access, byte] -> place in `bytes`."""
+        """The buffers, and the places in `bytes`."""
         addresses = addresses.astype(np.int64)
         owners = np.searchsorted(self.begins, addresses, "right") - 1
-        inside = (owners >= 0) & (addresses + size <= np.array(self.ends)[owners])
+        inside = (owners >= 0) & (addresses + size <= self.ends[owners])
         for holds, rule in ((addresses % alignment == 0, f"an address that {alignment} divides"),
                             (inside, f"{size} bytes inside a buffer"),
-                            (np.array(self.writable)[owners] | (not writes), "no operand written")):
+                            (self.writable[owners] | (not writes), "no operand written")):
             if not holds.all():
                 self._refuse(rule, addresses[~holds][0], owners[~holds][0], text)
-        return (addresses - self.base)[:, None] + np.arange(size)
+        return owners, Places((addresses - self.base) // alignment, size, alignment)
 
     def _refuse(self, rule, address, owner, text):
         near = "before all buffers"

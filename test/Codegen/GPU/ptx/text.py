@@ -56,11 +56,12 @@ def _shared(text):
 
 def _body(text, begin):
     """Up to the brace that closes the one before `begin`."""
-    depth, end = 1, begin
-    while depth:
-        depth += {"{": 1, "}": -1}.get(text[end], 0)
-        end += 1
-    return text[begin:end - 1]
+    depth = 1
+    for brace in re.compile("[{}]").finditer(text, begin):
+        depth += 1 if brace[0] == "{" else -1
+        if not depth:
+            return text[begin:brace.start()]
+    raise ValueError("expected a brace that closes a function, but got none")
 
 
 def _instructions(body):
