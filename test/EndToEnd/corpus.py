@@ -112,7 +112,7 @@ def main():
     parser.add_argument("--all", action="store_true", help="the whole corpus")
     parser.add_argument("--except", dest="without", default="", metavar="ID,...",
                         help="models to leave out")
-    parser.add_argument("--jobs", type=int, default=1, help="models at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="models at a time")
     parser.add_argument("--compile-only", action="store_true",
                         help="run nothing: a target whose device is not here")
     parser.add_argument("--update", action="store_true", help="write what must pass")

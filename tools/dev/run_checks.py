@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the parts of the check in a built tree, one after the other.
+"""Runs the parts of the check in a built tree.
 
 Every part prints its own failures and reports how many passed and failed.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -18,8 +19,12 @@ BUILD = pathlib.Path(os.environ.get("TENON_BUILD", ROOT / "build"))
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed", re.M)
 
 
-def run(command, limit_s):
-    """Streams a command's output; gives its last count line or (0, 1)."""
+def show(text):
+    print(text, end="", flush=True)
+
+
+def run(command, limit_s, say=show):
+    """Says a command's output as it comes; gives its last count line or (0, 1)."""
     counts = None
     process = subprocess.Popen(["timeout", str(limit_s), *map(str, command)], cwd=ROOT,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -29,11 +34,11 @@ def run(command, limit_s):
         if match:
             counts = int(match[1]), int(match[2])
         else:
-            print(line, end="", flush=True)
+            say(line)
     status = process.wait()
     if counts is None:
-        print(f"{command[min(1, len(command) - 1)]}: expected a line `N passed, N failed`, but got none "
-              f"(exit code {status})")
+        say(f"{command[min(1, len(command) - 1)]}: expected a line `N passed, N failed`, but got none "
+            f"(exit code {status})\n")
         return 0, 1
     return counts if status == 0 or counts[1] else (counts[0], counts[1] + 1)
 
@@ -125,12 +130,12 @@ def unit(pattern):
 
 def script(path, limit_s, *full):
     """A part that is a Python program of ours; `full`: its arguments under --full."""
-    def part(pattern):
+    def part(pattern, say=show):
         if not (ROOT / path).exists() or not (BUILD / "bin/tenon-compile").exists():
             return None
         extra = ["--filter", pattern] if pattern else []
         return run([sys.executable, ROOT / path, *extra, *(full if FULL else ())],
-                   limit_s * (10 if FULL else 1))
+                   limit_s * (10 if FULL else 1), say)
     return part
 
 
@@ -182,8 +187,45 @@ PARTS = {
     "v3": other_isa,
     "sanitize": sanitize,
 }
+# Parts that leave a processor idle go side by side. Those that make or read the same models
+# are in one lane, one after the other: `round-trip` takes what is there.
+LANES = (("model", "llama", "determinism", "artifact", "entries", "round-trip"),
+         ("exports", "install", "dump", "debug", "quantize", "caches", "fuzz"))
 # Run where they are named, or with --full.
 ONLY_FULL = ("assemble", "bundle", "v3", "sanitize")
+
+
+def timed(name, pattern, *say):
+    start = time.time()
+    counts = PARTS[name](pattern, *say)
+    return name, counts, time.time() - start
+
+
+def run_lane(parts):
+    """What each of them says comes out when it has ended."""
+    results = []
+    for part in parts:
+        lines = [f"== {part[0]}\n"]
+        results.append(timed(*part, lines.append))
+        show("".join(lines))
+    return results
+
+
+def run_parts(chosen):
+    """[(name, counts, seconds)], in the order that they ended in."""
+    lanes = [[part for part in chosen if part[0] in lane] for lane in LANES]
+    lanes = lanes if all(lanes) else []
+    beside = [part for lane in lanes for part in lane]
+    results = []
+    for part in chosen:
+        if part not in beside:
+            show(f"== {part[0]}\n")
+            results.append(timed(*part))
+        elif lanes:
+            with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
+                results += [result for lane in pool.map(run_lane, lanes) for result in lane]
+            lanes = []
+    return results
 
 
 def main():
@@ -199,11 +241,7 @@ def main():
         if name not in PARTS:
             parser.error(f"expected a part of {', '.join(PARTS)}, but got {name}")
     rows, passed, failed = [], 0, 0
-    for name, pattern in chosen:
-        print(f"== {name}", flush=True)
-        start = time.time()
-        counts = PARTS[name](pattern)
-        spent = time.time() - start
+    for name, counts, spent in run_parts(chosen):
         if counts is None:
             rows.append(f"{name:12} {'not in this tree yet':>24}")
             continue
