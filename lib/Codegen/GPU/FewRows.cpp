@@ -116,50 +116,60 @@ void FewRows::readForEnd(ThreadBuilder &b, Value lane) {
         forEnd[access.storage] = load(b.builder, access, getLoops(other));
 }
 
-/// The first runs of a thread, with sums for each, whose weights it reads
-/// before it waits. What comes after the wait is asked for at once: a run that
-/// is not there is zeros.
-SmallVector<Value> FewRows::sumFirst(ThreadBuilder &b, Value member) {
+SmallVector<Value> FewRows::ifThere(ThreadBuilder &b, Value number,
+                                    const Values &start,
+                                    LoopBuilder::Step body) {
   Value runs = frame.size(getExtent(contraction.k).floorDiv(run));
+  Value end = arith::SelectOp::create(b.builder, loc, b.isLess(number, runs),
+                                      b.add(number, b.index(1)), number);
+  return b.fold(number, end, 1, start, body);
+}
+
+/// The first runs of a thread, with sums for each, whose weights it reads
+/// before it waits.
+SmallVector<Value> FewRows::sumFirst(ThreadBuilder &b, Value member) {
   Type type = program.storages[step.writes[0].storage].element;
   Type weight = program.storages[step.reads[contraction.b].storage].element;
-  Values zeros(run, b.constant(type, 0));
-  Values noWeights(run * products.size(), b.constant(weight, 0));
-  Values sums(numSums * ahead, b.constant(type, 0));
-  auto once = [&](int64_t number, const Values &start, LoopBuilder::Step body) {
-    Value own = b.add(member, b.index(number * getMembers()));
-    Value isThere = b.isLess(own, runs);
-    Value end = arith::SelectOp::create(b.builder, loc, isThere,
-                                        b.add(own, b.index(1)), own);
-    return b.fold(own, end, 1, start, body);
-  };
+  Values noWeights(run * products.size(), b.constant(weight, 0)), numbers;
   SmallVector<Values> columns;
-  for (int64_t i = 0; i < ahead; ++i)
-    columns.push_back(once(i, noWeights, [&](Value number, ValueRange) {
-      return readRun(b, b.mul(number, b.index(run)));
-    }));
+  for (int64_t i = 0; i < ahead; ++i) {
+    numbers.push_back(b.add(member, b.index(i * getMembers())));
+    columns.push_back(
+        ifThere(b, numbers[i], noWeights, [&](Value number, ValueRange) {
+          return readRun(b, b.mul(number, b.index(run)));
+        }));
+  }
   if (isEarly)
     b.waitForLaunchBefore();
-  if (rows > 1) {
-    Values all;
-    for (int64_t i = 0; i < ahead; ++i)
-      all.append(once(i, Values(ArrayRef(sums).take_front(numSums)),
-                      [&](Value number, ValueRange so) {
-                        return addRun(b, b.mul(number, b.index(run)),
-                                      columns[i], Values(so));
-                      }));
-    return all;
+  if (rows == 1) {
+    readForEnd(b, member);
+    return sumOnlyRow(b, numbers, columns);
   }
-  readForEnd(b, member);
-  setRow(b, b.index(0));
-  // A row that is near is read when it is multiplied: registers hold weights.
+  Values none(numSums, b.constant(type, 0)), sums;
+  for (int64_t i = 0; i < ahead; ++i)
+    sums.append(ifThere(b, numbers[i], none, [&](Value number, ValueRange so) {
+      return addRun(b, b.mul(number, b.index(run)), columns[i], Values(so));
+    }));
+  return sums;
+}
+
+/// What comes after the wait is asked for at once: a run that is not there is
+/// zeros. A row that is near is read when it is multiplied, so that registers
+/// hold weights.
+SmallVector<Value> FewRows::sumOnlyRow(ThreadBuilder &b, const Values &numbers,
+                                       ArrayRef<Values> columns) {
+  Type type = program.storages[step.writes[0].storage].element;
+  Values zeros(run, b.constant(type, 0));
+  Values sums(numSums * ahead, b.constant(type, 0));
   const int64_t together = isRowNear ? 1 : ahead;
+  setRow(b, b.index(0));
   for (int64_t first = 0; first < ahead; first += together) {
     SmallVector<Values> factors;
     for (int64_t i = first; i < first + together; ++i)
-      factors.push_back(once(i, zeros, [&](Value number, ValueRange) {
-        return readFactors(b, b.mul(number, b.index(run)));
-      }));
+      factors.push_back(
+          ifThere(b, numbers[i], zeros, [&](Value number, ValueRange) {
+            return readFactors(b, b.mul(number, b.index(run)));
+          }));
     for (int64_t i = first; i < first + together; ++i)
       addProducts(b, 0, factors[i - first], columns[i],
                   MutableArrayRef(sums).slice(i * numSums, numSums));

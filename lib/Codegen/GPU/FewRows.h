@@ -51,6 +51,11 @@ private:
                 Values sums);
   Values sumShare(ThreadBuilder &b, mlir::Value member);
   Values sumFirst(ThreadBuilder &b, mlir::Value member);
+  Values sumOnlyRow(ThreadBuilder &b, const Values &numbers,
+                    llvm::ArrayRef<Values> columns);
+  /// What the body makes of the run of that number, or `start`.
+  Values ifThere(ThreadBuilder &b, mlir::Value number, const Values &start,
+                 LoopBuilder::Step body);
   Values addShares(ThreadBuilder &b, const Values &sums);
   void setRow(ThreadBuilder &b, mlir::Value row);
   /// Threads that share a column.
