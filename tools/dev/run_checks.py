@@ -171,6 +171,7 @@ PARTS = {
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
     "llama": script("test/EndToEnd/llama.py", 300),
     "determinism": script("test/EndToEnd/determinism.py", 300),
+    "launches": script("test/EndToEnd/launches.py", 300, "--full"),
     "exports": script("test/EndToEnd/torch_exports.py", 900),
     "install": script("test/EndToEnd/install.py", 600),
     "artifact": script("test/EndToEnd/artifact.py", 600),
@@ -190,7 +191,7 @@ PARTS = {
 # Parts that leave a processor idle go side by side. Those that make or read the same models
 # are in one lane, one after the other: `round-trip` takes what is there.
 LANES = (("model", "llama", "determinism", "artifact", "entries", "round-trip"),
-         ("exports", "install", "dump", "debug", "quantize", "caches", "fuzz"))
+         ("launches", "exports", "install", "dump", "debug", "quantize", "caches", "fuzz"))
 # Run where they are named, or with --full.
 ONLY_FULL = ("assemble", "bundle", "v3", "sanitize")
 
