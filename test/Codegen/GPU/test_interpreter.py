@@ -132,6 +132,13 @@ def test_copies_arrive_when_waited_for():
         assert (run(waited) == want).all()
 
 
+def test_every_block_waits_for_the_launch_before():
+    code = ("griddepcontrol.launch_dependents; setp.lt.u32 %p2, %r0, LEAST; @%p2 bra $L; "
+            "griddepcontrol.wait; $L: ret;")
+    run(code.replace("LEAST", "63"))  # one thread does: the block ends no sooner
+    refuses(ptx.ExecutionError, "expected every block to wait", code.replace("LEAST", "64"))
+
+
 def test_races():
     """Warps that share memory need a barrier between a write and all else; blocks have none."""
     store, load = "st.shared.b32 [%rd5], %r0;", "ld.shared.b32 %r1, [%rd5];"

@@ -131,6 +131,10 @@ class Block:
                 if steps > MOST_STEPS:
                     raise ExecutionError(f"{self.function.name}: expected an end, but got "
                                          f"{steps} instructions without one")
+        # Else this launch could be over before the one before it, and the next not know.
+        if not self.has_waited.any():
+            raise ExecutionError(f"{self.function.name}: expected every block to wait for the "
+                                 f"launch before, but block {self.index} did not")
 
     def _release(self):
         """Every thread that has not ended waits: at one barrier, or this is an error."""
