@@ -56,11 +56,12 @@ def difference(expected, found, tolerance):
 
 
 def is_valid(path):
-    """Exporters write ONNX Runtime's own operators in the default domain."""
+    """Exporters write ONNX Runtime's own operators in the default domain, and the checker
+    itself stumbles over the body of MeanVarianceNormalization without `axes`."""
     try:
         onnx.checker.check_model(path, full_check=True)
         return True
-    except onnx.checker.ValidationError:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError):
         return False
 
 
