@@ -89,8 +89,8 @@ void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
   add(reading, blocks, runs, FewRows::kThreads);
   staged.stages.back().waitsItself = emitter.waitsItself();
   // Else ptxas would rather spill than have fewer blocks side by side.
-  if (form.last > 1)
-    staged.stages.back().residents = reading.found->twin ? 1 : 2;
+  if (form.last > 1 && reading.found->twin)
+    staged.stages.back().residents = 1;
   if (form.first == 1 && form.last == 1) {
     staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());
     staged.stages.back().residents = getResidentsForOneRow(blocks, target);
