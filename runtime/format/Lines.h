@@ -59,28 +59,51 @@ struct LineShape {
   bool fits = true;
 };
 
-/// Row-major elements -> lines; `to` has shape.size() bytes.
-inline void packLines(const LineShape &shape, const uint8_t *from, uint8_t *to) {
-  unsigned bits = shape.bits;
-  std::memset(to, 0, size_t(*shape.size()));
-  auto move = [&](int64_t row, int64_t column) {
-    int64_t source = row * shape.columns + column;
-    int64_t line = shape.areRows ? row : column, at = shape.areRows ? column : row;
-    uint8_t *target = to + line * shape.lineBytes;
-    if (bits >= 8) {
-      std::memcpy(target + at * (bits / 8), from + source * (bits / 8), bits / 8);
-      return;
-    }
-    unsigned perByte = 8 / bits;
-    unsigned code = from[source / perByte] >> (source % perByte * bits);
-    target[at / perByte] |= uint8_t((code & ((1u << bits) - 1)) << (at % perByte * bits));
-  };
-  // Some columns at a time, so that what is read and written stays in the cache.
+/// Calls move(row, column) for each element, some columns at a time, so that what is read
+/// and written stays in the cache.
+template <typename Move>
+void forElements(const LineShape &shape, Move move) {
   constexpr int64_t width = 128;
   for (int64_t first = 0; first < shape.columns; first += width)
     for (int64_t row = 0; row < shape.rows; ++row)
       for (int64_t column = first; column < shape.columns && column < first + width; ++column)
         move(row, column);
+}
+
+/// Of elements of whole bytes.
+template <size_t Bytes>
+void packWhole(const LineShape &shape, const uint8_t *from, uint8_t *to) {
+  int64_t ofRow = shape.areRows ? shape.lineBytes : int64_t(Bytes);
+  int64_t ofColumn = shape.areRows ? int64_t(Bytes) : shape.lineBytes;
+  forElements(shape, [&](int64_t row, int64_t column) {
+    std::memcpy(to + row * ofRow + column * ofColumn,
+                from + (row * shape.columns + column) * int64_t(Bytes), Bytes);
+  });
+}
+
+/// Of elements that share a byte.
+inline void packParts(const LineShape &shape, const uint8_t *from, uint8_t *to) {
+  unsigned bits = shape.bits, perByte = 8 / bits;
+  forElements(shape, [&](int64_t row, int64_t column) {
+    int64_t source = row * shape.columns + column;
+    int64_t line = shape.areRows ? row : column, at = shape.areRows ? column : row;
+    unsigned code = from[source / perByte] >> (source % perByte * bits);
+    to[line * shape.lineBytes + at / perByte] |=
+        uint8_t((code & ((1u << bits) - 1)) << (at % perByte * bits));
+  });
+}
+
+/// Row-major elements -> lines; `to` has shape.size() bytes.
+inline void packLines(const LineShape &shape, const uint8_t *from, uint8_t *to) {
+  std::memset(to, 0, size_t(*shape.size()));
+  switch (shape.bits) {
+  case 8: return packWhole<1>(shape, from, to);
+  case 16: return packWhole<2>(shape, from, to);
+  case 32: return packWhole<4>(shape, from, to);
+  case 64: return packWhole<8>(shape, from, to);
+  case 128: return packWhole<16>(shape, from, to);
+  default: return packParts(shape, from, to);
+  }
 }
 
 } // namespace tenon::format
