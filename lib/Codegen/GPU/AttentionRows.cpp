@@ -25,8 +25,7 @@ SmallVector<Value> AttentionRows::State::all() const {
 
 AttentionRows::AttentionRows(AttentionOp op, kernel::FuncOp kernel,
                              KernelFrame &frame)
-    : AttentionOperands(op, kernel, frame), frame(frame),
-      b(frame.builder(), frame.loc()) {
+    : AttentionValues(op, kernel, frame) {
   factor = op.getScale() ? op.getScale()->convertToDouble()
                          : 1 / std::sqrt(double(getFeatures(query)));
   isPlain =

@@ -4,15 +4,14 @@
 #ifndef TENON_LIB_CODEGEN_GPU_ATTENTIONROWS_H
 #define TENON_LIB_CODEGEN_GPU_ATTENTIONROWS_H
 
-#include "AmpereBuilder.h"
-#include "tenon/Codegen/Program/AttentionOperands.h"
+#include "AttentionValues.h"
 
 namespace tenon {
 
 /// Of each 16 rows and 8 columns of a product a thread has two neighbours from
 /// column 2 * member of its first row, then of its second, 8 rows on. Scores
 /// are in units of `unit`: their weight is 2^(unit * score).
-class AttentionRows : public AttentionOperands {
+class AttentionRows : public AttentionValues {
 public:
   AttentionRows(kernel::AttentionOp op, kernel::FuncOp kernel,
                 KernelFrame &frame);
@@ -65,34 +64,12 @@ protected:
   void storeLse(const Row &row, mlir::Value isFirst, mlir::Value highest,
                 mlir::Value total);
 
-  mlir::Value lowest() {
-    return b.constant(type, -std::numeric_limits<double>::infinity());
-  }
-  mlir::Value multiply(mlir::Value x, mlir::Value y) {
-    return mlir::arith::MulFOp::create(b.builder, b.loc, x, y);
-  }
-  mlir::Value plus(mlir::Value x, mlir::Value y) {
-    return mlir::arith::AddFOp::create(b.builder, b.loc, x, y);
-  }
-  mlir::Value select(mlir::Value condition, mlir::Value x, mlir::Value y) {
-    return mlir::arith::SelectOp::create(b.builder, b.loc, condition, x, y);
-  }
-  mlir::Value isEqual(mlir::Value x, mlir::Value y) {
-    return mlir::arith::CmpFOp::create(b.builder, b.loc,
-                                       mlir::arith::CmpFPredicate::OEQ, x, y);
-  }
   mlir::Value isZero(mlir::Value integer);
-  /// 0 in place of -inf: what is subtracted from scores without being NaN.
-  mlir::Value getShift(mlir::Value highest) {
-    return select(isEqual(highest, lowest()), b.constant(type, 0), highest);
-  }
   /// 2^(unit * (score - shift))
   mlir::Value getWeight(mlir::Value score, mlir::Value shift);
   bool hasLeftWindow() { return int64_t(op.getLeftWindow()) >= 0; }
   int64_t getFeatures(const HeadsTensor &tensor) const;
 
-  KernelFrame &frame;
-  AmpereBuilder b;
   double factor, unit;
   bool isPlain; // neither mask nor cap: scores are products without `factor`
   // Of the thread, i32; a quad of threads holds a row of a product.

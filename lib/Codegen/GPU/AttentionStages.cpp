@@ -92,15 +92,13 @@ AffineExpr AttentionStages::getPartsOfFew() {
   AffineExpr once = number(processors).floorDiv(divisor);
   AffineExpr fine = number(rounds * processors).floorDiv(divisor);
   AffineExpr all = number(finest * processors).floorDiv(divisor);
-  AffineExpr longParts = keys.floorDiv(all * fewestTiles * kFewestKeys + 1);
-  AffineExpr isLong = longParts.ceilDiv(longParts + 1);
+  AffineExpr isLong = isAny(keys.floorDiv(all * fewestTiles * kFewestKeys + 1));
   AffineExpr parts = once * (1 - isSome) +
                      fine * (isSome - isEnough + isMore - isMost) +
                      (isEnough - isMore) * (1 + (all - 1) * isLong) + isMost;
   // More parts than tiles of keys would only be more to merge.
   AffineExpr tiles = keys.ceilDiv(kFewestKeys) + 1 - isAtLeast(keys, 1);
-  AffineExpr times = parts.floorDiv(tiles);
-  AffineExpr isOver = times.ceilDiv(times + 1);
+  AffineExpr isOver = isAny(parts.floorDiv(tiles));
   return parts - (parts - tiles) * isOver;
 }
 

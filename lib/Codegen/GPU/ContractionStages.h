@@ -4,6 +4,7 @@
 #define TENON_LIB_CODEGEN_GPU_CONTRACTIONSTAGES_H
 
 #include "tenon/Codegen/GPU/LowerKernel.h"
+#include "tenon/Codegen/Program/KernelFrame.h"
 
 #include <optional>
 
@@ -16,8 +17,7 @@ inline std::string getStageName(kernel::FuncOp kernel, unsigned stage) {
 
 /// 1 if the size is at least `least`, else 0.
 inline mlir::AffineExpr isAtLeast(mlir::AffineExpr size, int64_t least) {
-  mlir::AffineExpr times = size.floorDiv(least);
-  return times.ceilDiv(times + 1);
+  return isAny(size.floorDiv(least));
 }
 
 /// Of a part: its last input is rows that are made before it or, if there is

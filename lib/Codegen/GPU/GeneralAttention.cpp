@@ -76,7 +76,7 @@ SmallVector<Value> GeneralAttention::emitTile(Value first, Value feature,
   Value highest =
       higher(b.reduceBlock(score, lowest(), kThreads, larger), running[0]);
   // Without any key so far, -inf - -inf would be NaN.
-  Value shift = select(isEqual(highest, lowest()), constant(0), highest);
+  Value shift = getShift(highest);
   Value weight = exp(minus(score, shift));
   Value rescale = exp(minus(running[0], shift));
   b.store(weight, weights, thread);

@@ -4,22 +4,18 @@
 #ifndef TENON_LIB_CODEGEN_GPU_GENERALATTENTION_H
 #define TENON_LIB_CODEGEN_GPU_GENERALATTENTION_H
 
-#include "ThreadBuilder.h"
-#include "tenon/Codegen/Program/AttentionOperands.h"
+#include "AttentionValues.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
 namespace tenon {
 
 /// A block takes one query of one head and a part of the keys.
-class GeneralAttention : public AttentionOperands {
+class GeneralAttention : public AttentionValues {
 public:
   static constexpr unsigned kThreads = 128;
 
-  GeneralAttention(kernel::AttentionOp op, kernel::FuncOp kernel,
-                   KernelFrame &frame)
-      : AttentionOperands(op, kernel, frame), frame(frame),
-        b(frame.builder(), frame.loc()) {}
+  using AttentionValues::AttentionValues;
 
   /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
@@ -39,40 +35,22 @@ private:
   void finish(mlir::Value feature, const Sums &sums);
 
   mlir::Value constant(double number) { return b.constant(type, number); }
-  mlir::Value lowest() {
-    return constant(-std::numeric_limits<double>::infinity());
-  }
-  mlir::Value multiply(mlir::Value x, mlir::Value y) {
-    return mlir::arith::MulFOp::create(b.builder, b.loc, x, y);
-  }
-  mlir::Value plus(mlir::Value x, mlir::Value y) {
-    return mlir::arith::AddFOp::create(b.builder, b.loc, x, y);
-  }
   mlir::Value minus(mlir::Value x, mlir::Value y) {
     return mlir::arith::SubFOp::create(b.builder, b.loc, x, y);
   }
   mlir::Value exp(mlir::Value x) {
     return mlir::math::ExpOp::create(b.builder, b.loc, x);
   }
-  mlir::Value select(mlir::Value condition, mlir::Value x, mlir::Value y) {
-    return mlir::arith::SelectOp::create(b.builder, b.loc, condition, x, y);
-  }
   mlir::Value higher(mlir::Value x, mlir::Value y) {
     mlir::Value isHigher = mlir::arith::CmpFOp::create(
         b.builder, b.loc, mlir::arith::CmpFPredicate::OGT, x, y);
     return select(isHigher, x, y);
-  }
-  mlir::Value isEqual(mlir::Value x, mlir::Value y) {
-    return mlir::arith::CmpFOp::create(b.builder, b.loc,
-                                       mlir::arith::CmpFPredicate::OEQ, x, y);
   }
   mlir::Value isZero(mlir::Value index) {
     return mlir::arith::CmpIOp::create(
         b.builder, b.loc, mlir::arith::CmpIPredicate::eq, index, b.index(0));
   }
 
-  KernelFrame &frame;
-  ThreadBuilder b;
   mlir::Value thread, factor, weights;
   // Of the block.
   mlir::Value batch, head, keyHead, token, split, begin, end;

@@ -12,9 +12,8 @@ static constexpr int64_t kAhead = 16;
 MergeParts::MergeParts(AttentionOp op, kernel::FuncOp kernel,
                        KernelFrame &frame, AffineExpr parts,
                        bool areLaunchesEarly)
-    : AttentionOperands(op, kernel, frame), frame(frame),
-      b(frame.builder(), frame.loc()), isEarly(areLaunchesEarly), whole(result),
-      wholeLse(lse) {
+    : AttentionValues(op, kernel, frame), isEarly(areLaunchesEarly),
+      whole(result), wholeLse(lse) {
   keepParts(parts);
 }
 
@@ -39,8 +38,7 @@ MergeParts::Sums MergeParts::addParts(const Sums &sums, const Values &scores,
   for (Value score : scores)
     highest = arith::MaxNumFOp::create(b.builder, b.loc, highest, score);
   // A row without keys in any part has weights of exp(-inf), not of NaN.
-  Value shift =
-      select(isEqual(highest, lowest()), b.constant(type, 0), highest);
+  Value shift = getShift(highest);
   Value rescale = getWeight(sums.highest, shift);
   Value total = multiply(sums.total, rescale);
   Value feature = multiply(sums.feature, rescale);

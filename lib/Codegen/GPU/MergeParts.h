@@ -3,8 +3,7 @@
 #ifndef TENON_LIB_CODEGEN_GPU_MERGEPARTS_H
 #define TENON_LIB_CODEGEN_GPU_MERGEPARTS_H
 
-#include "AmpereBuilder.h"
-#include "tenon/Codegen/Program/AttentionOperands.h"
+#include "AttentionValues.h"
 
 namespace tenon {
 
@@ -12,7 +11,7 @@ namespace tenon {
 /// sum of weight_p, in the order of the parts. A block takes a row, a thread
 /// its features one by one, and the weights of all parts itself: the threads
 /// need nothing of each other, and a step of a decoder waits for memory once.
-class MergeParts : public AttentionOperands {
+class MergeParts : public AttentionValues {
 public:
   static constexpr unsigned kThreads = 128;
 
@@ -40,27 +39,9 @@ private:
   void storeFeature(mlir::Value feature, const Sums &sums);
   void storeLse(const Sums &sums);
 
-  mlir::Value lowest() {
-    return b.constant(type, -std::numeric_limits<double>::infinity());
-  }
-  mlir::Value plus(mlir::Value x, mlir::Value y) {
-    return mlir::arith::AddFOp::create(b.builder, b.loc, x, y);
-  }
-  mlir::Value multiply(mlir::Value x, mlir::Value y) {
-    return mlir::arith::MulFOp::create(b.builder, b.loc, x, y);
-  }
-  mlir::Value select(mlir::Value condition, mlir::Value x, mlir::Value y) {
-    return mlir::arith::SelectOp::create(b.builder, b.loc, condition, x, y);
-  }
-  mlir::Value isEqual(mlir::Value x, mlir::Value y) {
-    return mlir::arith::CmpFOp::create(b.builder, b.loc,
-                                       mlir::arith::CmpFPredicate::OEQ, x, y);
-  }
   /// exp(score - shift)
   mlir::Value getWeight(mlir::Value score, mlir::Value shift);
 
-  KernelFrame &frame;
-  AmpereBuilder b;
   bool isEarly;
   HeadsTensor whole; // the result, and its `lse`
   mlir::Value wholeLse;

@@ -59,12 +59,6 @@ Value KernelFrame::constant(int64_t value) {
   return size(getAffineConstantExpr(value, kernel.getContext()));
 }
 
-/// x / (x + 1), rounded up, of a size: 1 if there is any, else 0.
-static bool isWhetherAny(AffineBinaryOpExpr expr) {
-  return expr.getKind() == AffineExprKind::CeilDiv &&
-         expr.getRHS() == expr.getLHS() + 1;
-}
-
 /// Without the division, which blocks would have to begin with.
 Value KernelFrame::whetherAny(Value count) {
   Value zero = arith::ConstantIndexOp::create(entry, loc(), 0);
@@ -84,7 +78,7 @@ Value KernelFrame::size(AffineExpr expr) {
     value = function.getArgument(numBuffers + symbol.getPosition());
   } else {
     auto binary = cast<AffineBinaryOpExpr>(expr);
-    if (isWhetherAny(binary))
+    if (expr == isAny(binary.getLHS()))
       return sizes[expr] = whetherAny(size(binary.getLHS()));
     Value a = size(binary.getLHS()), b = size(binary.getRHS());
     switch (expr.getKind()) {

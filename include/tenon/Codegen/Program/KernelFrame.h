@@ -72,6 +72,12 @@ private:
 /// compare equal.
 mlir::AffineExpr simplify(mlir::AffineExpr expr, unsigned numSymbols);
 
+/// 1 if the size is more than 0, else 0. An expression has no comparison; in
+/// code KernelFrame makes one of it.
+inline mlir::AffineExpr isAny(mlir::AffineExpr size) {
+  return size.ceilDiv(size + 1);
+}
+
 } // namespace tenon
 
 #endif // TENON_CODEGEN_PROGRAM_KERNELFRAME_H
