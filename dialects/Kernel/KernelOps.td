@@ -94,7 +94,9 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
     The outlined form of `kernel.launch`: the region's first `num_inputs` arguments
     are inputs, the others destinations; `dims` and `in_place` are as there. `weights`
     has the numbers of inputs that are weights in all launches: no launch writes them.
-    `schedule` holds what the schedule chose, by name.
+    `step_symbols` has the numbers of the kernel's own symbols that change from call to call of
+    a session (`mark-steps`): a GPU's code reads them from memory, so that a call like the
+    one before is the same launches. `schedule` holds what the schedule chose, by name.
 
     ```mlir
     kernel.func @exp_f32 inputs 1 dims [affine_map<()[s0] -> (s0)>, affine_map<()[s0] -> (s0)>] {
@@ -108,11 +110,12 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
                        AffineMapArrayAttr:$dims,
                        OptionalAttr<DenseI64ArrayAttr>:$in_place,
                        OptionalAttr<DenseI64ArrayAttr>:$weights,
+                       OptionalAttr<DenseI64ArrayAttr>:$step_symbols,
                        OptionalAttr<DictionaryAttr>:$schedule);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     $sym_name `inputs` $num_inputs `dims` $dims (`in_place` $in_place^)?
-    (`weights` $weights^)? (`schedule` $schedule^)?
+    (`weights` $weights^)? (`step_symbols` $step_symbols^)? (`schedule` $schedule^)?
     attr-dict-with-keyword $body
   }];
   let extraClassDeclaration = [{
@@ -128,6 +131,11 @@ def Kernel_FuncOp : Kernel_Op<"func", [IsolatedFromAbove, Symbol, SingleBlock]> 
     /// Whether the argument is a weight in all launches.
     bool isWeight(unsigned argument) {
       return getWeights() && ::llvm::is_contained(*getWeights(), int64_t(argument));
+    }
+    /// Whether the kernel's own symbol changes from call to call.
+    bool isStepSymbol(unsigned symbol) {
+      return getStepSymbols() &&
+             ::llvm::is_contained(*getStepSymbols(), int64_t(symbol));
     }
     /// How many symbols of its own the kernel takes.
     unsigned getNumKernelSymbols() {

@@ -61,6 +61,16 @@ std::pair<int64_t, int64_t> tenon::plan::getSymbolRange(func::FuncOp function,
   return {std::max<int64_t>(range[0], 0), range[1]};
 }
 
+llvm::SmallBitVector tenon::plan::getStepSymbols(func::FuncOp function) {
+  llvm::SmallBitVector symbols(getNumSymbols(function));
+  if (auto listed =
+          function->getAttrOfType<DenseI64ArrayAttr>(kStepSymbolsAttr))
+    for (int64_t symbol : listed.asArrayRef())
+      if (symbol >= 0 && symbol < symbols.size())
+        symbols.set(symbol);
+  return symbols;
+}
+
 static AffineMap getStaticDims(RankedTensorType type, unsigned numSymbols) {
   Builder builder(type.getContext());
   SmallVector<AffineExpr> dims =

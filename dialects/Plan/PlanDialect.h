@@ -13,6 +13,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/SmallBitVector.h"
 
 #include <string>
 #include <utility>
@@ -55,11 +56,13 @@ bool isHidden(mlir::DictionaryAttr attributes);
 inline constexpr llvm::StringLiteral kEntryAttr = "tenon.entry";
 inline constexpr llvm::StringLiteral kVariantAttr = "tenon.variant";
 /// Attributes of a function: the names of its symbols, the ranges of some (by
-/// name), the definitions of those that no input's dimension gives, and the
-/// arena's size in bytes (an affine map, set when memory is planned).
+/// name), the definitions of those that no input's dimension gives, the numbers
+/// of those that each call of a decoder changes, and the arena's size in bytes
+/// (an affine map, set when memory is planned).
 inline constexpr llvm::StringLiteral kSymbolsAttr = "tenon.symbols";
 inline constexpr llvm::StringLiteral kSymbolRangesAttr = "tenon.symbol_ranges";
 inline constexpr llvm::StringLiteral kSymbolDefsAttr = "tenon.symbol_defs";
+inline constexpr llvm::StringLiteral kStepSymbolsAttr = "tenon.step_symbols";
 inline constexpr llvm::StringLiteral kArenaSizeAttr = "plan.arena_size";
 
 /// The number of symbols that maps of `function` range over.
@@ -71,6 +74,9 @@ std::string getSymbolName(mlir::func::FuncOp function, unsigned symbol);
 /// The least and the greatest value of a symbol; INT64_MAX: no bound.
 std::pair<int64_t, int64_t> getSymbolRange(mlir::func::FuncOp function,
                                            unsigned symbol);
+
+/// The symbols that each call of a decoder changes (`mark-steps`).
+llvm::SmallBitVector getStepSymbols(mlir::func::FuncOp function);
 
 /// The dimensions of a plan-level value over its function's symbols; a null map
 /// if a function's argument of dynamic shape does not state them.

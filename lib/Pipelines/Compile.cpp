@@ -122,6 +122,7 @@ void tenon::buildKernelToPlanPipeline(OpPassManager &passes) {
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
   passes.addPass(createOutlineKernelsPass());
+  passes.addPass(createMarkStepsPass());
   passes.addNestedPass<func::FuncOp>(createPlanMemoryPass());
   passes.addNestedPass<func::FuncOp>(createVerifyPlanPass());
 }

@@ -55,6 +55,20 @@ static void decodeBounds(const format::Kernel &kernel, Kernel &result,
   }
 }
 
+static void decodeStepSymbols(const format::Kernel &kernel, Kernel &result,
+                              const std::string &where, DecodeBudget &budget) {
+  if (!sizeOf(kernel.step_symbols()))
+    return;
+  budget.spend(sizeOf(kernel.step_symbols()) + kernel.num_symbols());
+  result.isStep.assign(kernel.num_symbols(), false);
+  for (uint32_t symbol : *kernel.step_symbols()) {
+    if (symbol >= kernel.num_symbols())
+      fail(Status::corrupt, where, ": expected step symbols among ",
+           kernel.num_symbols(), ", but got ", symbol);
+    result.isStep[symbol] = true;
+  }
+}
+
 static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
                            DecodeBudget &budget) {
   std::string where = concat("kernel ", index, " '", view(kernel.name()), "'");
@@ -71,6 +85,7 @@ static Kernel decodeKernel(const format::Kernel &kernel, size_t index,
   if (!isStaged)
     checkSymbol(kernel, result.symbol, where);
   decodeBounds(kernel, result, where, budget);
+  decodeStepSymbols(kernel, result, where, budget);
   for (size_t i = 0; i < sizeOf(kernel.arguments()); ++i) {
     const format::KernelArgument *argument = kernel.arguments()->Get(i);
     KernelArgument decoded{decodeType(argument->type(), where), {}};

@@ -309,7 +309,7 @@ void ProgramDecoder::decodeRead(const format::ReadSymbol &step, const std::strin
     break;
   }
   check(step.symbol(), program.symbols.size(), "symbol", at);
-  if (program.symbols[step.symbol()].residency == Residency::bound)
+  if (program.symbols[step.symbol()].residency != Residency::data)
     fail(Status::corrupt, where, ' ', at, ": expected a symbol read from data, but got '",
          program.symbols[step.symbol()].name, "', which inputs bind");
   program.reads.push_back({step.value(), step.element(), step.symbol()});

@@ -178,6 +178,9 @@ struct Kernel {
   std::string_view f32Products = {}; // empty: IEEE
   /// Expressions: the first is at most the second, or the code must not run.
   std::vector<std::pair<uint32_t, uint32_t>> bounds = {};
+  /// Of each symbol, whether code for cuda gets the address of its value;
+  /// empty: of none.
+  std::vector<bool> isStep = {};
 };
 
 /// The fields of the schema's tables; dims, strides, lower, upper, grid and workspace are

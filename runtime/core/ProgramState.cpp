@@ -252,7 +252,7 @@ std::string ProgramState::describeSize(uint32_t index) const {
   if (expr.op != ExprOp::symbol)
     return "";
   const Symbol &symbol = program.symbols[expr.value];
-  if (symbol.residency != Residency::bound)
+  if (symbol.residency == Residency::data)
     return concat(" ('", symbol.name, "')");
   const Binder &binder = binders[expr.value];
   if (!binder.isInput)

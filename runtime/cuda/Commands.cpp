@@ -17,6 +17,12 @@ void CommandList::addCopy(CommandKind kind, const void *target, const void *sour
   commands.push_back(command);
 }
 
+void CommandList::addFirstCopy(CommandKind kind, const void *target,
+                               const void *source, int64_t bytes) {
+  addCopy(kind, target, source, bytes);
+  std::rotate(commands.begin(), commands.end() - 1, commands.end());
+}
+
 void CommandList::addLaunch(CUfunction function, const Stage &stage, unsigned grid) {
   Command command;
   command.kind = CommandKind::launch;

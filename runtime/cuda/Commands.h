@@ -34,6 +34,9 @@ public:
   size_t size() const { return commands.size(); }
 
   void addCopy(CommandKind kind, const void *target, const void *source, int64_t bytes);
+  /// A copy that comes before all others.
+  void addFirstCopy(CommandKind kind, const void *target, const void *source,
+                    int64_t bytes);
   /// A launch without parameters, to which the following are given.
   void addLaunch(CUfunction function, const Stage &stage, unsigned grid);
   void addWord(uint64_t word) {

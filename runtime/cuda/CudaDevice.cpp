@@ -68,6 +68,8 @@ private:
   }
   void measureStage(const Stage &stage, const std::vector<Evaluated> &exprs,
                     const Kernel &kernel, LaunchSize &size);
+  void keepSteps(const LaunchCall &call);
+  void bringSteps();
   void addParameters(const LaunchCall &call);
   const CUtensorMap &encoded(const LaunchCall &call, size_t index, const TensorMap &map,
                              const int64_t *sizes);
@@ -97,6 +99,11 @@ private:
   Turn turns[2];
   int turn = 0;
   Memory workspace, overlap;
+  /// Symbols that change from call to call: what `steps` has for the launches
+  /// at hand comes into `stepBlock` before the first of them.
+  std::vector<int64_t> steps;
+  Memory stepBlock;
+  size_t firstStep = 0; // of the launch at hand
 
   // A run has parts, each of which ends where the host waits. Of the part at hand: what
   // was asked for, and its replay if it may have one.
@@ -133,7 +140,7 @@ CudaDevice::CudaDevice(std::shared_ptr<const Artifact> givenArtifact,
                        std::shared_ptr<const LoadedCode> givenCode)
     : artifact(std::move(givenArtifact)), gpu(std::move(givenGpu)), code(std::move(givenCode)),
       pinned(std::make_shared<PinnedSpace>(gpu)), turns{Turn(pinned), Turn(pinned)},
-      workspace(gpu), overlap(gpu) {
+      workspace(gpu), overlap(gpu), stepBlock(gpu) {
   Current current(*gpu);
   // It does not wait for the legacy stream, so that sessions do not wait for each other.
   gpu->check(gpu->driver.cuStreamCreate(&ownStream, streamNonBlocking), "cuStreamCreate");
@@ -228,6 +235,32 @@ void CudaDevice::measureStage(const Stage &stage, const std::vector<Evaluated> &
   }
 }
 
+/// The values that the launch's stages get the addresses of.
+void CudaDevice::keepSteps(const LaunchCall &call) {
+  const std::vector<bool> &isStep = artifact->kernels[call.kernel].isStep;
+  constexpr int64_t word = sizeof(int64_t), fewest = 4096;
+  int64_t bytes = (steps.size() + isStep.size()) * word;
+  if (bytes > stepBlock.size())
+    reserve(stepBlock, std::max({bytes, 2 * stepBlock.size(), fewest}),
+            "a step's sizes");
+  firstStep = steps.size();
+  for (size_t i = 0; i < isStep.size(); ++i)
+    if (isStep[i])
+      steps.push_back(call.symbols[i]);
+}
+
+void CudaDevice::bringSteps() {
+  if (steps.empty())
+    return;
+  int64_t bytes = steps.size() * sizeof(int64_t);
+  transfers.toDevice += bytes;
+  commands.addFirstCopy(CommandKind::upload, stepBlock.data(),
+                        turns[turn].staging.keep(steps.data(), bytes), bytes);
+  for (auto &[first, end] : spans)
+    ++first, ++end;
+  steps.clear();
+}
+
 /// Those that all stages have: buffers, workspace, symbols. An empty tensor has an address,
 /// too: a kernel may read an element before it finds that there is none.
 void CudaDevice::addParameters(const LaunchCall &call) {
@@ -235,8 +268,16 @@ void CudaDevice::addParameters(const LaunchCall &call) {
   for (size_t i = 0; i < numBuffers; ++i)
     commands.addWord(address(call.buffers[i] ? call.buffers[i] : workspace.data()));
   commands.addWord(address(workspace.data()));
-  for (size_t i = 0; i < call.numSymbols; ++i)
-    commands.addWord(uint64_t(call.symbols[i]));
+  const std::vector<bool> &isStep = artifact->kernels[call.kernel].isStep;
+  const uint8_t *next = stepBlock.data() + firstStep * sizeof(int64_t);
+  for (size_t i = 0; i < call.numSymbols; ++i) {
+    if (isStep.empty() || !isStep[i]) {
+      commands.addWord(uint64_t(call.symbols[i]));
+      continue;
+    }
+    commands.addWord(address(next));
+    next += sizeof(int64_t);
+  }
 }
 
 /// Room in a block whose former memory commands that wait may use.
@@ -276,6 +317,7 @@ void CudaDevice::launch(const LaunchCall &call) {
   int64_t bytes = std::max(call.size.workspace, hasEmpty ? leastWorkspace : 0);
   if (bytes > 0)
     reserve(workspace, bytes, "the kernels' workspace");
+  keepSteps(call);
   const StagedKernel &staged = code->kernel(call.kernel);
   const int64_t *sizes = call.size.more.data();
   size_t first = commands.size(), numMaps = 0;
@@ -365,6 +407,7 @@ void CudaDevice::begin(const Program &given, bool isShown, bool givenIsTimed) {
 void CudaDevice::beginPart() {
   constexpr unsigned mostParts = 64; // a loop whose condition is read has one a round
   commands.clear();
+  steps.clear();
   spans.clear();
   afterReplay.clear();
   replay = nullptr;
@@ -418,6 +461,7 @@ void CudaDevice::issueTimed() {
 }
 
 void CudaDevice::issueAll() {
+  bringSteps();
   if (!spans.empty()) {
     issueTimed();
   } else {
@@ -435,6 +479,7 @@ void CudaDevice::flush() {
 }
 
 void CudaDevice::submit() {
+  bringSteps();
   bool isReplayed = replay && replay->launch(commands, stream);
   if (!isReplayed && replay)
     commands = replay->asked();
@@ -492,6 +537,7 @@ void CudaDevice::wait() {
 void CudaDevice::abandon() noexcept {
   program = nullptr;
   commands.clear();
+  steps.clear();
   spans.clear();
   afterReplay.clear();
   replay = nullptr;

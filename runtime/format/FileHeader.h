@@ -9,8 +9,8 @@
 namespace tenon::format {
 
 inline constexpr unsigned char fileMagic[8] = {'T', 'E', 'N', 'O', 'N', 0, 0, 0};
-// Version 4 has bounds of kernels; what reads it also reads the one before.
-inline constexpr uint32_t fileVersion = 4, oldestVersion = 3;
+// Version 5 has step symbols of kernels; what reads it also reads the one before.
+inline constexpr uint32_t fileVersion = 5, oldestVersion = 4;
 /// Sections begin at multiples of this, so that they can be memory-mapped.
 inline constexpr uint64_t sectionAlignment = 4096;
 

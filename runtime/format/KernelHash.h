@@ -27,6 +27,10 @@ inline std::vector<uint64_t> signatureWords(const Kernel &kernel) {
     }
   if (kernel.bounds() && kernel.bounds()->size())
     words.insert(words.end(), kernel.bounds()->begin(), kernel.bounds()->end());
+  if (kernel.step_symbols() && kernel.step_symbols()->size()) {
+    words.push_back(UINT64_MAX); // no bound
+    words.insert(words.end(), kernel.step_symbols()->begin(), kernel.step_symbols()->end());
+  }
   return words;
 }
 

@@ -85,6 +85,14 @@ static std::string stage(const rt::Stage &stage, const rt::cuda::LoadedCode::Use
                 "}");
 }
 
+static std::string stepSymbols(const rt::Kernel &kernel) {
+  std::vector<uint32_t> numbers;
+  for (size_t i = 0; i < kernel.isStep.size(); ++i)
+    if (kernel.isStep[i])
+      numbers.push_back(i);
+  return indices(numbers);
+}
+
 static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel,
                           const Machine &machine) {
   std::string codes, workspaces;
@@ -105,6 +113,7 @@ static std::string kernel(const rt::Artifact &artifact, const rt::Kernel &kernel
                 ", \"device\": ", quote(format::EnumNameDevice(kernel.device)),
                 ", \"f32_products\": ",
                 quote(kernel.f32Products.empty() ? "ieee" : kernel.f32Products),
+                ", \"step_symbols\": ", stepSymbols(kernel),
                 ", \"exprs\": ", expressions(kernel.exprs), ", \"workspace\": {", workspaces,
                 "}, \"stages\": {", codes, "}}");
 }
@@ -151,6 +160,11 @@ static std::string readSymbol(const rt::ReadSymbol &read) {
                 ", \"symbol\": ", read.symbol, "}");
 }
 
+static std::string hostTensor(const rt::HostTensor &tensor) {
+  return concat("{\"value\": ", tensor.value, ", \"elements\": ", indices(tensor.elements),
+                "}");
+}
+
 /// A step's kind, and its place in the list of those of its kind.
 static std::string step(const rt::Step &step) {
   static const char *const kinds[] = {"launch",      "host_tensor", "copy",   "insert",
@@ -172,7 +186,7 @@ static std::string cache(const rt::Program &program, const rt::Cache &cache) {
       continue;
     const rt::Value &value = program.values[state.value];
     tensors.push_back(concat(
-        "{\"state\": ", quote(state.name), ", \"type\": ", quote(rt::elementName(value.type)),
+        "{\"state\": ", quote(state.name), ", \"value\": ", state.value, ", \"type\": ", quote(rt::elementName(value.type)),
         ", \"dims\": ",
         list(value.dims, [&](uint32_t dim) { return quote(printExpr(program, dim)); }),
         ", \"replaces_input\": ", quote(state.replacesInput),
@@ -180,6 +194,10 @@ static std::string cache(const rt::Program &program, const rt::Cache &cache) {
   }
   return concat("{\"name\": ", quote(cache.name),
                 ", \"kept_by_session\": ", cache.isKept() ? "true" : "false",
+                ", \"rows\": ",
+                cache.hasLength ? quote(printExpr(program, cache.length)) : "null",
+                ", \"capacity\": ",
+                cache.hasCapacity ? quote(program.symbols[cache.capacity].name) : "null",
                 ", \"rows_after\": ",
                 cache.hasNext ? quote(printExpr(program, cache.next)) : "null",
                 ", \"bytes_per_token\": ", bytesOrNull(bytesPerToken(program, cache)),
@@ -208,7 +226,8 @@ static std::string program(const rt::Program &program) {
                 ", \"exprs\": ", expressions(program.exprs), ", \"arena\": ", program.arena,
                 ", \"values\": ", list(program.values, value), ", \"launch_list\": ",
                 list(program.launches, launch), ", \"symbol_reads\": ",
-                list(program.reads, readSymbol), ", \"step_list\": ",
+                list(program.reads, readSymbol), ", \"host_tensors\": ",
+                list(program.hostTensors, hostTensor), ", \"step_list\": ",
                 list(program.steps, step), "}");
 }
 

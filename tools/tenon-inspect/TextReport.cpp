@@ -4,6 +4,7 @@
 
 #include "runtime/support/Failure.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace tenon::inspect {
@@ -65,7 +66,9 @@ static std::string printStage(const rt::Artifact &artifact, const rt::Code &code
 static std::string printKernel(const rt::Artifact &artifact, size_t index,
                                const Machine &machine) {
   const rt::Kernel &kernel = artifact.kernels[index];
+  size_t numSteps = std::count(kernel.isStep.begin(), kernel.isStep.end(), true);
   std::string text = concat("  ", kernel.name, ": ", kernel.uses, " uses",
+                            numSteps ? concat(", ", numSteps, " sizes in memory") : "",
                             kernel.f32Products.empty() ? "" : ", products of f32 by ",
                             kernel.f32Products, "\n");
   for (const rt::Code &code : artifact.codes) {

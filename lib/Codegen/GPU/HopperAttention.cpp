@@ -23,11 +23,13 @@ static constexpr int64_t kMostShared = 227 * 1024, kBarrierBytes = 256,
                          kAlignment = 1024, kMostStages = 6;
 /// Registers of a thread that copies and of one that multiplies, with many
 /// rows; the latter has more where there are sums of more than 192 features,
-/// and where sizes are known, so that the former has few.
+/// and where sizes are known, so that the former has few; with a mask tiles
+/// have half as many scores.
 struct Registers {
   int64_t producer, consumer;
 };
-static constexpr Registers kOfMany = {40, 232}, kOfWide = {24, 240};
+static constexpr Registers kOfMany = {40, 232}, kOfWide = {24, 240},
+                           kOfMasked = {88, 208};
 
 /// All warpgroups together have what the block began with: a multiple of eight
 /// for each thread. More hang for ever.
@@ -35,7 +37,7 @@ static constexpr bool fit(Registers some) {
   int64_t each = 64 * 1024 / (3 * kWarpgroup) / 8 * 8;
   return some.producer + 2 * some.consumer <= 3 * each;
 }
-static_assert(fit(kOfMany) && fit(kOfWide));
+static_assert(fit(kOfMany) && fit(kOfWide) && fit(kOfMasked));
 
 HopperAttention::HopperAttention(AttentionOp op, kernel::FuncOp kernel,
                                  KernelFrame &frame, bool isForFew,
@@ -60,10 +62,12 @@ HopperAttention::HopperAttention(AttentionOp op, kernel::FuncOp kernel,
   stages = std::min(left / bytes, kMostStages);
 }
 
-/// What `lengths` hides may be anything, and zero times it no number.
 bool HopperAttention::matches() const {
-  return AttentionRows::matches() && groupSize > 0 && groupSize <= getRows() &&
-         !lengths;
+  return AttentionRows::matches() && groupSize > 0 && groupSize <= getRows();
+}
+
+bool HopperAttention::hasUnseen() const {
+  return lengths || simplified(keys) != simplified(key.sizes[2]);
 }
 
 unsigned HopperAttention::getThreads() const {
@@ -113,7 +117,7 @@ TensorMapUse HopperAttention::getMap(Value buffer, const HeadsTensor &tensor,
 }
 
 /// The heads of a token lie side by side in shared memory, whatever the layout
-/// in global memory. Keys past the last are zeros.
+/// in global memory. Keys past the tensor's last are zeros.
 std::vector<TensorMapUse> HopperAttention::getMaps() {
   TensorMapUse queries = getMap(op.getQuery(), query, {3, 1, 2, 0});
   queries.box = {kBoxFeatures, unsigned(groupSize), unsigned(getTokens()), 1};
@@ -121,7 +125,6 @@ std::vector<TensorMapUse> HopperAttention::getMaps() {
                                     getMap(op.getKey(), key, {3, 2, 1, 0}),
                                     getMap(op.getValue(), value, {3, 2, 1, 0})};
   for (TensorMapUse &map : MutableArrayRef(maps).drop_front()) {
-    map.dims[1] = simplified(keys);
     map.box = {kBoxFeatures, unsigned(keysOfTile), 1, 1};
   }
   const HeadsTensor *tensors[] = {&query, &key, &value};
@@ -309,7 +312,9 @@ void HopperAttention::setRegisters(bool isConsumer) {
     return;
   bool isKnown = isa<AffineConstantExpr>(simplified(getItems())) &&
                  isa<AffineConstantExpr>(simplified(keys));
-  Registers some = getFeatures(value) > 192 || isKnown ? kOfWide : kOfMany;
+  Registers some = getFeatures(value) > 192 || isKnown ? kOfWide
+                   : op.getMask()                      ? kOfMasked
+                                                       : kOfMany;
   b.setRegisters(isConsumer, isConsumer ? some.consumer : some.producer);
 }
 

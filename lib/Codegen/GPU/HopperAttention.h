@@ -24,6 +24,8 @@ public:
                   KernelFrame &frame, bool isForFew, int64_t multiprocessors);
 
   bool matches() const;
+  /// Whether memory of the keys goes on behind those that are seen.
+  bool hasUnseen() const;
   /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
   unsigned getThreads() const;
@@ -60,6 +62,7 @@ private:
   Columns getSeenOf(mlir::Value tile);
   State emitSeen(mlir::Value consumer, mlir::Value done);
   State emitKeys(mlir::Value consumer, mlir::Value done);
+  void clearUnseen(mlir::Value consumer, mlir::Value number);
   void takeTurn(mlir::Value consumer);
   void passTurn(mlir::Value consumer);
   mlir::Value multiplyKeys(mlir::Value consumer, mlir::Value number);

@@ -11,8 +11,9 @@ using namespace tenon;
 /// Elements of a product's depth; rows of 128 bytes have 64.
 static constexpr int64_t kDepth = 16, kRowBytes = 128, kDepthsOfRow = 4;
 static constexpr int64_t kDepthBytes = kDepth * 2;
-/// The barrier of the first warpgroup's turn; the second's follows.
-static constexpr int64_t kTurns = 2, kWarpgroup = 128;
+/// The barriers of the first warpgroup, for its turn and for what it clears;
+/// the second's follow.
+static constexpr int64_t kTurns = 2, kCleared = 4, kWarpgroup = 128;
 
 /// Two warpgroups issue products in turn, so that the scores of one become
 /// weights while the products of the other run.
@@ -63,6 +64,35 @@ Value HopperAttention::addValues(const Values &weights, Value sums,
                         sums, getFeatures(value), name);
   b.commitProducts();
   return sums;
+}
+
+/// Values past the item's last key have weights of zero. They may be anything,
+/// and zero times that no number.
+void HopperAttention::clearUnseen(Value consumer, Value number) {
+  if (!hasUnseen())
+    return;
+  constexpr int64_t piece = 16, pieces = kRowBytes / piece;
+  Value seenKeys = b.sub(end, b.add(begin, b.mul(b.sub(tiles, b.number(1)),
+                                                 b.number(keysOfTile))));
+  b.ifElse(b.isLess(seenKeys, b.number(keysOfTile)), [&] {
+    b.waitFor(getBarrier(value, number, IsFull), getPhase(number));
+    Value own = b.rem(thread, b.number(kWarpgroup));
+    Value column = b.mul(b.rem(own, b.number(pieces)), b.number(piece));
+    Value place = b.add(getTile(value, number), column);
+    auto rows = scf::ForOp::create(
+        b.builder, b.loc, b.add(seenKeys, b.div(own, b.number(pieces))),
+        b.number(keysOfTile), b.number(kWarpgroup / pieces));
+    {
+      OpBuilder::InsertionGuard guard(b.builder);
+      b.builder.setInsertionPoint(rows.getBody()->getTerminator());
+      Value row =
+          b.add(place, b.mul(rows.getInductionVar(), b.number(kRowBytes)));
+      for (int64_t chunk = 0; chunk < getChunks(value); ++chunk)
+        b.clear(b.add(row, b.number(chunk * keysOfTile * kRowBytes)));
+    }
+    b.fenceWrites();
+    b.syncSome(b.add(consumer, b.number(kCleared)), kWarpgroup);
+  });
 }
 
 /// Weights of 16 keys, as products leave them, are a fragment of A.
@@ -140,6 +170,7 @@ HopperAttention::State HopperAttention::emitKeys(Value consumer, Value done) {
   unsigned numStates = state.all().size();
   state = State::from(ArrayRef(carried).take_front(numStates));
   Value last = b.sub(b.add(done, tiles), one);
+  clearUnseen(consumer, last);
   Value sums = addValues(Values(ArrayRef(carried).drop_front(numStates)),
                          b.bundle(state.features), last);
   state.features = b.unpack(b.waitForProducts(0, sums));

@@ -126,6 +126,15 @@ void HopperBuilder::prefetchMap(Value map) {
   call("prefetch.tensormap [$0];", "l,~{memory}", map);
 }
 
+void HopperBuilder::clear(Value address) {
+  call("st.shared.v4.b32 [$0], {$1, $1, $1, $1};", "r,r,~{memory}",
+       {address, number(0)});
+}
+
+void HopperBuilder::fenceWrites() {
+  call("fence.proxy.async.shared::cta;", "~{memory}", {});
+}
+
 void HopperBuilder::copyBox(Value to, Value map, ArrayRef<Value> coordinates,
                             Value barrier) {
   std::string list, constraints = "r,l,r";

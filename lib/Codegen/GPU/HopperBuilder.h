@@ -39,6 +39,10 @@ public:
   void waitFor(mlir::Value barrier, mlir::Value phase);
   /// Asks for a tensor map, so that the first copy by it need not wait for it.
   void prefetchMap(mlir::Value map);
+  /// Clears 16 bytes of shared memory.
+  void clear(mlir::Value address);
+  /// Products and copies behind it see what threads have written.
+  void fenceWrites();
   /// Copies a box of a tensor map to shared memory; completes on the barrier.
   void copyBox(mlir::Value to, mlir::Value map,
                llvm::ArrayRef<mlir::Value> coordinates, mlir::Value barrier);

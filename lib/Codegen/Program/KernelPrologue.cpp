@@ -138,6 +138,7 @@ static kernel::FuncOp makeBefore(kernel::FuncOp kernel, ModuleOp into,
       builder, kernel.getLoc(), (kernel.getSymName() + ".before").str(),
       numInputs, builder.getArrayAttr(allDims),
       /*in_place=*/DenseI64ArrayAttr(), kernel.getWeightsAttr(),
+      kernel.getStepSymbolsAttr(),
       /*schedule=*/DictionaryAttr());
   Block &from = kernel.getBody().front();
   Block *block = builder.createBlock(&before.getBody());

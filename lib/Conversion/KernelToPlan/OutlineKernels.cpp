@@ -62,10 +62,10 @@ private:
   /// A kernel, in no module yet and without a name, of a copy of the region.
   kernel::FuncOp outline(kernel::LaunchOp launch) {
     OperationState state(launch.getLoc(), kernel::FuncOp::getOperationName());
-    kernel::FuncOp::build(builder, state, /*sym_name=*/"",
-                          launch.getInputs().size(), launch.getDims(),
-                          launch.getInPlaceAttr(), getWeights(launch),
-                          /*schedule=*/DictionaryAttr());
+    kernel::FuncOp::build(
+        builder, state, /*sym_name=*/"", launch.getInputs().size(),
+        launch.getDims(), launch.getInPlaceAttr(), getWeights(launch),
+        /*step_symbols=*/nullptr, /*schedule=*/DictionaryAttr());
     auto kernel = cast<kernel::FuncOp>(Operation::create(state));
     if (Attribute inPieces = launch->getAttr(kernel::kPiecesAttr))
       kernel->setAttr(kernel::kPiecesAttr, inPieces);

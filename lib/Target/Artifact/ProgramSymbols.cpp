@@ -67,12 +67,15 @@ uint32_t ProgramSymbols::getDataIndex(unsigned symbol) {
 std::vector<flatbuffers::Offset<format::Symbol>>
 ProgramSymbols::write(flatbuffers::FlatBufferBuilder &builder) {
   std::vector<flatbuffers::Offset<format::Symbol>> symbols;
+  llvm::SmallBitVector steps = plan::getStepSymbols(function);
   for (const Used &symbol : used) {
+    auto residency = steps.test(symbol.symbol) ? format::Residency::step
+                     : symbol.isData           ? format::Residency::data
+                                               : format::Residency::bound;
     auto [low, high] = plan::getSymbolRange(function, symbol.symbol);
     symbols.push_back(format::CreateSymbolDirect(
         builder, plan::getSymbolName(function, symbol.symbol).c_str(), low,
-        high == INT64_MAX ? -1 : high,
-        symbol.isData ? format::Residency::data : format::Residency::bound));
+        high == INT64_MAX ? -1 : high, residency));
   }
   return symbols;
 }

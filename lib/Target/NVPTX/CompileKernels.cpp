@@ -138,6 +138,8 @@ KernelCompiler::getSignatures(const StagedKernel &staged,
     signature.numInputs = kernel.getNumInputs();
     signature.numBuffers = kernel.getBody().getNumArguments();
     signature.numSymbols = kernel.getNumKernelSymbols();
+    for (unsigned i = 0; i < signature.numSymbols; ++i)
+      signature.isStep.push_back(kernel.isStepSymbol(i));
     signature.numMaps = stage.maps.size();
     signature.threads = stage.threads;
     signature.residents = stage.residents;
@@ -176,6 +178,8 @@ KernelCompiler::compile(MutableArrayRef<GPUImages> images) {
   GPUKernel described;
   described.table = describeSignature(kernel, exprs);
   described.table.device = format::Device::cuda;
+  if (std::optional<ArrayRef<int64_t>> steps = kernel.getStepSymbols())
+    described.table.step_symbols.assign(steps->begin(), steps->end());
   kernel::F32Products products = kernel::getF32Products(kernel);
   if (products != kernel::F32Products::ieee)
     described.table.f32_products = kernel::getName(products).str();

@@ -60,7 +60,10 @@ static llvm::FunctionType *getStageType(llvm::LLVMContext &context,
                                         const StageSignature &stage) {
   llvm::SmallVector<llvm::Type *> types(
       stage.numBuffers + 1, llvm::PointerType::get(context, kGlobal));
-  types.append(stage.numSymbols, llvm::Type::getInt64Ty(context));
+  for (bool isStep : stage.isStep)
+    types.push_back(isStep ? static_cast<llvm::Type *>(
+                                 llvm::PointerType::get(context, kGlobal))
+                           : llvm::Type::getInt64Ty(context));
   types.append(stage.numMaps, llvm::PointerType::get(context, 0));
   return llvm::FunctionType::get(llvm::Type::getVoidTy(context), types, false);
 }
@@ -99,6 +102,18 @@ static void emitLaunchDependents(llvm::IRBuilder<> &builder) {
                            "~{memory}", /*hasSideEffects=*/true));
 }
 
+/// The value of a symbol that changes from call to call. It was there before
+/// the first launch of the call, so that no kernel waits for it; the first
+/// cache may have it from the call before.
+static llvm::Value *loadStep(llvm::IRBuilder<> &builder, llvm::Value *address) {
+  auto *type = llvm::FunctionType::get(builder.getInt64Ty(),
+                                       {address->getType()}, false);
+  return builder.CreateCall(
+      llvm::InlineAsm::get(type, "ld.global.cg.b64 $0, [$1];", "=l,l",
+                           /*hasSideEffects=*/false),
+      address);
+}
+
 /// SYMBOL(buffers, workspace, symbols, maps) calls the body with the number of
 /// the block.
 static void emitKernel(llvm::Module &module, const StageSignature &stage) {
@@ -125,8 +140,10 @@ static void emitKernel(llvm::Module &module, const StageSignature &stage) {
   llvm::SmallVector<llvm::Value *> arguments;
   for (unsigned i = 0; i < stage.numBuffers; ++i)
     arguments.push_back(argument(i));
-  for (unsigned i = 0; i < stage.numSymbols; ++i)
-    arguments.push_back(argument(stage.numBuffers + 1 + i));
+  for (auto [i, isStep] : llvm::enumerate(stage.isStep)) {
+    llvm::Value *symbol = argument(stage.numBuffers + 1 + i);
+    arguments.push_back(isStep ? loadStep(builder, symbol) : symbol);
+  }
   llvm::Value *number = builder.CreateZExt(
       builder.CreateIntrinsic(llvm::Intrinsic::nvvm_read_ptx_sreg_ctaid_x, {}),
       builder.getInt64Ty());

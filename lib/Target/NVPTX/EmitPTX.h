@@ -17,6 +17,8 @@ struct StageSignature {
   /// The kernel may be launched while what was launched before still runs (from
   /// sm_90 on), and waits for that: first of all, or within its body.
   bool mustWait, waitsInBody;
+  /// Of each symbol, whether the kernel gets the address of its value.
+  llvm::SmallVector<bool> isStep;
   /// Of each buffer, whether nobody writes it while the kernel runs: its loads
   /// may go anywhere, to before the wait too.
   llvm::SmallVector<bool> isConstant;

@@ -4,12 +4,12 @@
 
 #include "Homes.h"
 #include "SizeOrder.h"
+#include "SymbolSets.h"
 
 #include "dialects/Plan/PlanDialect.h"
 #include "tenon/Transforms/Plan/Passes.h"
 
 #include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SmallBitVector.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_PLANMEMORYPASS
@@ -43,48 +43,19 @@ namespace {
 
 /// What the function knows of its symbols.
 struct Symbols {
-  explicit Symbols(func::FuncOp function)
-      : data(getNumSymbols(function)) {
-    for (unsigned symbol = 0; symbol < getNumSymbols(function); ++symbol)
+  explicit Symbols(func::FuncOp function) {
+    llvm::SmallBitVector read(getNumSymbols(function));
+    for (unsigned symbol = 0; symbol < read.size(); ++symbol)
       minima.push_back(getSymbolRange(function, symbol).first);
-    function.walk([&](ReadSymbolOp read) { data.set(read.getSymbol()); });
-    markDefined(function);
+    function.walk([&](ReadSymbolOp op) { read.set(op.getSymbol()); });
+    data = withDefined(function, read);
+    steps = getStepSymbols(function);
   }
 
-  bool dependsOnData(AffineExpr expr) const {
-    bool found = false;
-    expr.walk([&](AffineExpr part) {
-      if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
-        found |= symbol.getPosition() < data.size() &&
-                 data.test(symbol.getPosition());
-    });
-    return found;
-  }
+  bool dependsOnData(AffineExpr expr) const { return dependsOn(expr, data); }
 
   SmallVector<int64_t> minima;
-
-private:
-  /// The min or max of what data gives depends on data.
-  void markDefined(func::FuncOp function) {
-    auto all = function->getAttrOfType<ArrayAttr>(kSymbolDefsAttr);
-    if (!all)
-      return;
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (auto [index, attribute] : llvm::enumerate(all)) {
-        auto operands =
-            cast<DictionaryAttr>(attribute).getAs<AffineMapAttr>("operands");
-        if (!operands || index >= data.size() || data.test(index) ||
-            llvm::none_of(operands.getValue().getResults(),
-                          [&](AffineExpr e) { return dependsOnData(e); }))
-          continue;
-        data.set(index);
-        changed = true;
-      }
-    }
-  }
-
-  llvm::SmallBitVector data;
+  llvm::SmallBitVector data, steps;
 };
 
 /// The steps in the order in which they stand; a step with regions has them between
@@ -238,18 +209,26 @@ private:
     return AffineMap::get(0, getNumSymbols(function), expr);
   }
 
+  /// A place behind one that a step makes larger moves with every step.
   void placeResidents() {
+    constexpr int64_t stepUnit = 256;
     AffineExpr total = getAffineConstantExpr(0, context);
     unsigned block = 0;
-    SmallVector<Attribute> bySlot;
-    for (Slot &slot : slots) {
-      if (!slot.size) {
-        bySlot.push_back(HeapAttr::get(context, block++));
-        continue;
+    SmallVector<Attribute> bySlot(slots.size());
+    auto place = [&](bool ofSteps) {
+      for (auto [slot, placed] : llvm::zip(slots, bySlot)) {
+        if (!slot.size || dependsOn(slot.size, symbols.steps) != ofSteps)
+          continue;
+        placed = ArenaAttr::get(context, makeMap(total));
+        total =
+            total + roundUp(roundStepsUp(slot.size, symbols.steps, stepUnit));
       }
-      bySlot.push_back(ArenaAttr::get(context, makeMap(total)));
-      total = total + roundUp(slot.size);
-    }
+    };
+    for (auto [slot, placed] : llvm::zip(slots, bySlot))
+      if (!slot.size)
+        placed = HeapAttr::get(context, block++);
+    place(/*ofSteps=*/false);
+    place(/*ofSteps=*/true);
     for (auto &[home, resident] : residents)
       places[home] = bySlot[resident.slot];
     function->setAttr(kArenaSizeAttr, AffineMapAttr::get(makeMap(total)));

@@ -14,7 +14,7 @@ TYPES = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i64"
 OPERATORS = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b,
              "floordiv": lambda a, b: a // b, "ceildiv": lambda a, b: -(-a // b),
              "mod": lambda a, b: a % b, "min": min, "max": max}
-STEPS = {"launch", "read_symbol", "check"}  # the runtime's tests are about checks
+STEPS = {"launch", "read_symbol", "host_tensor", "check"}  # the runtime's tests are about checks
 # Bytes for values whose size is not known before it runs.
 ROOM = 1 << 20
 # Addresses of the GPU's memory; those of shared memory are small.
@@ -45,26 +45,34 @@ class Artifact:
     def uses(self, instruction):
         return any(instruction in text for text in self.texts)
 
-    def run(self, feeds):
-        """Of each launch, which of its kernel's stages had blocks; and the outputs."""
-        run = Run(self, feeds)
+    def run(self, feeds, rows=None):
+        """Of each launch, which of its kernel's stages had blocks; and the outputs. Feeds by
+        the names of states are what they hold, and of `rows` a call begins with."""
+        run = Run(self, feeds, rows)
         ran = []
         for kind, index in self.program["step_list"]:
             if kind == "launch":
                 ran.append(run.launch(self.program["launch_list"][index]))
             elif kind == "read_symbol":
                 run.read(self.program["symbol_reads"][index])
+            elif kind == "host_tensor":
+                run.fill(self.program["host_tensors"][index])
         return ran, [run.output(item) for item in self.program["outputs"]]
 
 
 class Run:
     """The memory of a run: read-only inputs and weights, garbage in all else."""
 
-    def __init__(self, artifact, feeds):
+    def __init__(self, artifact, feeds, rows):
         self.artifact, self.program = artifact, artifact.program
         self.memory = ptx.Memory(BASE, kinds=2)
         ordered = [feeds[item["name"]] for item in self.program["inputs"]]
-        self.symbols = self._symbols(ordered)
+        tensors = [tensor for cache in self.program["caches"] for tensor in cache["tensors"]
+                   if cache["kept_by_session"]]
+        held = [feeds[tensor["state"]] for tensor in tensors]
+        counts = {cache["rows"]: rows for cache in self.program["caches"]}
+        self.symbols = self._symbols([*self.program["inputs"], *tensors],
+                                     [*ordered, *held], counts)
         self.exprs = evaluate(self.program["exprs"], self.symbols)
         size = self.exprs[self.program["arena"]]
         self.arena = self.memory.add_garbage("arena", ROOM if size is None else size, 64)
@@ -74,11 +82,15 @@ class Run:
                                         constant=True)
                         for item in artifact.weights]
         self.made = {}
+        for tensor, contents in zip(tensors, held):
+            place = self.program["values"][tensor["value"]]["index"]
+            self.made["state", place] = self.memory.add(tensor["state"], contents)
 
-    def _symbols(self, feeds):
-        """A dimension that is a symbol binds it."""
-        symbols = {symbol["name"]: None for symbol in self.program["symbols"]}
-        for item, feed in zip(self.program["inputs"], feeds):
+    def _symbols(self, items, feeds, counts):
+        """A dimension that is a symbol binds it; `counts` are those that none binds."""
+        symbols = {symbol["name"]: counts.get(symbol["name"])
+                   for symbol in self.program["symbols"]}
+        for item, feed in zip(items, feeds):
             for name, size in zip(item["dims"], feed.shape):
                 if name in symbols:
                     symbols[name] = size
@@ -91,7 +103,7 @@ class Run:
             return self.arena + self.exprs[value["offset"]]
         if storage == "view":
             return self._address(index)
-        if storage in ("output", "heap"):
+        if storage in ("output", "heap", "state"):
             if (storage, index) not in self.made:
                 size = int(np.prod(self._shape(value))) * np.dtype(TYPES[value["type"]]).itemsize
                 self.made[storage, index] = self.memory.add_garbage(storage, size)
@@ -110,6 +122,13 @@ class Run:
             self.memory.bytes[begin:begin + dtype.itemsize].view(dtype)[0])
         self.exprs = evaluate(self.program["exprs"], self.symbols)
 
+    def fill(self, tensor):
+        """What the host writes: sizes."""
+        dtype = TYPES[self.program["values"][tensor["value"]]["type"]]
+        sizes = np.array([self.exprs[element] for element in tensor["elements"]], dtype)
+        begin = self._address(tensor["value"]) - self.memory.base
+        self.memory.bytes[begin:begin + sizes.nbytes] = sizes.view(np.uint8)
+
     def launch(self, launch):
         """All blocks of all stages of its kernel; the numbers of those that have any."""
         kernel = self.artifact.kernels[launch["kernel"]]
@@ -117,7 +136,8 @@ class Run:
         exprs = evaluate(kernel["exprs"], symbols)
         workspace = self.memory.add_garbage(
             "workspace", exprs[kernel["workspace"][self.artifact.target]])
-        parameters = [*(self._address(b) for b in launch["buffers"]), workspace, *symbols]
+        parameters = [*(self._address(b) for b in launch["buffers"]), workspace,
+                      *self._parameters(kernel, symbols)]
         stages = kernel["stages"][self.artifact.target]
         for stage in stages:
             function = self.artifact.functions[stage["image"]][stage["symbol"]]
@@ -130,6 +150,12 @@ class Run:
                 ptx.Block(function, self.memory, parameters, index, stage["shared_bytes"]).run()
             self.memory.watches[1].barriers += 1  # all its blocks have ended
         return [number for number, stage in enumerate(stages) if exprs[stage["grid"]] > 0]
+
+    def _parameters(self, kernel, symbols):
+        """Those that change from call to call as addresses; nobody waits before reading them."""
+        return [self.memory.add("a step's size", np.array([value]), writable=False, constant=True)
+                if number in kernel["step_symbols"] else value
+                for number, value in enumerate(symbols)]
 
     def output(self, item):
         value = self.program["values"][item["value"]]

@@ -129,3 +129,27 @@ func.func @other(%x: tensor<4xf32>) {
   %0 = math.exp %x : tensor<4xf32>
   plan.return
 }
+
+// -----
+
+kernel.func @k inputs 1 dims [affine_map<()[s0] -> (s0)>, affine_map<()[s0] -> (s0)>] {
+^bb0(%a: tensor<?xf32>, %d: tensor<?xf32>):
+  kernel.yield %d : tensor<?xf32>
+}
+
+// What a decoder's next step makes larger comes last, with room for some steps.
+// CHECK-LABEL: func @steps_come_last
+// CHECK:         plan.launch {{.*}} storage [#plan.arena<()[s0, s1] -> (((s0 * 4 + 63) floordiv 64) * 64)>]
+// CHECK:         plan.launch {{.*}} storage [#plan.arena<()[s0, s1] -> (0)>]
+// CHECK:         plan.launch {{.*}} storage [#plan.arena<()[s0, s1] -> (((s0 * 4 + 63) floordiv 64) * 64 + (s1 ceildiv 256) * 1024)>]
+func.func @steps_come_last(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s1)>},
+                           %y: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1] -> (s0)>}) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    attributes {tenon.symbols = ["n", "rows"], tenon.step_symbols = array<i64: 1>} {
+  %0 = plan.launch @k(%x) symbols affine_map<()[s0, s1] -> (s1)> dims [affine_map<()[s0, s1] -> (s1)>] : (tensor<?xf32>) -> tensor<?xf32>
+  %1 = plan.launch @k(%y) symbols affine_map<()[s0, s1] -> (s0)> dims [affine_map<()[s0, s1] -> (s0)>] : (tensor<?xf32>) -> tensor<?xf32>
+  %2 = plan.launch @k(%x) symbols affine_map<()[s0, s1] -> (s1)> dims [affine_map<()[s0, s1] -> (s1)>] : (tensor<?xf32>) -> tensor<?xf32>
+  %3 = plan.launch @k(%0) symbols affine_map<()[s0, s1] -> (s1)> dims [affine_map<()[s0, s1] -> (s1)>] : (tensor<?xf32>) -> tensor<?xf32>
+  %4 = plan.launch @k(%1) symbols affine_map<()[s0, s1] -> (s0)> dims [affine_map<()[s0, s1] -> (s0)>] : (tensor<?xf32>) -> tensor<?xf32>
+  %5 = plan.launch @k(%2) symbols affine_map<()[s0, s1] -> (s1)> dims [affine_map<()[s0, s1] -> (s1)>] : (tensor<?xf32>) -> tensor<?xf32>
+  plan.return %3, %4, %5 : tensor<?xf32>, tensor<?xf32>, tensor<?xf32>
+}

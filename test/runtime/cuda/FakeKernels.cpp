@@ -59,6 +59,12 @@ static void below(const uint64_t *values, unsigned) {
   *memory<uint8_t>(values[1]) = memory<float>(values[0])[0] < float(int64_t(values[3]));
 }
 
+// [a, flag], workspace, [the limit's address]: flag = a[0] < limit
+static void belowStep(const uint64_t *values, unsigned) {
+  *memory<uint8_t>(values[1]) =
+      memory<float>(values[0])[0] < float(*memory<int64_t>(values[3]));
+}
+
 // [a, out], workspace, [n], a map of a: out = what the map points to
 static void copyByMap(const uint64_t *values, unsigned) {
   for (uint64_t i = 0; i < values[3]; ++i)
@@ -76,6 +82,7 @@ FakeKernel findFakeKernel(const std::string &name) {
                {"count_positive", {4, countPositive}},
                {"keep_positive", {4, keepPositive}},
                {"below_f32", {4, below}},
+               {"below_step_f32", {4, belowStep}},
                {"copy_by_map", {5, copyByMap}}};
   for (const auto &each : known)
     if (name == each.name)

@@ -1,4 +1,5 @@
 // Claims about code for GPUs that is damaged, or made to do harm: it is refused.
+#include "runtime/format/FileHeader.h"
 #include "test/runtime/SessionHelpers.h"
 #include "test/runtime/cuda/CudaModels.h"
 
@@ -149,9 +150,9 @@ TEST(HostileCode, ImagesOutsideTheFile) {
 // Version 3 knows no bounds of kernels: its files are read.
 TEST(HostileCode, OlderVersion) {
   Model model = makeScaleModel();
-  model.manifest.version = 3;
+  model.manifest.version = format::oldestVersion;
   Bytes bytes = model.serialize();
-  bytes[8] = 3;
+  bytes[8] = format::oldestVersion;
   auto s = session(Model::writeFile(bytes));
   std::vector<float> x = {1};
   s->setInput(0, floats(x));

@@ -88,11 +88,10 @@ TEST_F(Replay, ChangesWhatDiffers) {
   EXPECT_LE(fake->graphs, 2); // at most the two instances
 }
 
-// Where parameters go on as they did, the next run finds them in its instance.
-TEST_F(Replay, ForeseesTheNextStep) {
+/// y = x < n, six times; n is the size of an input that no kernel reads.
+static Model makeBelowModel(const std::string &name) {
   Model model = makeCudaModel();
-  uint32_t kernel = addKernel(model, "below_f32", 1, ElementType::boolean, {{expr1}});
-  // The symbol is the size of an input that the kernel does not read.
+  uint32_t kernel = addKernel(model, name, 1, ElementType::boolean, {{expr1}});
   model.manifest.kernels[kernel]->arguments[0]->dims = {expr1};
   ProgramBuilder p(model.program());
   uint32_t n = p.symbol("n"), one = p.constant(1);
@@ -102,6 +101,12 @@ TEST_F(Replay, ForeseesTheNextStep) {
   p.program.arena = p.constant(0);
   for (int i = 0; i < 6; ++i)
     cudaLaunch(p.program.steps, kernel, {x, y}, n, "Less");
+  return model;
+}
+
+// Where parameters go on as they did, the next run finds them in its instance.
+TEST_F(Replay, ForeseesTheNextStep) {
+  Model model = makeBelowModel("below_f32");
   nameStages(model);
   auto s = open(model.write());
   std::vector<float> five = {5}, past(100000);
@@ -123,6 +128,61 @@ TEST_F(Replay, ForeseesTheNextStep) {
   }
   step(17000); // what nobody foresaw is right too
   EXPECT_GT(fake->updates, 6);
+}
+
+// Symbols that change from call to call are in memory, which one copy fills:
+// the graph stays as it is, and each launch of a call finds that call's.
+TEST_F(Replay, ReadsStepsFromMemory) {
+  Model model = makeBelowModel("below_step_f32");
+  model.manifest.kernels[0]->step_symbols = {0};
+  nameStages(model);
+  auto s = open(model.write());
+  std::vector<float> limit = {20000}, past(100000);
+  s->setInput(0, floats(limit));
+  auto step = [&](int64_t rows) {
+    // Large inputs go up beside the graph.
+    s->setInput(1, tensor(ElementType::f32, past, {rows}));
+    fake->log.clear();
+    s->run();
+    EXPECT_EQ(read<uint8_t>(*s, 0)[0], 20000 < rows) << rows;
+  };
+  fake->freeBytes = 1 << 24;
+  for (int64_t rows : {20000, 20001, 18000, 20002})
+    step(rows);
+  EXPECT_EQ(std::count(fake->log.begin(), fake->log.end(), "HtoD 48"), 1);
+  for (int64_t rows : {17000, 20001, 30000, 20000}) {
+    step(rows);
+    EXPECT_TRUE(s->statistics().isReplay);
+  }
+  EXPECT_EQ(fake->updates, 0);
+  EXPECT_EQ(fake->graphs, 1);
+}
+
+// Where nothing is replayed each launch has its own, too.
+TEST_F(Replay, ReadsStepsOfTracedRuns) {
+  Model model = makeBelowModel("below_step_f32");
+  model.manifest.kernels[0]->step_symbols = {0};
+  nameStages(model);
+  auto s = open(model.write());
+  std::vector<float> five = {5}, past(10);
+  s->setInput(0, floats(five));
+  int traced = 0;
+  s->observers.trace = [&](const rt::LaunchEvent &) { ++traced; };
+  for (int64_t rows : {3, 9, 4}) {
+    s->setInput(1, tensor(ElementType::f32, past, {rows}));
+    s->run();
+    EXPECT_EQ(read<uint8_t>(*s, 0)[0], 5 < rows) << rows;
+  }
+  EXPECT_EQ(traced, 18);
+}
+
+// A step that is no symbol of the kernel's is an error of the file.
+TEST_F(Replay, RefusesStepsThatAreNone) {
+  Model model = makeBelowModel("below_step_f32");
+  model.manifest.kernels[0]->step_symbols = {1};
+  nameStages(model);
+  expectFailure(rt::Status::corrupt, {"step symbols among 1", "got 1"},
+                [&] { open(model.write()); });
 }
 
 // A launch that waits itself may begin before the launch before it has ended, in a graph

@@ -13,6 +13,9 @@ def PlanMemoryPass : Pass<"plan-memory", "mlir::func::FuncOp"> {
     begins at a multiple of 64 bytes. A value whose size depends on data gets a block
     of the heap, which grows while the plan runs, and shares it in the same way.
 
+    Places whose size a decoder's next call changes (`mark-steps`) come last, and their
+    sizes are rounded up, so that for most calls no place is another.
+
     A branch leaves its value in the place of the result, and a loop's body what it
     returns in the place of what is carried: it is made there or copied. What a loop's
     body reads from outside keeps its place until the loop ends.
@@ -33,6 +36,31 @@ def PlanMemoryPass : Pass<"plan-memory", "mlir::func::FuncOp"> {
     Numerics: bit-exact.
   }];
   let dependentDialects = ["tenon::plan::PlanDialect"];
+}
+
+def MarkStepsPass : Pass<"mark-steps", "mlir::ModuleOp"> {
+  let summary = "Finds the kernels' symbols that change from call to call";
+  let description = [{
+    The number of rows that a session's caches have when a call begins grows with every
+    call of a decoder, and with it the keys that a mask is for and what is defined over
+    either. The function lists these symbols, and a kernel those of its own for which a
+    launch gives a size over them. Code for GPUs reads them from memory, and memory is
+    planned so that few places depend on them: two steps of a decoder are the same
+    launches with the same parameters.
+
+    ```mlir
+    func.func @main(%rows: tensor<1x2x?x64xf32> {tenon.dims = affine_map<()[s0] -> (1, 2, s0, 64)>,
+                                                 tenon.state_rows = "cache"}, ...) {
+      plan.launch @attend(...) symbols affine_map<()[s0, s1] -> (s1, s0 + s1)> ...
+    kernel.func @attend ... { ... }
+    // becomes
+    kernel.func @attend ... step_symbols [1] { ... }
+    ```
+
+    Before: a module at the plan level.
+    After:  a function with such symbols has `tenon.step_symbols`, a kernel `step_symbols`.
+    Numerics: bit-exact.
+  }];
 }
 
 #endif // TENON_TRANSFORMS_PLAN_PASSES_TD

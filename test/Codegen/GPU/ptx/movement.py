@@ -50,7 +50,7 @@ def _require_space(made):
         raise UnknownInstruction(f"expected global or shared memory, but got '{made.text}'")
 
 
-@instruction("ld", "param global shared nc v2 v4")
+@instruction("ld", "param global shared nc cg v2 v4")
 def ld(made, block):
     dtype, lanes = TYPES[made.type], made.lanes(0)
     if made.has("param"):
