@@ -69,6 +69,8 @@ protected:
   mlir::Value getWeight(mlir::Value score, mlir::Value shift);
   bool hasLeftWindow() { return int64_t(op.getLeftWindow()) >= 0; }
   int64_t getFeatures(const HeadsTensor &tensor) const;
+  /// Registers do not hold that many features beside the sums.
+  bool isQueryShared() const { return getFeatures(query) > 128; }
 
   double factor, unit;
   bool isPlain; // neither mask nor cap: scores are products without `factor`

@@ -4,122 +4,132 @@
 #include "HopperAttention.h"
 #include "MatrixAttention.h"
 #include "MergeParts.h"
-
-#include "tenon/Codegen/GPU/DeviceDescription.h"
+#include "ScheduleForms.h"
 
 using namespace mlir;
 using namespace tenon;
 using kernel::AttentionOp;
 
-/// Blocks that keep a large GPU busy, three on each of 132 multiprocessors, and
-/// the fewest keys that are worth one.
-static constexpr int64_t kBlocks = 3 * 132, kFewestKeys = 128;
+using Kind = AttentionForm::Kind;
 
 namespace {
 class AttentionStages {
 public:
   AttentionStages(AttentionOp op, kernel::FuncOp kernel, ModuleOp module,
                   const GPUTarget &target)
-      : op(op), kernel(kernel), module(module), target(target),
-        multiprocessors(describeDevice(target).multiprocessors) {}
+      : op(op), kernel(kernel), module(module), target(target) {}
 
-  StagedKernel lower();
+  FailureOr<StagedKernel> lower();
 
 private:
   KernelFrame getFrame() {
     return {kernel, module, getStageName(kernel, staged.stages.size())};
   }
   void read();
-  AffineExpr getParts(const AttentionOperands &operands);
-  AffineExpr getPartsOfFew();
-  static void keepParts(AttentionOperands &emitter, AffineExpr parts) {
+  AffineExpr getRuns(int64_t first, int64_t last) const;
+  AffineExpr getParts(const AttentionForm &form) const;
+  AffineExpr getPartsByRules(const KeyParts &parts) const;
+  LogicalResult refuse(const AttentionForm &form) const {
+    return failForms(kernel, target.name)
+           << "forms that take its operands, but got '" << form.describe()
+           << "'";
+  }
+  LogicalResult add(const AttentionForm &form);
+  template <typename Emitter>
+  LogicalResult addTiles(const AttentionForm &form, LoweredStage stage);
+  void addThreads(const AttentionForm &form, LoweredStage stage);
+  void addMerge(AffineExpr parts, AffineExpr runs);
+  void addNone();
+  void addStage(KernelFrame &frame, AffineExpr blocks, LoweredStage stage);
+  void keepParts(AttentionOperands &emitter, const AttentionForm &form) const {
+    AffineExpr parts = getParts(form);
     if (parts != 1)
       emitter.keepParts(parts);
   }
-  void add(KernelFrame &frame, AffineExpr blocks, LoweredStage stage);
-  void addHopper(bool isForFew, AffineExpr runs);
-  void addMatrix(bool isForFew, AffineExpr runs);
-  void addGeneral();
-  void addMerge(AffineExpr parts, AffineExpr runs);
-  void addNone();
-  AffineExpr number(int64_t value) {
-    return getAffineConstantExpr(value, op.getContext());
+  AffineExpr number(int64_t value) const {
+    return getAffineConstantExpr(value, kernel::FuncOp(kernel).getContext());
+  }
+  AffineExpr simplified(AffineExpr expr) const {
+    return simplify(expr, kernel::FuncOp(kernel).getNumKernelSymbols());
   }
 
   AttentionOp op;
   kernel::FuncOp kernel;
   ModuleOp module;
   const GPUTarget &target;
-  const int64_t multiprocessors;
   StagedKernel staged;
-  // Of the operands.
-  bool isForMatrices, isForHopper, isForFewOnHopper;
-  AffineExpr rows, keys, items, parts, partsOfFew;
+  // Of the operands; items are the batch's key heads.
+  AffineExpr rows, keys, items, tokens;
 };
 } // namespace
 
-/// Into how many parts keys are split, so that one query keeps all
-/// multiprocessors busy; many queries do so by themselves. One over the sum of
-/// one over either number of parts: an expression has no minimum.
-AffineExpr AttentionStages::getParts(const AttentionOperands &operands) {
-  constexpr int64_t fewKeys = 512, manyTokens = 256;
-  AffineExpr tokens = operands.simplified(operands.query.sizes[2]);
-  auto known = dyn_cast<AffineConstantExpr>(keys);
-  auto many = dyn_cast<AffineConstantExpr>(tokens);
-  if (tokens == keys || (known && known.getValue() < fewKeys) ||
-      (many && many.getValue() > manyTokens))
-    return number(1);
-  AffineExpr blocks = number(kBlocks).floorDiv(items * tokens + 1);
-  return operands.simplified(
-      (keys * blocks).floorDiv(keys + blocks * kFewestKeys + 1) + 1);
-}
-
-/// On Hopper, where a block has a multiprocessor for itself: one for each, or,
-/// so that all have as much to do, eight. Where there are about as many items,
-/// they are the parts, unless keys are so many that 32 are long, too.
-AffineExpr AttentionStages::getPartsOfFew() {
-  const int64_t processors = multiprocessors;
-  constexpr int64_t few = 33, enough = 100, rounds = 8, finest = 32;
-  constexpr int64_t fewestTiles = 7;
-  auto known = dyn_cast<AffineConstantExpr>(keys);
-  if (known && known.getValue() <= kFewestKeys)
-    return number(1);
-  AffineExpr isSome = isAtLeast(items, few + 1);
-  AffineExpr isEnough = isAtLeast(items, enough);
-  AffineExpr isMore = isAtLeast(items, processors + 1);
-  AffineExpr isMost = isAtLeast(items, rounds * processors / 2 + 1);
-  AffineExpr divisor = items + 1 - isAtLeast(items, 1);
-  AffineExpr once = number(processors).floorDiv(divisor);
-  AffineExpr fine = number(rounds * processors).floorDiv(divisor);
-  AffineExpr all = number(finest * processors).floorDiv(divisor);
-  AffineExpr isLong = isAny(keys.floorDiv(all * fewestTiles * kFewestKeys + 1));
-  AffineExpr parts = once * (1 - isSome) +
-                     fine * (isSome - isEnough + isMore - isMost) +
-                     (isEnough - isMore) * (1 + (all - 1) * isLong) + isMost;
-  // More parts than tiles of keys would only be more to merge.
-  AffineExpr tiles = keys.ceilDiv(kFewestKeys) + 1 - isAtLeast(keys, 1);
-  AffineExpr isOver = isAny(parts.floorDiv(tiles));
-  return parts - (parts - tiles) * isOver;
-}
-
 void AttentionStages::read() {
   KernelFrame frame = getFrame();
-  HopperAttention many(op, kernel, frame, /*isForFew=*/false, multiprocessors);
-  HopperAttention few(op, kernel, frame, /*isForFew=*/true, multiprocessors);
-  isForMatrices = many.AttentionRows::matches();
-  isForHopper = target.isHopper() && many.matches();
-  isForFewOnHopper = target.isHopper() && few.matches();
-  rows = many.simplified(many.rows);
-  keys = many.simplified(many.keys);
-  items = many.simplified(many.query.sizes[0] * many.heads);
-  parts = getParts(many);
-  partsOfFew = many.simplified(getPartsOfFew());
+  AttentionOperands operands(op, kernel, frame);
+  rows = operands.simplified(operands.rows);
+  keys = operands.simplified(operands.keys);
+  items = operands.simplified(operands.query.sizes[0] * operands.heads);
+  tokens = operands.simplified(operands.query.sizes[2]);
   frame.getFunction().erase();
 }
 
+AffineExpr AttentionStages::getRuns(int64_t first, int64_t last) const {
+  AffineExpr runs = number(1);
+  if (first > 0)
+    runs = isAtLeast(rows, first);
+  if (last != AttentionForm::kNoEnd)
+    runs = runs * (1 - isAtLeast(rows, last + 1));
+  return runs;
+}
+
+/// One over the sum of one over the parts that make so many blocks and one over
+/// those of the fewest keys: an expression has no minimum.
+AffineExpr AttentionStages::getParts(const AttentionForm &form) const {
+  if (form.parts.rules.empty())
+    return number(1);
+  if (form.kind == Kind::mapped)
+    return simplified(getPartsByRules(form.parts));
+  AffineExpr blocks =
+      number(form.parts.rules[0].blocks).floorDiv(items * tokens + 1);
+  return simplified(
+      (keys * blocks).floorDiv(keys + blocks * form.parts.fewestKeys + 1) + 1);
+}
+
+/// The sum over all rules of the parts that each says, times whether it holds.
+AffineExpr AttentionStages::getPartsByRules(const KeyParts &parts) const {
+  AffineExpr divisor = items + 1 - isAtLeast(items, 1), sum = number(0);
+  ArrayRef<KeyParts::Rule> rules = parts.rules;
+  for (const KeyParts::Rule *rule = rules.begin(); rule < rules.end(); ++rule) {
+    auto isAlike = [&](const KeyParts::Rule &other) {
+      return other.sharesParts(*rule);
+    };
+    if (std::any_of(rules.begin(), rule, isAlike))
+      continue;
+    AffineExpr holds = number(0);
+    for (auto [i, other] : llvm::enumerate(rules)) {
+      if (!isAlike(other))
+        continue;
+      holds = holds + (i ? isAtLeast(items, other.items) : number(1));
+      if (i + 1 < rules.size())
+        holds = holds - isAtLeast(items, rules[i + 1].items);
+    }
+    AffineExpr own = number(rule->blocks).floorDiv(divisor);
+    if (rule->blocks == 0)
+      sum = sum + holds;
+    else if (rule->leastKeys == 0)
+      sum = sum + own * holds;
+    else
+      sum = sum + holds * (1 + (own - 1) * isAny(keys.floorDiv(
+                                               own * rule->leastKeys + 1)));
+  }
+  // More parts than of the fewest keys would only be more to merge.
+  AffineExpr most = keys.ceilDiv(parts.fewestKeys) + 1 - isAtLeast(keys, 1);
+  return sum - (sum - most) * isAny(sum.floorDiv(most));
+}
+
 /// A stage that never runs is left out.
-void AttentionStages::add(KernelFrame &frame, AffineExpr blocks,
-                          LoweredStage stage) {
+void AttentionStages::addStage(KernelFrame &frame, AffineExpr blocks,
+                               LoweredStage stage) {
   LoweredKernel lowered = frame.finish(blocks);
   if (lowered.grid == 0) {
     lowered.body.erase();
@@ -130,44 +140,48 @@ void AttentionStages::add(KernelFrame &frame, AffineExpr blocks,
   staged.stages.push_back(std::move(stage));
 }
 
-void AttentionStages::addHopper(bool isForFew, AffineExpr runs) {
-  if (runs == 0)
-    return;
+template <typename Emitter>
+LogicalResult AttentionStages::addTiles(const AttentionForm &form,
+                                        LoweredStage stage) {
   KernelFrame frame = getFrame();
-  HopperAttention emitter(op, kernel, frame, isForFew, multiprocessors);
-  if (isForFew)
-    keepParts(emitter, partsOfFew);
-  AffineExpr blocks = emitter.emit() * runs;
-  LoweredStage stage{{}, {}, emitter.getThreads()};
+  Emitter emitter(op, kernel, frame, form);
+  if (!emitter.matches())
+    return refuse(form);
+  keepParts(emitter, form);
+  AffineExpr blocks = emitter.emit() * getRuns(form.first, form.last);
+  stage.threads = emitter.getThreads();
   stage.shared = emitter.getSharedBytes();
-  stage.residents = 1;
   stage.maps = emitter.getMaps();
-  stage.waitsItself = true;
-  add(frame, blocks, std::move(stage));
+  addStage(frame, blocks, std::move(stage));
+  return success();
 }
 
-void AttentionStages::addMatrix(bool isForFew, AffineExpr runs) {
-  if (runs == 0)
-    return;
-  KernelFrame frame = getFrame();
-  MatrixAttention emitter(op, kernel, frame, isForFew);
-  keepParts(emitter, parts);
-  LoweredStage stage{{}, {}, emitter.getThreads()};
-  AffineExpr blocks = emitter.emit() * runs;
-  stage.shared = emitter.getSharedBytes();
-  stage.residents = emitter.getResidents();
-  add(frame, blocks, std::move(stage));
-}
-
-void AttentionStages::addGeneral() {
+void AttentionStages::addThreads(const AttentionForm &form,
+                                 LoweredStage stage) {
   KernelFrame frame = getFrame();
   GeneralAttention emitter(op, kernel, frame);
-  keepParts(emitter, parts);
-  LoweredStage stage{{}, {}, GeneralAttention::kThreads};
-  // Else ptxas would rather spill than have fewer blocks side by side.
-  stage.residents = 1;
-  AffineExpr blocks = emitter.emit();
-  add(frame, blocks, std::move(stage));
+  keepParts(emitter, form);
+  stage.threads = GeneralAttention::kThreads;
+  AffineExpr blocks = emitter.emit() * getRuns(form.first, form.last);
+  addStage(frame, blocks, std::move(stage));
+}
+
+LogicalResult AttentionStages::add(const AttentionForm &form) {
+  if (getRuns(form.first, form.last) == 0)
+    return success();
+  LoweredStage stage{{}, {}, 0};
+  stage.residents = form.residents;
+  stage.form = form.describe();
+  if (form.kind == Kind::threads) {
+    addThreads(form, std::move(stage));
+    return success();
+  }
+  if (form.kind == Kind::tiles)
+    return addTiles<MatrixAttention>(form, std::move(stage));
+  if (!target.isHopper())
+    return refuse(form);
+  stage.waitsItself = true;
+  return addTiles<HopperAttention>(form, std::move(stage));
 }
 
 /// Parts of different forms begin at the same place in memory.
@@ -181,7 +195,8 @@ void AttentionStages::addMerge(AffineExpr parts, AffineExpr runs) {
   AffineExpr blocks = emitter.emit() * runs;
   AffineExpr bytes = frame.finish(blocks).workspace;
   staged.workspace = emitter.simplified(staged.workspace + bytes * runs);
-  add(frame, blocks, std::move(stage));
+  stage.form = "merged parts";
+  addStage(frame, blocks, std::move(stage));
 }
 
 /// What attention without rows has: a kernel has a stage.
@@ -191,35 +206,34 @@ void AttentionStages::addNone() {
   staged.stages.push_back({lowered.body, lowered.grid, /*threads=*/1});
 }
 
-StagedKernel AttentionStages::lower() {
+/// Forms that split the keys alike and lie side by side share what merges them.
+FailureOr<StagedKernel> AttentionStages::lower() {
+  FailureOr<SmallVector<AttentionForm>> forms =
+      getAttentionForms(kernel, target);
+  if (failed(forms))
+    return failure();
   read();
   staged.workspace = number(0);
-  AffineExpr isFew = 1 - isAtLeast(rows, HopperAttention::kFewRows + 1);
-  AffineExpr isEnough = isAtLeast(rows, HopperAttention::kFewestRows);
-  AffineExpr others = number(1);
-  if (isForHopper) {
-    addHopper(/*isForFew=*/false, isEnough);
-    others = others - isEnough;
+  for (auto form = forms->begin(); form != forms->end();) {
+    AffineExpr parts = getParts(*form);
+    int64_t first = form->first, last = form->last;
+    do {
+      if (failed(add(*form)))
+        return failure();
+      last = form->last;
+      ++form;
+    } while (form != forms->end() && form->first == last + 1 &&
+             getParts(*form) == parts);
+    addMerge(parts, getRuns(first, last));
   }
-  if (isForFewOnHopper) {
-    addHopper(/*isForFew=*/true, isFew);
-    addMerge(partsOfFew, isFew);
-    others = others - isFew;
-    isFew = number(0);
-  }
-  if (isForMatrices) {
-    addMatrix(/*isForFew=*/true, isFew);
-    addMatrix(/*isForFew=*/false, others - isFew);
-  } else {
-    addGeneral();
-  }
-  addMerge(parts, others);
   if (staged.stages.empty())
     addNone();
   return staged;
 }
 
-StagedKernel tenon::lowerAttention(AttentionOp op, kernel::FuncOp kernel,
-                                   ModuleOp module, const GPUTarget &target) {
+FailureOr<StagedKernel> tenon::lowerAttention(AttentionOp op,
+                                              kernel::FuncOp kernel,
+                                              ModuleOp module,
+                                              const GPUTarget &target) {
   return AttentionStages(op, kernel, module, target).lower();
 }

@@ -2,7 +2,10 @@
 
 #include "tenon/Codegen/GPU/Passes.h"
 
+#include "AttentionModel.h"
 #include "ProductModel.h"
+#include "RowModel.h"
+#include "ScheduleForms.h"
 
 #include "tenon/Codegen/Program/KernelPieces.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
@@ -82,34 +85,85 @@ struct ChooseSchedules final
     KernelPieces pieces(general, *scratch);
     if (pieces.isWhole())
       return choose(kernel, general, *scratch);
-    SmallVector<Attribute> schedules;
-    for (kernel::FuncOp part : pieces.parts) {
+    SmallVector<Attribute> schedules, given = getPartSchedules(kernel);
+    for (auto [number, part] : llvm::enumerate(pieces.parts)) {
+      if (given.size() == pieces.parts.size())
+        part.setScheduleAttr(dyn_cast<DictionaryAttr>(given[number]));
       choose(part, part, *scratch);
       schedules.push_back(part.getScheduleAttr());
     }
+    if (pieces.prologue)
+      choosePrologue(kernel, pieces.prologue->before, *scratch);
     for (const GPUTarget &target : targets)
-      setProductForms(kernel, target.name, {});
+      setForms(kernel, target.name, {});
     setPartSchedules(kernel, schedules);
   }
 
-  /// `general` is the kernel with generic operations.
+  /// `general` is the kernel with generic operations. What it says for an
+  /// architecture already stays.
   void choose(kernel::FuncOp kernel, kernel::FuncOp general, ModuleOp scratch) {
     KernelReading reading(general, scratch, kernel.getSymName() + ".read");
-    for (const GPUTarget &target : targets) {
-      SmallVector<ProductForm> forms =
-          chooseProductForms(reading, target, measured);
+    for (const GPUTarget &target : targets)
+      if (!findSchedule(kernel, target.name))
+        report(kernel, target,
+               choose(kernel, reading, general, scratch, target));
+  }
+
+  /// What was chosen, for people.
+  std::string choose(kernel::FuncOp kernel, const KernelReading &reading,
+                     kernel::FuncOp general, ModuleOp scratch,
+                     const GPUTarget &target) {
+    auto attention = findInBody<kernel::AttentionOp>(general);
+    if (attention && isAlone(attention, general)) {
+      SmallVector<AttentionForm> forms =
+          chooseAttentionForms(attention, general, scratch, target);
+      setAttentionForms(kernel, target, forms);
+      return describeForms(forms);
+    }
+    if (SmallVector<ProductForm> forms =
+            chooseProductForms(reading, target, measured);
+        !forms.empty()) {
       setProductForms(kernel, target.name, forms);
-      if (forms.empty())
+      return describeForms(forms);
+    }
+    SmallVector<StageForm> forms;
+    if (reading.program)
+      forms = chooseStageForms(*reading.program);
+    setStageForms(kernel, target.name, forms);
+    return describeForms(forms);
+  }
+
+  /// The steps that make the rows of a kernel's products.
+  void choosePrologue(kernel::FuncOp kernel, kernel::FuncOp before,
+                      ModuleOp scratch) {
+    DictionaryAttr given = getPrologueSchedule(kernel);
+    before.setScheduleAttr(given ? given : kernel.getScheduleAttr());
+    KernelFrame frame(before, scratch, before.getSymName() + ".rows");
+    std::optional<KernelProgram> program = KernelProgram::read(before, frame);
+    SmallVector<StageForm> forms;
+    if (program)
+      forms = choosePrologueForms(*program);
+    if (forms.size() != 1 || forms[0].kind == StageForm::Kind::flat) {
+      KernelReading reading(before, scratch, before.getSymName() + ".read");
+      if (reading.program)
+        forms = chooseStageForms(*reading.program);
+    }
+    for (const GPUTarget &target : targets) {
+      if (findSchedule(before, target.name))
         continue;
-      std::string text;
-      llvm::interleave(
-          forms, [&](const ProductForm &form) { text += form.describe(); },
-          [&] { text += "; "; });
+      setStageForms(before, target.name, forms);
+      report(kernel, target, "rows by " + describeForms(forms));
+    }
+    setPrologueSchedule(kernel, before.getScheduleAttr());
+  }
+
+  static void report(kernel::FuncOp kernel, const GPUTarget &target,
+                     const std::string &text) {
+    if (!text.empty())
       remark::passed(
           kernel.getLoc(),
           remark::RemarkOpts::name("forms").category("choose-schedules"))
           << (target.name + ": " + text);
-    }
   }
 
   SmallVector<GPUTarget> targets;

@@ -3,6 +3,7 @@
 #include "FewRows.h"
 #include "HopperContraction.h"
 #include "KernelReading.h"
+#include "ScheduleForms.h"
 
 #include "tenon/Codegen/GPU/DeviceDescription.h"
 #include "tenon/Codegen/GPU/ProductSchedule.h"
@@ -17,16 +18,18 @@ public:
                     const GPUTarget &target)
       : kernel(kernel), module(module), target(target) {}
 
-  std::optional<StagedKernel> lower();
+  FailureOr<std::optional<StagedKernel>> lower();
 
 private:
   KernelReading read() const {
     return {kernel, module, getStageName(kernel, staged.stages.size())};
   }
   AffineExpr getRuns(const ProductForm &form, AffineExpr rows) const;
-  void addWarps(const ProductForm &form, AffineExpr runs);
+  LogicalResult refuse(const ProductForm &form) const;
+  LogicalResult addWarps(const ProductForm &form, AffineExpr runs);
   void addTiles(const ProductForm &form, AffineExpr runs);
-  void addHopper(const ProductForm &form, AffineExpr runs);
+  LogicalResult addHopper(const ProductForm &form, AffineExpr runs);
+  LogicalResult add(const ProductForm &form, AffineExpr runs);
   void add(KernelReading &reading, AffineExpr blocks, AffineExpr runs,
            unsigned threads, const HopperContraction *hopper = nullptr);
 
@@ -80,8 +83,11 @@ unsigned tenon::getResidentsForOneRow(AffineExpr blocks,
   return needed <= most ? needed : 0;
 }
 
-void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
+LogicalResult ContractionStages::addWarps(const ProductForm &form,
+                                          AffineExpr runs) {
   KernelReading reading = read();
+  if (!FewRows::matches(*reading.program, *reading.found))
+    return refuse(form);
   FewRows emitter(*reading.program, *reading.found, form, reading.frame,
                   target.isHopper(), kernel->hasAttr(kMadeRowsAttr));
   AffineExpr rows = reading.getExtent(reading.found->m);
@@ -95,6 +101,7 @@ void ContractionStages::addWarps(const ProductForm &form, AffineExpr runs) {
     staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());
     staged.stages.back().residents = getResidentsForOneRow(blocks, target);
   }
+  return success();
 }
 
 void ContractionStages::addTiles(const ProductForm &form, AffineExpr runs) {
@@ -106,10 +113,13 @@ void ContractionStages::addTiles(const ProductForm &form, AffineExpr runs) {
   staged.stages.back().residents = emitter.getResidents();
 }
 
-void ContractionStages::addHopper(const ProductForm &form, AffineExpr runs) {
+LogicalResult ContractionStages::addHopper(const ProductForm &form,
+                                           AffineExpr runs) {
   KernelReading reading = read();
   auto factors = HopperContraction::match(*reading.program, *reading.found);
   bool isTurned = form.kind == ProductForm::Kind::turned;
+  if (!target.isHopper() || !factors || (isTurned && !factors->first.isAlongK))
+    return refuse(form);
   HopperContraction emitter(*reading.program, *reading.found, *factors,
                             {form.columns, isTurned, form.splits, form.across},
                             reading.frame);
@@ -124,41 +134,52 @@ void ContractionStages::addHopper(const ProductForm &form, AffineExpr runs) {
     reading.frame.getFunction().erase();
   else
     add(reading, blocks, runs, HopperContraction::kThreads, &emitter);
+  return success();
 }
 
-std::optional<StagedKernel> ContractionStages::lower() {
-  std::optional<SmallVector<ProductForm>> forms =
-      getProductForms(kernel, target.name);
-  if (!forms || forms->empty())
-    return std::nullopt;
+LogicalResult ContractionStages::refuse(const ProductForm &form) const {
+  return failForms(kernel, target.name)
+         << "forms that take its operands, but got '" << form.describe() << "'";
+}
+
+LogicalResult ContractionStages::add(const ProductForm &form, AffineExpr runs) {
+  if (form.kind == ProductForm::Kind::warps)
+    return addWarps(form, runs);
+  if (form.kind != ProductForm::Kind::tiles)
+    return addHopper(form, runs);
+  addTiles(form, runs);
+  return success();
+}
+
+FailureOr<std::optional<StagedKernel>> ContractionStages::lower() {
   AffineExpr rows;
   {
     OwningOpRef<ModuleOp> scratch = ModuleOp::create(kernel.getLoc());
     KernelReading reading(kernel, *scratch, getStageName(kernel, 0));
     if (!reading.found)
-      return std::nullopt;
+      return std::optional<StagedKernel>();
     rows = reading.getExtent(reading.found->m);
   }
+  FailureOr<SmallVector<ProductForm>> forms =
+      getProductForms(kernel, target.name);
+  if (failed(forms))
+    return failure();
   others = getAffineConstantExpr(1, kernel.getContext());
   for (const ProductForm &form : *forms) {
     AffineExpr runs = getRuns(form, rows);
     size_t before = staged.stages.size();
     if (runs == 0)
       continue;
-    if (form.kind == ProductForm::Kind::warps)
-      addWarps(form, runs);
-    else if (form.kind == ProductForm::Kind::tiles)
-      addTiles(form, runs);
-    else
-      addHopper(form, runs);
+    if (failed(add(form, runs)))
+      return failure();
     if (staged.stages.size() > before)
       staged.stages.back().form = form.describe();
   }
-  return staged;
+  return std::optional(std::move(staged));
 }
 
-std::optional<StagedKernel> tenon::lowerContraction(kernel::FuncOp kernel,
-                                                    ModuleOp module,
-                                                    const GPUTarget &target) {
+FailureOr<std::optional<StagedKernel>>
+tenon::lowerContraction(kernel::FuncOp kernel, ModuleOp module,
+                        const GPUTarget &target) {
   return ContractionStages(kernel, module, target).lower();
 }

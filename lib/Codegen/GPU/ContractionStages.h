@@ -29,12 +29,12 @@ inline constexpr llvm::StringLiteral kMadeRowsAttr = "kernel.made_rows";
 unsigned getResidentsForOneRow(mlir::AffineExpr blocks,
                                const GPUTarget &target);
 
-/// The kernel's stages, of which expressions over its symbols give all but one
-/// no blocks; nothing if it is no kernel around a contraction, or one for other
-/// forms.
-std::optional<StagedKernel> lowerContraction(kernel::FuncOp kernel,
-                                             mlir::ModuleOp module,
-                                             const GPUTarget &target);
+/// The stages of the forms of the kernel's schedule, of which expressions over
+/// its symbols give all but one no blocks; nothing if it is no kernel around a
+/// contraction.
+mlir::FailureOr<std::optional<StagedKernel>>
+lowerContraction(kernel::FuncOp kernel, mlir::ModuleOp module,
+                 const GPUTarget &target);
 
 } // namespace tenon
 

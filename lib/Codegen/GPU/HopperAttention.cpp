@@ -15,8 +15,6 @@ using kernel::AttentionOp;
 static constexpr int64_t kBoxFeatures = 64, kRowBytes = 128;
 static constexpr int64_t kWidth = 2; // bytes of an element
 static constexpr int64_t kWarpgroup = 128;
-/// Keys of a product with the values: a tile has a multiple of so many.
-static constexpr int64_t kDepth = 16;
 /// A block has a multiprocessor for itself, and its shared memory, less what
 /// barriers and the alignment take.
 static constexpr int64_t kMostShared = 227 * 1024, kBarrierBytes = 256,
@@ -39,31 +37,27 @@ static constexpr bool fit(Registers some) {
 }
 static_assert(fit(kOfMany) && fit(kOfWide) && fit(kOfMasked));
 
+/// Query heads of a key head; 0 if that is not known.
+static int64_t getGroupSize(const AttentionRows &operands) {
+  auto known =
+      dyn_cast<AffineConstantExpr>(operands.simplified(operands.group));
+  return known ? known.getValue() : 0;
+}
+
 HopperAttention::HopperAttention(AttentionOp op, kernel::FuncOp kernel,
-                                 KernelFrame &frame, bool isForFew,
-                                 int64_t multiprocessors)
-    : AttentionRows(op, kernel, frame), isForFew(isForFew),
-      multiprocessors(multiprocessors),
+                                 KernelFrame &frame, const AttentionForm &form)
+    : AttentionRows(op, kernel, frame), form(form),
+      groupSize(getGroupSize(*this)), keysOfTile(form.keys),
       name(query.element.isF16() ? "f16" : "bf16") {
-  auto known = dyn_cast<AffineConstantExpr>(simplified(group));
-  groupSize = known ? known.getValue() : 0;
-  // Scores, weights and sums of more keys do not fit a thread's registers, and
-  // with a mask as many elements of it.
-  int64_t chunks = std::max(getChunks(key), getChunks(value));
-  if (isForFew)
-    keysOfTile = chunks <= 2 ? 128 : 64;
-  else
-    keysOfTile = chunks <= 2 ? 128 : chunks == 3 ? 80 : 64;
-  if (op.getMask())
-    keysOfTile = keysOfTile / 2 / kDepth * kDepth;
   int64_t left = kMostShared - kBarrierBytes - kAlignment - getQueryBytes();
   // Features that are not known have no bytes, and do not match.
   int64_t bytes = std::max<int64_t>(getTileBytes(key) + getTileBytes(value), 1);
   stages = std::min(left / bytes, kMostStages);
 }
 
-bool HopperAttention::matches() const {
-  return AttentionRows::matches() && groupSize > 0 && groupSize <= getRows();
+bool HopperAttention::matches(const AttentionRows &operands, int64_t rows) {
+  int64_t group = getGroupSize(operands);
+  return operands.AttentionRows::matches() && group > 0 && group <= rows;
 }
 
 bool HopperAttention::hasUnseen() const {
@@ -299,16 +293,16 @@ void HopperAttention::produce() {
   });
 }
 
-/// As many blocks as there are multiprocessors, or one for each item.
+/// As many blocks as the form says, or one for each item.
 AffineExpr HopperAttention::getBlocks() const {
   AffineExpr items = getItems();
-  AffineExpr isMany = isAtLeast(items, multiprocessors);
-  return isMany * multiprocessors + items * (1 - isMany);
+  AffineExpr isMany = isAtLeast(items, form.blocks);
+  return isMany * form.blocks + items * (1 - isMany);
 }
 
 /// Two warpgroups have enough as it is.
 void HopperAttention::setRegisters(bool isConsumer) {
-  if (isForFew)
+  if (getConsumers() == 1)
     return;
   bool isKnown = isa<AffineConstantExpr>(simplified(getItems())) &&
                  isa<AffineConstantExpr>(simplified(keys));

@@ -6,6 +6,7 @@
 #define TENON_LIB_CODEGEN_GPU_HOPPERATTENTION_H
 
 #include "AttentionRows.h"
+#include "AttentionSchedule.h"
 
 #include "tenon/Codegen/GPU/LowerKernel.h"
 
@@ -15,15 +16,13 @@ namespace tenon {
 /// heads of one key head, the heads of a query side by side.
 class HopperAttention : public AttentionRows {
 public:
-  /// Rows of a tile, and how many there are at least for the larger one: fewer
-  /// would leave most of it empty.
-  static constexpr int64_t kManyRows = 128, kFewRows = 16, kFewestRows = 128;
-
-  /// For few rows or for many, on a device of so many multiprocessors.
   HopperAttention(kernel::AttentionOp op, kernel::FuncOp kernel,
-                  KernelFrame &frame, bool isForFew, int64_t multiprocessors);
+                  KernelFrame &frame, const AttentionForm &form);
 
-  bool matches() const;
+  /// Whether it takes the operands in tiles of so many rows.
+  static bool matches(const AttentionRows &operands, int64_t rows);
+  /// Whether it takes them, and tiles fit shared memory.
+  bool matches() const { return stages > 0 && matches(*this, getRows()); }
   /// Whether memory of the keys goes on behind those that are seen.
   bool hasUnseen() const;
   /// Adds the code of block number `begin`; the number of blocks.
@@ -89,8 +88,10 @@ private:
   int64_t getBarrierPlace() const;
   /// A number of items or the like, which 32 bits hold.
   mlir::Value count(mlir::AffineExpr expr) { return b.narrow(size(expr)); }
-  int64_t getRows() const { return isForFew ? kFewRows : kManyRows; }
-  int64_t getConsumers() const { return isForFew ? 1 : 2; }
+  int64_t getRows() const { return form.rows; }
+  int64_t getConsumers() const {
+    return llvm::divideCeil(getRows(), kRowsOfGroup);
+  }
   int64_t getTokens() const { return getRows() / groupSize; }
   mlir::AffineExpr getRowTiles() const {
     return query.sizes[2].ceilDiv(getTokens());
@@ -102,10 +103,10 @@ private:
 
   static constexpr int64_t kRowsOfGroup = 64;
 
-  const bool isForFew;
-  const int64_t multiprocessors;
+  const AttentionForm &form;
   int64_t groupSize; // query heads of a key head; 0 if not known
-  int64_t keysOfTile, stages;
+  const int64_t keysOfTile;
+  int64_t stages;
   llvm::StringRef name; // PTX's, of the elements
   mlir::Value queryMap, keyMap, valueMap, shared;
   // Of the item, i32.

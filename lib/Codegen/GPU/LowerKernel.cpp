@@ -8,6 +8,7 @@
 #include "HeldRowEmitter.h"
 #include "JoinStages.h"
 #include "ScanStages.h"
+#include "ScheduleForms.h"
 #include "StageEmitter.h"
 #include "TopKStages.h"
 #include "WholeKernels.h"
@@ -26,10 +27,20 @@ void tenon::registerGPUCodegenDialects(DialectRegistry &registry) {
   registerNVVMDialectTranslation(registry);
 }
 
+static AffineExpr emitStage(KernelProgram &program,
+                            const StageSchedule &schedule,
+                            const StagePlan &stage, KernelFrame &frame) {
+  return stage.form ? HeldRowEmitter(program, schedule, stage, frame).emit()
+                    : StageEmitter(program, schedule, stage, frame).emit();
+}
+
 /// The stages of a list of steps, or nothing if the kernel is none. Each stage
 /// reads the kernel anew: its function has values of its own.
-static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
-                                              ModuleOp module) {
+static FailureOr<std::optional<StagedKernel>>
+lowerSteps(kernel::FuncOp kernel, ModuleOp module, const GPUTarget &target) {
+  FailureOr<SmallVector<StageForm>> forms = getStageForms(kernel, target.name);
+  if (failed(forms))
+    return failure();
   StagedKernel staged;
   for (unsigned number = 0;; ++number) {
     KernelFrame frame(kernel, module, getStageName(kernel, number));
@@ -37,25 +48,28 @@ static std::optional<StagedKernel> lowerSteps(kernel::FuncOp kernel,
         KernelProgram::read(kernel, frame, /*readsPadded=*/true);
     if (!program) {
       frame.getFunction().erase();
-      return std::nullopt;
+      return std::optional<StagedKernel>();
     }
-    StageSchedule schedule(*program);
+    StageSchedule schedule(*program, *forms);
+    if (!schedule.wanted.empty())
+      return LogicalResult(failForms(kernel, target.name)
+                           << schedule.wanted << ", but got '"
+                           << describeForms(*forms) << "'");
     if (schedule.stages.empty()) {
       LoweredKernel none =
           frame.finish(getAffineConstantExpr(0, kernel.getContext()));
       staged.stages.push_back({none.body, none.grid, 1});
       staged.workspace = none.workspace;
-      return staged;
+      return std::optional(staged);
     }
     const StagePlan &stage = schedule.stages[number];
-    AffineExpr grid =
-        stage.form ? HeldRowEmitter(*program, schedule, stage, frame).emit()
-                   : StageEmitter(*program, schedule, stage, frame).emit();
-    LoweredKernel lowered = frame.finish(grid);
+    LoweredKernel lowered =
+        frame.finish(emitStage(*program, schedule, stage, frame));
     staged.stages.push_back({lowered.body, lowered.grid, stage.threads});
+    staged.stages.back().form = (*forms)[number].describe();
     staged.workspace = lowered.workspace;
     if (number + 1 == schedule.stages.size())
-      return staged;
+      return std::optional(staged);
   }
 }
 
@@ -66,7 +80,11 @@ lowerWhole(kernel::FuncOp kernel, ModuleOp module, const GPUTarget &target) {
   if (auto attention = findInBody<kernel::AttentionOp>(kernel)) {
     if (failed(checkAlone(attention, kernel)))
       return failure();
-    return std::optional(lowerAttention(attention, kernel, module, target));
+    FailureOr<StagedKernel> staged =
+        lowerAttention(attention, kernel, module, target);
+    if (failed(staged))
+      return failure();
+    return std::optional(std::move(*staged));
   }
   if (auto search = findInBody<kernel::TopKOp>(kernel)) {
     if (failed(checkAlone(search, kernel)))
@@ -99,37 +117,26 @@ static FailureOr<StagedKernel> lowerPart(kernel::FuncOp kernel,
                                          kernel::FuncOp general,
                                          ModuleOp module,
                                          const GPUTarget &target) {
-  FailureOr<std::optional<StagedKernel>> whole =
-      lowerWhole(general, module, target);
-  if (failed(whole))
-    return failure();
-  if (*whole)
-    return **whole;
-  if (!getProductForms(general, target.name))
-    return kernel.emitError("expected kernel '")
-           << kernel.getSymName() << "' to have a schedule for " << target.name
-           << ", but got none";
-  if (std::optional<StagedKernel> staged =
-          lowerContraction(general, module, target))
-    return *staged;
-  if (std::optional<StagedKernel> staged = lowerSteps(general, module))
-    return *staged;
-  return lowerToBlocks(kernel, module);
-}
-
-/// Neighbours that each thread takes, so that one load of each has the row.
-static unsigned getRowWidth(const KernelProgram &program,
-                            const StagePlan &stage) {
-  constexpr int64_t wide = 4;
-  for (const ThreadGroup &group : stage.groups) {
-    auto extent = group.spread.empty()
-                      ? AffineConstantExpr(nullptr)
-                      : dyn_cast<AffineConstantExpr>(
-                            program.extents[group.spread.back()]);
-    if (!group.spread.empty() && (!extent || extent.getValue() % wide != 0))
-      return 1;
+  ArrayAttr forms = findForms(general, target.name);
+  if (!forms) {
+    InFlightDiagnostic error = kernel.emitError("expected kernel '");
+    error << kernel.getSymName() << "' to have a schedule for " << target.name
+          << ", a list of forms, but got ";
+    if (Attribute other = findSchedule(general, target.name))
+      return error << other;
+    return error << "none";
   }
-  return wide;
+  FailureOr<std::optional<StagedKernel>> staged =
+      lowerWhole(general, module, target);
+  if (succeeded(staged) && !*staged && !forms.empty() && !isStageForm(forms[0]))
+    staged = lowerContraction(general, module, target);
+  if (succeeded(staged) && !*staged)
+    staged = lowerSteps(general, module, target);
+  if (failed(staged))
+    return failure();
+  if (*staged)
+    return std::move(**staged);
+  return lowerToBlocks(kernel, module);
 }
 
 /// What makes the rows, as one stage whose blocks are rows where that is
@@ -142,17 +149,17 @@ static FailureOr<StagedPrologue> lowerPrologue(const KernelPrologue &prologue,
       cast<RankedTensorType>(before.getBody().getArguments().back().getType());
   StagedPrologue result{{}, prologue.dims, type.getElementType()};
   KernelFrame frame(before, module, getStageName(before, 0));
+  FailureOr<SmallVector<StageForm>> forms = getStageForms(before, target.name);
+  if (failed(forms))
+    return failure();
   if (std::optional<KernelProgram> program =
           KernelProgram::read(before, frame)) {
-    StageSchedule schedule(*program, FewRows::kThreads);
-    if (schedule.stages.size() == 1 && !schedule.stages[0].isFlat) {
-      StagePlan &stage = schedule.stages[0];
-      stage.threads = FewRows::kThreads;
-      stage.width = getRowWidth(*program, stage);
-      AffineExpr grid =
-          stage.form ? HeldRowEmitter(*program, schedule, stage, frame).emit()
-                     : StageEmitter(*program, schedule, stage, frame).emit();
-      LoweredKernel lowered = frame.finish(grid);
+    StageSchedule schedule(*program, *forms, /*keepsRowValues=*/true);
+    if (schedule.wanted.empty() && schedule.stages.size() == 1 &&
+        !schedule.stages[0].isFlat) {
+      const StagePlan &stage = schedule.stages[0];
+      LoweredKernel lowered =
+          frame.finish(emitStage(*program, schedule, stage, frame));
       result.staged.stages.push_back(
           {lowered.body, lowered.grid, stage.threads});
       result.staged.workspace = lowered.workspace;
@@ -189,7 +196,7 @@ static FailureOr<StagedKernel> lowerPieces(kernel::FuncOp kernel,
   }
   if (!pieces.prologue)
     return joinStages(kernel, module, target, staged);
-  pieces.prologue->before.setScheduleAttr(kernel.getScheduleAttr());
+  pieces.prologue->before.setScheduleAttr(getPrologueSchedule(kernel));
   FailureOr<StagedPrologue> rows =
       lowerPrologue(*pieces.prologue, module, target);
   if (failed(rows))

@@ -29,13 +29,14 @@ static LLVM::LoopAnnotationAttr getNotUnrolled(MLIRContext *context) {
 }
 
 MatrixAttention::MatrixAttention(AttentionOp op, kernel::FuncOp kernel,
-                                 KernelFrame &frame, bool isForFew)
-    : AttentionRows(op, kernel, frame) {
-  // All fits the 99 KiB that every device has, and sums their registers.
-  int64_t features = getFeatures(query) + getFeatures(value);
-  keysOfTile = features > 256 ? 32 : 64;
-  rowWarps = isForFew ? 1 : 4;
-  keyWarps = isForFew ? keysOfTile / 16 : 1;
+                                 KernelFrame &frame, const AttentionForm &form)
+    : AttentionRows(op, kernel, frame), keysOfTile(form.keys),
+      rowWarps(form.rows / kRowsOfWarp),
+      keyWarps(rowWarps > 1 ? 1 : keysOfTile / 16) {}
+
+/// Every device has 99 KiB.
+bool MatrixAttention::matches() const {
+  return AttentionRows::matches() && getSharedBytes() <= 99 * 1024;
 }
 
 int64_t MatrixAttention::getRowBytes(const HeadsTensor &tensor) const {
@@ -57,21 +58,6 @@ unsigned MatrixAttention::getSharedBytes() const {
   if (isQueryShared())
     bytes += getRows() * getRowBytes(query);
   return std::max(bytes, merged);
-}
-
-/// Left alone, ptxas spills in some forms to hold one block more.
-unsigned MatrixAttention::getResidents() {
-  if (isQueryShared())
-    return 1;
-  if (rowWarps == 1)
-    return 0;
-  bool isBare = !lse && !lengths && !positions && !sinks &&
-                int64_t(op.getLeftWindow()) < 0 &&
-                int64_t(op.getRightWindow()) < 0;
-  if (isPlain && getFeatures(query) <= 64)
-    return 3;
-  // Three blocks fit without a spill, but not where they are demanded.
-  return isPlain && isBare && getFeatures(query) == 128 ? 0 : 2;
 }
 
 void MatrixAttention::enterThread() {

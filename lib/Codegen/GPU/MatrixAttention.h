@@ -5,6 +5,9 @@
 #define TENON_LIB_CODEGEN_GPU_MATRIXATTENTION_H
 
 #include "AttentionRows.h"
+#include "AttentionSchedule.h"
+
+#include "tenon/Codegen/GPU/LowerKernel.h"
 
 namespace tenon {
 
@@ -12,22 +15,20 @@ namespace tenon {
 /// side.
 class MatrixAttention : public AttentionRows {
 public:
-  /// At most that many rows are `few`: the warps of a block share the keys of
-  /// each tile. Else a warp has 16 rows of its own.
-  static constexpr int64_t kFewRows = 16;
-
+  /// In tiles of 16 rows the warps of a block share the keys of each. Else a
+  /// warp has 16 rows of its own.
   MatrixAttention(kernel::AttentionOp op, kernel::FuncOp kernel,
-                  KernelFrame &frame, bool isForFew);
+                  KernelFrame &frame, const AttentionForm &form);
 
+  /// Whether it takes the operands, and the form suits them.
+  bool matches() const;
   /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
   unsigned getThreads() const {
     return rowWarps * keyWarps * ThreadBuilder::kWarp;
   }
   unsigned getSharedBytes() const;
-  /// Blocks that a multiprocessor must hold, which bounds a thread's registers;
-  /// 0: as many as ptxas finds.
-  unsigned getResidents();
+  std::vector<TensorMapUse> getMaps() const { return {}; }
 
 private:
   /// The keys or the values on their way through shared memory.
@@ -69,8 +70,6 @@ private:
   int64_t getStageBytes() const;
   int64_t getMergedRow() const;
   int64_t getRows() const { return rowWarps * kRowsOfWarp; }
-  /// Registers do not hold that many features beside the sums.
-  bool isQueryShared() const { return getFeatures(query) > 128; }
   int64_t getKeysOfWarp() const { return keysOfTile / keyWarps; }
   mlir::AffineExpr getRowTiles() const { return rows.ceilDiv(getRows()); }
 

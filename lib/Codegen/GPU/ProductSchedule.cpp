@@ -1,6 +1,6 @@
 #include "tenon/Codegen/GPU/ProductSchedule.h"
+#include "ScheduleForms.h"
 
-#include "mlir/IR/Builders.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -8,19 +8,11 @@ using namespace tenon;
 
 using Kind = ProductForm::Kind;
 
-static constexpr std::pair<StringRef, Kind> kNames[] = {
-    {"warps", Kind::warps},
-    {"tiles", Kind::tiles},
-    {"turned", Kind::turned},
-    {"mapped", Kind::mapped}};
-
-static StringRef getName(Kind kind) {
-  return llvm::find_if(kNames, [&](auto &pair) { return pair.second == kind; })
-      ->first;
-}
+/// Of each kind.
+static constexpr StringRef kNames[] = {"warps", "tiles", "turned", "mapped"};
 
 std::string ProductForm::describe() const {
-  std::string text = getName(kind).str();
+  std::string text = kNames[unsigned(kind)].str();
   if (columns)
     text += llvm::formatv(" of {0}", columns);
   if (across != kAcross)
@@ -41,71 +33,70 @@ std::string ProductForm::describe() const {
 }
 
 static DictionaryAttr toAttr(const ProductForm &form, MLIRContext *context) {
-  Builder builder(context);
-  NamedAttrList entries;
-  entries.set("form", builder.getStringAttr(getName(form.kind)));
-  auto set = [&](StringRef name, int64_t value, int64_t standard) {
-    if (value != standard)
-      entries.set(name, builder.getI64IntegerAttr(value));
-  };
-  set("first", form.first, 0);
-  set("last", form.last, ProductForm::kNoEnd);
-  set("columns", form.columns, 0);
-  set("splits", form.splits, 1);
-  set("least_tiles", form.leastTiles, 0);
-  set("across", form.across, ProductForm::kAcross);
-  set("ahead", form.ahead, ProductForm::kAhead);
-  return entries.getDictionary(context);
+  FormWriter writer(context, kNames[unsigned(form.kind)]);
+  writer.set("first", form.first, 0);
+  writer.set("last", form.last, ProductForm::kNoEnd);
+  writer.set("columns", form.columns, 0);
+  writer.set("splits", form.splits, 1);
+  writer.set("least_tiles", form.leastTiles, 0);
+  writer.set("across", form.across, ProductForm::kAcross);
+  writer.set("ahead", form.ahead, ProductForm::kAhead);
+  return writer.get();
 }
 
-static std::optional<ProductForm> fromAttr(Attribute attr) {
-  auto entries = dyn_cast<DictionaryAttr>(attr);
-  auto name = entries ? entries.getAs<StringAttr>("form") : StringAttr();
-  if (!name)
-    return std::nullopt;
-  auto *kind = llvm::find_if(
-      kNames, [&](auto &pair) { return pair.first == name.getValue(); });
-  if (kind == std::end(kNames))
-    return std::nullopt;
-  auto get = [&](StringRef key, int64_t standard) {
-    auto value = entries.getAs<IntegerAttr>(key);
-    return value ? value.getInt() : standard;
-  };
-  return ProductForm{kind->second,
-                     get("first", 0),
-                     get("last", ProductForm::kNoEnd),
-                     get("columns", 0),
-                     get("splits", 1),
-                     get("least_tiles", 0),
-                     get("across", ProductForm::kAcross),
-                     get("ahead", ProductForm::kAhead)};
+/// The columns of a tile that each form can have, the standard first.
+static SmallVector<int64_t> getColumns(Kind kind) {
+  switch (kind) {
+  case Kind::warps:
+    return {0};
+  case Kind::tiles:
+    return {64, 128};
+  case Kind::turned:
+    return {16, 32, 64};
+  case Kind::mapped:
+    return {64, 128, 256};
+  }
+  llvm_unreachable("all kinds are above");
 }
 
-std::optional<SmallVector<ProductForm>>
+static ProductForm fromAttr(FormReader &reader) {
+  constexpr int64_t mostOfWarps = 8, mostAhead = 8;
+  ProductForm form{Kind(reader.getName(kNames))};
+  SmallVector<int64_t> columns = getColumns(form.kind);
+  form.first = reader.getNumber("first", 0);
+  form.last = reader.getNumber("last", ProductForm::kNoEnd, form.first);
+  form.columns = reader.getOneOf("columns", columns[0], columns);
+  form.splits = reader.getOneOf("splits", 1, {1, 2, 4, 8});
+  form.leastTiles = reader.getNumber("least_tiles", 0);
+  form.across =
+      reader.getOneOf("across", ProductForm::kAcross,
+                      {ProductForm::kAcross, ProductForm::kAcross / 2});
+  form.ahead = reader.getNumber("ahead", ProductForm::kAhead, 1, mostAhead);
+  if (form.kind == Kind::warps && form.last > mostOfWarps)
+    reader.fail("have a number 'last' of at most " + Twine(mostOfWarps),
+                form.last == ProductForm::kNoEnd ? "none" : Twine(form.last));
+  return form;
+}
+
+FailureOr<SmallVector<ProductForm>>
 tenon::getProductForms(kernel::FuncOp kernel, StringRef architecture) {
-  DictionaryAttr schedule = kernel.getScheduleAttr();
-  auto list = schedule ? schedule.getAs<ArrayAttr>(architecture) : ArrayAttr();
-  if (!list)
-    return std::nullopt;
   SmallVector<ProductForm> forms;
-  for (Attribute attr : list) {
-    std::optional<ProductForm> form = fromAttr(attr);
-    if (!form)
-      return std::nullopt;
-    forms.push_back(*form);
+  ArrayAttr list = findForms(kernel, architecture);
+  for (auto [number, attr] : llvm::enumerate(list)) {
+    FormReader reader(kernel, architecture, "form " + Twine(number), attr);
+    forms.push_back(fromAttr(reader));
+    if (failed(reader.finish()))
+      return failure();
   }
   return forms;
 }
 
 void tenon::setProductForms(kernel::FuncOp kernel, StringRef architecture,
                             ArrayRef<ProductForm> forms) {
-  MLIRContext *context = kernel.getContext();
   SmallVector<Attribute> list;
   for (const ProductForm &form : forms)
-    list.push_back(toAttr(form, context));
-  NamedAttrList schedule(kernel.getScheduleAttr());
-  schedule.set(architecture, ArrayAttr::get(context, list));
-  kernel.setScheduleAttr(schedule.getDictionary(context));
+    list.push_back(toAttr(form, kernel.getContext()));
+  setForms(kernel, architecture, list);
 }
 
 static constexpr StringLiteral kParts = "parts";
@@ -121,4 +112,19 @@ void tenon::setPartSchedules(kernel::FuncOp kernel,
   NamedAttrList schedule(kernel.getScheduleAttr());
   schedule.set(kParts, ArrayAttr::get(kernel.getContext(), schedules));
   kernel.setScheduleAttr(schedule.getDictionary(kernel.getContext()));
+}
+
+static constexpr StringLiteral kPrologue = "prologue";
+
+DictionaryAttr tenon::getPrologueSchedule(kernel::FuncOp kernel) {
+  DictionaryAttr schedule = kernel.getScheduleAttr();
+  return schedule ? schedule.getAs<DictionaryAttr>(kPrologue)
+                  : DictionaryAttr();
+}
+
+void tenon::setPrologueSchedule(kernel::FuncOp kernel,
+                                DictionaryAttr schedule) {
+  NamedAttrList entries(kernel.getScheduleAttr());
+  entries.set(kPrologue, schedule);
+  kernel.setScheduleAttr(entries.getDictionary(kernel.getContext()));
 }

@@ -5,10 +5,6 @@
 using namespace mlir;
 using namespace tenon;
 
-static constexpr int64_t kWarp = 32, kBlock = 128, kMostThreads = 1024;
-/// Elements that a thread holds: in a warp's row at most, else about.
-static constexpr int64_t kMostHeld = 32, kHeld = 8;
-
 static bool isElement(const RowForm &form, int shared) {
   return llvm::is_contained(form.elements, shared);
 }
@@ -125,9 +121,8 @@ static bool staysInPlace(const KernelProgram &program, const StagePlan &stage,
   return true;
 }
 
-/// The widest chunks of which rows are made, of 16 bytes of the smallest
-/// elements.
-static int64_t getWidth(const KernelProgram &program, const RowForm &form) {
+int64_t tenon::getWidestChunk(const KernelProgram &program,
+                              const RowForm &form) {
   constexpr int64_t bytes = 16, mostWide = 8;
   int64_t width = 1;
   for (const Step &step : program.steps)
@@ -143,29 +138,8 @@ static int64_t getWidth(const KernelProgram &program, const RowForm &form) {
   return width;
 }
 
-/// A warp or a part of one has a short row, a block a long one.
-static int64_t chooseThreads(const RowForm &form) {
-  int64_t chunks = form.size / form.width;
-  int64_t threads = std::min<int64_t>(kWarp, llvm::PowerOf2Ceil(chunks));
-  if (llvm::divideCeil(chunks, threads) * form.width <= kMostHeld)
-    return threads;
-  int64_t own = std::max<int64_t>(kHeld / form.width, 1);
-  threads = llvm::alignTo(llvm::divideCeil(chunks, own), kWarp);
-  return std::min(threads, kMostThreads);
-}
-
-static bool setThreads(RowForm &form, int64_t threads) {
-  int64_t chunks = form.size / form.width;
-  form.threads = threads;
-  form.chunks = llvm::divideCeil(chunks, threads);
-  form.rows = threads > kWarp ? 1 : kBlock / threads;
-  return form.chunks * form.width <= kMostHeld;
-}
-
 std::optional<RowForm> tenon::findRowForm(const KernelProgram &program,
-                                          const StagePlan &stage,
-                                          int64_t threads) {
-  constexpr int64_t mostOperations = 4096;
+                                          const StagePlan &stage) {
   RowForm form;
   AffineConstantExpr size;
   for (const ThreadGroup &group : stage.groups) {
@@ -182,13 +156,5 @@ std::optional<RowForm> tenon::findRowForm(const KernelProgram &program,
   if (!size || size.getValue() <= 0 || !staysInPlace(program, stage, form))
     return std::nullopt;
   form.size = size.getValue();
-  form.width = getWidth(program, form);
-  if (!setThreads(form, threads ? threads : chooseThreads(form)))
-    return std::nullopt;
-  int64_t operations = 0;
-  for (const Step &step : program.steps)
-    operations += step.block ? step.block->getOperations().size() : 1;
-  if (operations * form.chunks * form.width > mostOperations)
-    return std::nullopt;
   return form;
 }

@@ -9,11 +9,15 @@
 namespace tenon {
 
 /// The form of the stage's rows, if each element of a row can stay with one
-/// thread from the first step to the last: rows are of one known length that
-/// fits registers, and no step reads what another made at another place.
-/// `threads` have a row then, or as many as suit it.
+/// thread from the first step to the last: rows are of one known length, and
+/// no step reads what another made at another place. How threads share it is
+/// the schedule's.
 std::optional<RowForm> findRowForm(const KernelProgram &program,
-                                   const StagePlan &stage, int64_t threads = 0);
+                                   const StagePlan &stage);
+
+/// The widest chunks of which rows are made, of 16 bytes of the smallest
+/// elements.
+int64_t getWidestChunk(const KernelProgram &program, const RowForm &form);
 
 /// Elements that lie side by side from each multiple of the form's width on,
 /// and are loaded or stored at once.

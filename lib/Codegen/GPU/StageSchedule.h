@@ -1,23 +1,13 @@
-// How the steps of a kernel go over blocks and threads. It holds no code.
+// How the steps of a kernel go over blocks and threads, as its schedule says.
+// It holds no code.
 
 #ifndef TENON_LIB_CODEGEN_GPU_STAGESCHEDULE_H
 #define TENON_LIB_CODEGEN_GPU_STAGESCHEDULE_H
 
-#include "tenon/Codegen/Program/KernelProgram.h"
+#include "StageForm.h"
+#include "StageGroups.h"
 
 namespace tenon {
-
-/// Steps that run in one loop over `spread`, whose iterations go over the
-/// threads. A step has `spread` as its parallel loops, and its own reductions
-/// within; or, where threads reduce together, as its parallel or its reduced
-/// ones. Loops over rows are around all of it.
-struct ThreadGroup {
-  llvm::SmallVector<unsigned> steps;
-  llvm::SmallVector<int> spread; // classes, the contiguous one last
-  bool reducesTogether = false;
-  /// The threads share the loop within the only step, at one element.
-  bool sharesLoop = false;
-};
 
 /// Rows whose elements stay in registers: a thread has every so many chunks of
 /// neighbours.
@@ -46,44 +36,34 @@ struct StagePlan {
 
 class StageSchedule {
 public:
-  /// `rowThreads`: rows are made by so many threads, where others need them;
-  /// what has one element a row stays with these, which all know it, in place
-  /// of scratch memory. 0: as rows need.
-  explicit StageSchedule(const KernelProgram &program, unsigned rowThreads = 0);
+  /// `keepsRowValues`: what has one element a row stays with the row's threads,
+  /// which all know it, in place of scratch memory.
+  StageSchedule(const KernelProgram &program, llvm::ArrayRef<StageForm> forms,
+                bool keepsRowValues = false);
 
   const KernelProgram &program;
   llvm::SmallVector<StagePlan, 0> stages;
+  /// What the kernel has to have in place of these forms; empty if they suit
+  /// it.
+  std::string wanted;
 
   /// Whether nothing outside of its group reads the storage, or it is a row's
   /// value that is kept.
   bool isForwarded(int storage) const { return forwarded[storage]; }
 
 private:
-  llvm::SmallVector<int> getRows() const;
-  llvm::SmallVector<int> getParallel(const Step &step,
-                                     llvm::ArrayRef<int> rows) const;
-  bool canReduceTogether(const Step &step, llvm::ArrayRef<int> rows) const;
-  int getUnitClass(const Step &step) const;
-  void orderSpread(ThreadGroup &group) const;
-  bool joins(const Step &step, const ThreadGroup &group) const;
-  llvm::SmallVector<ThreadGroup> makeGroups(llvm::ArrayRef<int> rows) const;
-  ThreadGroup startGroup(unsigned index, llvm::ArrayRef<int> rows) const;
-  bool fitBlock(llvm::ArrayRef<ThreadGroup> groups) const;
-  void chooseThreads(StagePlan &stage) const;
-  bool isWide(const Step &step, int shared) const;
-  void chooseWidth(StagePlan &stage) const;
-  bool sumsAcross(const Step &step) const;
-  void makeStages();
+  void makeRows(const StageForm &form);
+  void makeStages(llvm::ArrayRef<StageForm> forms);
+  void makeStage(const StageForm &form, ThreadGroup group);
+  void hold(StagePlan &stage, const StageForm &form);
+  bool isMultiple(const ThreadGroup &group, int64_t width) const;
   bool isRowValue(int storage, const StagePlan &stage) const;
   void findForwarded();
 
-  const unsigned rowThreads;
+  const StageGroups groups;
+  const bool keepsRowValues;
   llvm::SmallVector<bool> forwarded;
 };
-
-/// The operation that joins result `index` of a reduction's element with the
-/// sum so far, if it is one that allows any order; else null.
-mlir::Operation *getCombiner(const Step &step, unsigned index);
 
 } // namespace tenon
 

@@ -94,10 +94,10 @@ kernel.func @small inputs 2 dims [affine_map<() -> (100, 60)>, affine_map<() -> 
   kernel.yield %y : tensor<100x200xf32>
 }
 
-// What is no product has no forms.
-// CHECK-LABEL: kernel.func @exp
-// CHECK-SAME:    schedule {sm_80 = [], sm_90a = []}
-kernel.func @exp inputs 1 dims [affine_map<() -> (4)>, affine_map<() -> (4)>] {
+// A list that is there stays.
+// CHECK-LABEL: kernel.func @given
+// CHECK-SAME:    schedule {sm_80 = [{form = "flat", threads = 64 : i64}], sm_90a = [{form = "flat", threads = 256 : i64}]}
+kernel.func @given inputs 1 dims [affine_map<() -> (4)>, affine_map<() -> (4)>] schedule {sm_80 = [{form = "flat", threads = 64 : i64}]} {
 ^bb0(%a: tensor<4xf32>, %d: tensor<4xf32>):
   %r = linalg.exp ins(%a : tensor<4xf32>) outs(%d : tensor<4xf32>) -> tensor<4xf32>
   kernel.yield %r : tensor<4xf32>

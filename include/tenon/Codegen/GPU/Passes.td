@@ -4,14 +4,22 @@
 include "mlir/Pass/PassBase.td"
 
 def ChooseSchedulesPass : Pass<"choose-schedules", "mlir::ModuleOp"> {
-  let summary = "Chooses the forms of products on GPUs, and for which sizes each runs";
+  let summary = "Chooses the forms of kernels on GPUs, and for which sizes each runs";
   let description = [{
-    A kernel around a product of matrices or a convolution gets a list of forms for each
-    architecture into its schedule: warps that sum columns for few rows, tiles, Hopper's
-    tiles turned for few rows with the depth in parts, or by tensor maps. A model of the
-    device says how many parts and how large; where the product's sizes are in a table of
-    measured schedules, the table does. Code generation obeys. Other kernels get an empty
-    list, and are lowered by their steps.
+    Each kernel gets a list of forms for each architecture into its schedule, and code
+    generation obeys. Models of the device choose:
+
+    - a product of matrices or a convolution: warps that sum columns for few rows, tiles,
+      Hopper's tiles turned for few rows with the depth in parts, or by tensor maps. Where
+      the product's sizes are in a table of measured schedules, the table says how many
+      parts and how large;
+    - attention: threads of a query row, tiles, or Hopper's by tensor maps; for which rows,
+      and into how many parts blocks share the keys;
+    - other steps: for each stage whether elements or rows are blocks', how many threads a
+      block has, what is held in registers, and how many neighbours a thread takes.
+
+    A kernel of pieces has the schedules of its parts and of what makes their rows. A list
+    that is there already stays. What is none of these, a sort or a loop, has an empty one.
 
     ```mlir
     kernel.func @matmul inputs 2 dims [...] { ... }

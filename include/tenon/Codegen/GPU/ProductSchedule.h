@@ -7,7 +7,6 @@
 #include "dialects/Kernel/KernelDialect.h"
 #include "tenon/Codegen/GPU/GPUTarget.h"
 
-#include <optional>
 #include <string>
 
 namespace tenon {
@@ -23,7 +22,7 @@ struct ProductForm {
 
   Kind kind;
   /// It runs for so many rows.
-  int64_t first, last = kNoEnd;
+  int64_t first = 0, last = kNoEnd;
   /// Columns of a tile.
   int64_t columns = 0;
   /// Blocks that share the depth of a tile, or warps that of a column.
@@ -40,9 +39,9 @@ struct ProductForm {
   std::string describe() const;
 };
 
-/// What the kernel's schedule says for an architecture; nothing where it says
-/// nothing, or nothing that is a list of forms.
-std::optional<llvm::SmallVector<ProductForm>>
+/// What the kernel's schedule says for an architecture; fails where that is no
+/// list of forms of a product.
+mlir::FailureOr<llvm::SmallVector<ProductForm>>
 getProductForms(kernel::FuncOp kernel, llvm::StringRef architecture);
 void setProductForms(kernel::FuncOp kernel, llvm::StringRef architecture,
                      llvm::ArrayRef<ProductForm> forms);
@@ -51,6 +50,10 @@ void setProductForms(kernel::FuncOp kernel, llvm::StringRef architecture,
 llvm::SmallVector<mlir::Attribute> getPartSchedules(kernel::FuncOp kernel);
 void setPartSchedules(kernel::FuncOp kernel,
                       llvm::ArrayRef<mlir::Attribute> schedules);
+
+/// And that of what makes its rows, if anything does; else null.
+mlir::DictionaryAttr getPrologueSchedule(kernel::FuncOp kernel);
+void setPrologueSchedule(kernel::FuncOp kernel, mlir::DictionaryAttr schedule);
 
 } // namespace tenon
 

@@ -15,15 +15,20 @@ OpTy findInBody(kernel::FuncOp kernel) {
   return nullptr;
 }
 
-/// Fails unless the kernel hands its arguments to `op` and yields its results.
-inline mlir::LogicalResult checkAlone(mlir::Operation *op,
-                                      kernel::FuncOp kernel) {
+/// Whether the kernel hands its arguments to `op` and yields its results.
+inline bool isAlone(mlir::Operation *op, kernel::FuncOp kernel) {
   auto isArgument = [](mlir::Value value) {
     return llvm::isa<mlir::BlockArgument>(value);
   };
   mlir::Operation *end = kernel.getBody().front().getTerminator();
-  if (llvm::all_of(op->getOperands(), isArgument) &&
-      end->getOperands() == op->getResults())
+  return llvm::all_of(op->getOperands(), isArgument) &&
+         end->getOperands() == op->getResults();
+}
+
+/// Fails unless it does.
+inline mlir::LogicalResult checkAlone(mlir::Operation *op,
+                                      kernel::FuncOp kernel) {
+  if (isAlone(op, kernel))
     return mlir::success();
   return kernel.emitError("expected kernel '")
          << kernel.getSymName() << "' to do nothing beside its "
