@@ -73,93 +73,6 @@ static DenseElementsAttr getRoots(const FourierTransform &transform) {
       ArrayRef<T>(roots));
 }
 
-namespace {
-/// The transforms of size `radix` of one factor. Elements of the stage before
-/// are at (product of earlier factors, radix, product of later ones), those of
-/// this one at (radix, earlier, later).
-struct Stage {
-  const FourierTransform &transform;
-  int64_t radix, earlier, later;
-  LaunchBuilder &launch;
-  unsigned roots; // input of the launch
-  ScalarCode &code;
-  function_ref<ComplexExpr(ScalarExpr n)> read;
-
-  bool isLast() const { return later == 1; }
-
-  ComplexExpr readRoot(ScalarExpr m) const {
-    Value table = launch.input(roots);
-    return {code.read(table, {m, code.index(0)}),
-            code.read(table, {m, code.index(1)})};
-  }
-  /// 1 where the condition holds, else -1.
-  ScalarExpr getSign(ScalarExpr condition) const {
-    ScalarExpr one = code.constant(transform.getReal(), 1);
-    return condition.select(one, -one);
-  }
-
-  /// Frequency `u` of the transform of x[0], ..., x[radix - 1].
-  ComplexExpr emitSmall(ScalarExpr u,
-                        function_ref<ComplexExpr(ScalarExpr)> x) const {
-    if (radix == 2)
-      return x(code.index(0)) + x(code.index(1)) * getSign(u == 0);
-    return radix == 4 ? emitFour(u, x) : emitOdd(u, x);
-  }
-
-  ComplexExpr emitFour(ScalarExpr u,
-                       function_ref<ComplexExpr(ScalarExpr)> x) const {
-    ScalarExpr isEven = u % 2.0 == 0, parity = getSign(isEven);
-    ComplexExpr even = x(code.index(0)) + x(code.index(2)) * parity;
-    ComplexExpr odd = x(code.index(1)) + x(code.index(3)) * parity;
-    // Odd frequencies turn by a quarter.
-    ScalarExpr quarter = transform.isInverse ? parity.like(1) : parity.like(-1);
-    ComplexExpr turned = {isEven.select(odd.re, -(odd.im * quarter)),
-                          isEven.select(odd.im, odd.re * quarter)};
-    return even + turned * getSign(u < 2);
-  }
-
-  /// Pairs of elements that mirror each other share their cosine and sine.
-  ComplexExpr emitOdd(ScalarExpr u,
-                      function_ref<ComplexExpr(ScalarExpr)> x) const {
-    ComplexExpr first = x(code.index(0));
-    ScalarExpr zero = first.re.like(0);
-    Exprs sums = code.loop(
-        code.index(1), code.index((radix + 1) / 2),
-        {first.re, first.im, zero, zero},
-        [&](ScalarExpr j, ArrayRef<ScalarExpr> sum) -> Exprs {
-          ComplexExpr near = x(j), far = x(-j + double(radix));
-          ScalarExpr step = (u * j) % double(radix);
-          ComplexExpr root = readRoot(step * double(transform.length / radix));
-          ComplexExpr both = near + far, apart = near - far;
-          return {sum[0] + root.re * both.re, sum[1] + root.re * both.im,
-                  sum[2] + root.im * apart.re, sum[3] + root.im * apart.im};
-        });
-    return {sums[0] - sums[3], sums[1] + sums[2]};
-  }
-
-  ComplexExpr emit(ScalarExpr position) const {
-    ScalarExpr i = position % double(later), rest = position / double(later);
-    ScalarExpr k = rest % double(earlier), u = rest / double(earlier);
-    ComplexExpr small = emitSmall(u, [&](ScalarExpr j) {
-      return read((j + k * double(radix)) * double(later) + i);
-    });
-    return isLast() ? small : small * readRoot(u * i * double(earlier));
-  }
-
-  /// What a real signal's transform has no imaginary part of, and an inverse
-  /// one's scale.
-  ComplexExpr finish(ComplexExpr value, ScalarExpr frequency) const {
-    ScalarExpr isOwnMirror =
-        (frequency == 0) |
-        (frequency * 2.0 == frequency.like(double(transform.length)));
-    ScalarExpr isReal = code(launch.index(transform.parts)) == 1;
-    value.im = (isReal & isOwnMirror).select(value.im.like(0), value.im);
-    return transform.isInverse ? value * value.re.like(1.0 / transform.length)
-                               : value;
-  }
-};
-} // namespace
-
 static Value makeTable(const FourierTransform &transform, Lowering &lowering) {
   Type real = transform.getReal();
   Value table = kernel::WeightOp::create(
@@ -189,25 +102,40 @@ static Value emitStage(const FourierTransform &transform, int64_t radix,
     made.dims.back() = lowering.constant(2);
   }
   LaunchBuilder launch = lowering.launch(transform.loc, inputs, made);
-  Value result = mapPositions(launch, [&](ScalarCode &code,
-                                          ArrayRef<ScalarExpr> at) {
-    auto read = [&](ScalarExpr n) -> ComplexExpr {
-      if (!previous)
-        return transform.read(launch, code, at, n);
-      Exprs from(at);
-      from[transform.axis] = n;
-      from.back() = code.index(0);
-      ScalarExpr re = code.read(launch.input(0), from);
-      from.back() = code.index(1);
-      return {re, code.read(launch.input(0), from)};
-    };
-    Stage stage{transform, radix, earlier, later, launch, roots, code, read};
-    ScalarExpr position = at[transform.axis];
-    ComplexExpr value = stage.emit(position);
-    if (stage.isLast())
-      value = stage.finish(value, position);
-    return (at.back() == 0).select(value.re, value.im);
-  });
+  Value result =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        auto read = [&](ScalarExpr n) -> ComplexExpr {
+          if (!previous)
+            return transform.read(launch, code, at, n);
+          Exprs from(at);
+          from[transform.axis] = n;
+          from.back() = code.index(0);
+          ScalarExpr re = code.read(launch.input(0), from);
+          from.back() = code.index(1);
+          return {re, code.read(launch.input(0), from)};
+        };
+        auto readRoot = [&](ScalarExpr m) -> ComplexExpr {
+          Value table = launch.input(roots);
+          return {code.read(table, {m, code.index(0)}),
+                  code.read(table, {m, code.index(1)})};
+        };
+        FourierStage stage{code,
+                           transform.getReal(),
+                           transform.isInverse,
+                           code.index(transform.length),
+                           code.index(radix),
+                           code.index(earlier),
+                           code.index(later),
+                           read,
+                           readRoot};
+        ScalarExpr position = at[transform.axis];
+        ComplexExpr value = stage.emitAt(position, radix);
+        if (later == 1)
+          value = finishFrequency(value, position, stage.length,
+                                  code(launch.index(transform.parts)) == 1,
+                                  transform.isInverse);
+        return (at.back() == 0).select(value.re, value.im);
+      });
   return lowering.finish(launch, result).getResult(0);
 }
 

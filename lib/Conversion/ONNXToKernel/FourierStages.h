@@ -3,27 +3,9 @@
 #ifndef TENON_LIB_CONVERSION_ONNXTOKERNEL_FOURIERSTAGES_H
 #define TENON_LIB_CONVERSION_ONNXTOKERNEL_FOURIERSTAGES_H
 
-#include "ScalarExpr.h"
+#include "FourierRadix.h"
 
 namespace tenon {
-
-/// A complex number within a kernel.
-struct ComplexExpr {
-  ScalarExpr re, im;
-
-  ComplexExpr operator+(const ComplexExpr &other) const {
-    return {re + other.re, im + other.im};
-  }
-  ComplexExpr operator-(const ComplexExpr &other) const {
-    return {re - other.re, im - other.im};
-  }
-  ComplexExpr operator*(ScalarExpr factor) const {
-    return {re * factor, im * factor};
-  }
-  ComplexExpr operator*(const ComplexExpr &other) const {
-    return {re * other.re - im * other.im, re * other.im + im * other.re};
-  }
-};
 
 /// One transform along an axis of many signals.
 struct FourierTransform {

@@ -215,10 +215,9 @@ Exprs ScalarCode::loopWhile(
   return wrap(*this, loop.getResults());
 }
 
-ScalarExpr ScalarCode::choose(ScalarExpr condition,
-                              function_ref<ScalarExpr()> yes,
-                              function_ref<ScalarExpr()> no) {
-  Type type;
+Exprs ScalarCode::chooseAll(ScalarExpr condition, function_ref<Exprs()> yes,
+                            function_ref<Exprs()> no) {
+  SmallVector<Type> types;
   auto branch = scf::IfOp::create(builder, loc, TypeRange(), condition,
                                   /*addThenBlock=*/true,
                                   /*addElseBlock=*/true);
@@ -226,18 +225,26 @@ ScalarExpr ScalarCode::choose(ScalarExpr condition,
   for (auto [region, emit] : {std::pair(&branch.getThenRegion(), yes),
                               std::pair(&branch.getElseRegion(), no)}) {
     builder.setInsertionPointToEnd(&region->front());
-    ScalarExpr value = emit();
-    type = value.type();
-    scf::YieldOp::create(builder, loc, Value(value));
+    SmallVector<Value> values = getValues(emit());
+    types.assign(ValueRange(values).getTypes().begin(),
+                 ValueRange(values).getTypes().end());
+    scf::YieldOp::create(builder, loc, values);
   }
   builder.setInsertionPointAfter(branch);
-  auto typed = scf::IfOp::create(builder, loc, type, condition,
+  auto typed = scf::IfOp::create(builder, loc, types, condition,
                                  /*addThenBlock=*/false,
                                  /*addElseBlock=*/false);
   typed.getThenRegion().takeBody(branch.getThenRegion());
   typed.getElseRegion().takeBody(branch.getElseRegion());
   branch.erase();
-  return (*this)(typed.getResult(0));
+  return wrap(*this, typed.getResults());
+}
+
+ScalarExpr ScalarCode::choose(ScalarExpr condition,
+                              function_ref<ScalarExpr()> yes,
+                              function_ref<ScalarExpr()> no) {
+  return chooseAll(
+      condition, [&] { return Exprs{yes()}; }, [&] { return Exprs{no()}; })[0];
 }
 
 ScalarExpr tenon::toReal(ScalarCode &code, Value number, ElementKind kind,

@@ -109,6 +109,8 @@ public:
             llvm::function_ref<ScalarExpr(llvm::ArrayRef<ScalarExpr>)> holds,
             llvm::function_ref<Exprs(llvm::ArrayRef<ScalarExpr>)> body);
   /// Only the chosen side is executed.
+  Exprs chooseAll(ScalarExpr condition, llvm::function_ref<Exprs()> yes,
+                  llvm::function_ref<Exprs()> no);
   ScalarExpr choose(ScalarExpr condition, llvm::function_ref<ScalarExpr()> yes,
                     llvm::function_ref<ScalarExpr()> no);
 

@@ -1,9 +1,8 @@
-// DFT, STFT and the weights of mel bins. A transform of a known length goes in
-// stages; of another, each frequency is the sum over its signal, with the angle
-// reduced in integers and the sum in f64, so that long signals lose no
-// precision.
+// DFT, STFT and the weights of mel bins. A transform of known length and axis
+// is a launch for each of its stages; another's stages are loops of one launch.
 
 #include "Attributes.h"
+#include "FourierLoops.h"
 #include "FourierStages.h"
 #include "Lowering.h"
 #include "Positions.h"
@@ -16,37 +15,6 @@ using namespace mlir;
 using namespace tenon;
 
 using Exprs = ScalarCode::Exprs;
-
-namespace {
-/// A sum over a signal of complex numbers times roots of unity.
-struct Transform {
-  Value length; // of the roots' circle, an index
-  Value count;  // how many elements the signal has, an index
-  bool isInverse = false;
-  Type real;
-
-  /// The real or, if `part` is 1, imaginary part of frequency `k`; `read` gives
-  /// element n, real and imaginary.
-  ScalarExpr emit(ScalarCode &code, ScalarExpr k, ScalarExpr part,
-                  function_ref<Exprs(ScalarExpr n)> read) const;
-};
-} // namespace
-
-ScalarExpr Transform::emit(ScalarCode &code, ScalarExpr k, ScalarExpr part,
-                           function_ref<Exprs(ScalarExpr n)> read) const {
-  constexpr double kTurn = 6.283185307179586476925;
-  return code.loop(code.index(0), code(count), code.constant(real, 0),
-                   [&](ScalarExpr n, ArrayRef<ScalarExpr> sum) -> Exprs {
-                     ScalarExpr steps = (k * n) % code(length);
-                     ScalarExpr angle = steps.to(real) / code(length).to(real) *
-                                        (isInverse ? kTurn : -kTurn);
-                     Exprs x = read(n);
-                     ScalarExpr c = angle.cos(), s = angle.sin();
-                     ScalarExpr re = x[0] * c - x[1] * s,
-                                im = x[0] * s + x[1] * c;
-                     return {sum[0] + (part == 0).select(re, im)};
-                   })[0];
-}
 
 /// Element `at` of a signal whose last axis has a real part and, if there are
 /// two `parts`, an imaginary one.
@@ -81,13 +49,13 @@ public:
 
   bool isKnown() const { return known.has_value(); }
   unsigned getKnown() const { return *known; }
-  /// To be called at the top of a launch whose input 1 is the axis.
-  void enter(LaunchBuilder &launch) {
+  /// To be called at the top of a launch that has the axis as that input.
+  void enter(LaunchBuilder &launch, unsigned input) {
     if (known)
       return;
     ScalarCode code(launch.builder(), launch.loc());
     IndexMath math{launch.builder(), launch.loc()};
-    ScalarExpr axis = code(extractScalar(math, launch.input(1))).toIndex();
+    ScalarExpr axis = code(extractScalar(math, launch.input(input))).toIndex();
     place = (axis < 0).select(axis + double(rank), axis);
   }
   ScalarExpr is(ScalarCode &code, unsigned axis) const {
@@ -102,13 +70,16 @@ public:
       picked = is(code, axis).select(all[axis], picked);
     return picked;
   }
-  /// `at` with `n` at the axis.
-  Exprs put(ScalarCode &code, ArrayRef<ScalarExpr> at, ScalarExpr n) const {
-    Exprs result(at);
-    for (unsigned axis = 0; axis + 1 < rank; ++axis)
-      if (!known || *known == axis)
-        result[axis] = known ? n : is(code, axis).select(n, at[axis]);
-    return result;
+  /// The product of the sizes before the axis, or of those after it.
+  ScalarExpr multiply(ScalarCode &code, ArrayRef<ScalarExpr> all,
+                      bool isBefore) const {
+    ScalarExpr product = code.index(1), one = product;
+    for (unsigned axis = 0; axis + 1 < rank; ++axis) {
+      ScalarExpr number = code.index(axis), own = code(place);
+      ScalarExpr counts = isBefore ? number < own : number > own;
+      product = product * counts.select(all[axis], one);
+    }
+    return product;
   }
 
 private:
@@ -119,59 +90,62 @@ private:
 
 /// One DFT: its operands and what its attributes say.
 struct Dft {
+  using Sizes = OpenTransform::Sizes;
+
   onnx::DFTOp op;
   Dims dims; // of the input
   TransformAxis axis;
   bool isInverse, isOneSided;
   std::optional<AffineExpr> given; // dft_length
 
-  SmallVector<Value> inputs() {
-    SmallVector<Value> all = {op.getInput()};
-    if (!axis.isKnown())
-      all.push_back(op.getAxis());
-    return all;
-  }
-  /// The size of the input's axis.
-  ScalarExpr size(LaunchBuilder &launch) const {
-    ScalarCode code(launch.builder(), launch.loc());
-    Exprs sizes;
-    for (AffineExpr dim : dims)
-      sizes.push_back(code(launch.index(dim)));
-    return axis.pick(code, sizes);
-  }
-  /// How many roots of unity there are.
-  ScalarExpr length(LaunchBuilder &launch) const {
-    ScalarCode code(launch.builder(), launch.loc());
-    if (given)
-      return code(launch.index(*given));
-    ScalarExpr n = size(launch);
-    return isInverse && isOneSided ? (n - 1.0) * 2.0 : n;
+  bool isHalf() const { return isInverse && isOneSided; }
+  /// How many roots of unity there are, where the axis is known.
+  AffineExpr getLength() const {
+    AffineExpr size = dims[axis.getKnown()];
+    return given ? *given : isHalf() ? (size - 1) * 2 : size;
   }
   /// The same, if it is a constant.
   std::optional<int64_t> getKnownLength() const {
-    if (!given && !axis.isKnown())
-      return std::nullopt;
-    auto n =
-        dyn_cast<AffineConstantExpr>(given ? *given : dims[axis.getKnown()]);
-    if (!n)
-      return std::nullopt;
-    bool isHalf = !given && isInverse && isOneSided;
-    return isHalf ? (n.getValue() - 1) * 2 : n.getValue();
+    auto length = dyn_cast_if_present<AffineConstantExpr>(
+        axis.isKnown() ? getLength() : AffineExpr());
+    return length ? std::optional(length.getValue()) : std::nullopt;
   }
+  SmallVector<Value> sizeInputs() {
+    return axis.isKnown() ? SmallVector<Value>()
+                          : SmallVector<Value>{op.getAxis()};
+  }
+  /// In a launch on sizeInputs, from number `first` on; the axis is unknown.
+  Sizes readSizes(LaunchBuilder &launch, unsigned first);
 };
 } // namespace
 
+Dft::Sizes Dft::readSizes(LaunchBuilder &launch, unsigned first) {
+  ScalarCode code(launch.builder(), launch.loc());
+  axis.enter(launch, first);
+  Exprs all;
+  for (AffineExpr dim : dims)
+    all.push_back(code(launch.index(dim)));
+  ScalarExpr size = axis.pick(code, all), length = size;
+  if (given)
+    length = code(launch.index(*given));
+  else if (isHalf())
+    length = (size - 1.0) * 2.0;
+  ScalarExpr frequencies =
+      isOneSided && !isInverse ? length / 2.0 + 1.0 : length;
+  return {axis.multiply(code, all, /*isBefore=*/true),
+          axis.multiply(code, all, /*isBefore=*/false), size, length,
+          frequencies};
+}
+
 /// Sizes of the result where the run tells which axis is transformed.
 static void readTransformedDims(Dft &dft, Lowering &lowering) {
-  lowering.readDims(dft.op->getResult(0), dft.inputs(),
+  lowering.readDims(dft.op->getResult(0), dft.sizeInputs(),
                     [&](LaunchBuilder &launch, unsigned axis) -> Value {
                       ScalarCode code(launch.builder(), launch.loc());
-                      dft.axis.enter(launch);
-                      ScalarExpr length = dft.length(launch);
-                      if (dft.isOneSided && !dft.isInverse)
-                        length = length / 2.0 + 1.0;
+                      Dft::Sizes sizes = dft.readSizes(launch, 0);
                       return dft.axis.is(code, axis)
-                          .select(length, code(launch.index(dft.dims[axis])));
+                          .select(code(sizes.frequencies),
+                                  code(launch.index(dft.dims[axis])));
                     });
 }
 
@@ -213,41 +187,68 @@ static Value transformInStages(Dft &dft, int64_t length, Lowering &lowering) {
   return emitFourierStages(transform, lowering);
 }
 
+/// Element `n` of a signal: what is beyond the input's axis is zero, the other
+/// half of one that is given by a half mirrors it.
+static ComplexExpr readSignal(const Dft &dft, LaunchBuilder &launch,
+                              ScalarCode &code, const Dft::Sizes &sizes,
+                              ScalarExpr row, ScalarExpr column, ScalarExpr n,
+                              Type real) {
+  ScalarExpr length = code(sizes.length), size = code(sizes.size);
+  ScalarExpr isMirror = n * 2.0 > length;
+  ScalarExpr place = dft.isHalf() ? isMirror.select(length - n, n) : n;
+  Value parts = launch.index(dft.dims.back());
+  ScalarExpr zero = code.constant(real, 0);
+  Exprs x = code.chooseAll(
+      place < size,
+      [&] {
+        ScalarExpr number = (row * size + place) * code(sizes.columns) + column;
+        return readComplex(code, launch.input(0), parts, {number}, real);
+      },
+      [&] { return Exprs{zero, zero}; });
+  return {x[0], dft.isHalf() ? isMirror.select(-x[1], x[1]) : x[1]};
+}
+
+static OpenTransform::Extents getExtents(const Dft &dft, AffineExpr frequencies,
+                                         Lowering &lowering) {
+  ArrayRef<AffineExpr> dims(dft.dims);
+  unsigned axis = dft.axis.getKnown();
+  return {lowering.product(dims.take_front(axis)),
+          lowering.product(dims.drop_front(axis + 1).drop_back()), dims[axis],
+          dft.getLength(), frequencies};
+}
+
+static Value transformInLoops(Dft &dft, Lowering &lowering) {
+  Value x = dft.op.getInput();
+  Location loc = dft.op.getLoc();
+  Dims made = lowering.dims(dft.op->getResult(0));
+  AffineExpr count = lowering.product(ArrayRef(made).drop_back());
+  AffineExpr elements = lowering.product(ArrayRef(dft.dims).drop_back());
+  OpenTransform transform{loc, lowering.element(x), dft.isInverse,
+                          dft.dims.back(), made.back()};
+  transform.count = count;
+  transform.most = dft.isOneSided && !dft.isInverse ? count * 2 : count;
+  transform.inputs = {lowering.view(loc, x, {elements, dft.dims.back()})};
+  transform.sizeInputs = dft.sizeInputs();
+  if (dft.axis.isKnown())
+    transform.dims = getExtents(dft, made[dft.axis.getKnown()], lowering);
+  else
+    transform.readSizes = [&](LaunchBuilder &launch, unsigned first) {
+      return dft.readSizes(launch, first);
+    };
+  transform.read = [&](LaunchBuilder &launch, ScalarCode &code,
+                       const Dft::Sizes &sizes, ScalarExpr row,
+                       ScalarExpr column, ScalarExpr n) {
+    return readSignal(dft, launch, code, sizes, row, column, n,
+                      transform.getReal());
+  };
+  return lowering.view(loc, emitFourierLoops(transform, lowering), made);
+}
+
 static Value transform(Dft &dft, Lowering &lowering) {
   std::optional<int64_t> known = dft.getKnownLength();
-  if (known && dft.axis.isKnown() && hasFourierStages(*known))
-    return transformInStages(dft, *known, lowering);
-  Value x = dft.op.getInput();
-  Type element = lowering.element(x), real = lowering.builder.getF64Type();
-  LaunchBuilder launch =
-      lowering.launch(dft.op.getLoc(), dft.inputs(),
-                      Result{element, lowering.dims(dft.op->getResult(0))});
-  ScalarCode outer(launch.builder(), dft.op.getLoc());
-  dft.axis.enter(launch);
-  bool isHalf = dft.isInverse && dft.isOneSided;
-  ScalarExpr whole = dft.length(launch);
-  ScalarExpr used = isHalf ? whole / 2.0 + 1.0 : whole;
-  Value parts = launch.index(dft.dims.back());
-  Transform transform{whole, used.min(dft.size(launch)), dft.isInverse, real};
-  Value result =
-      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
-        auto read = [&](ScalarExpr n) {
-          Exprs from = dft.axis.put(code, at, n);
-          from.pop_back();
-          Exprs value = readComplex(code, launch.input(0), parts, from, real);
-          if (!isHalf)
-            return value;
-          // What is not its own mirror image stands for two.
-          ScalarExpr isAlone = (n == 0) | (n * 2.0 == code(transform.length));
-          ScalarExpr weight =
-              isAlone.select(value[0].like(1), value[0].like(2));
-          return Exprs{value[0] * weight, value[1] * weight};
-        };
-        ScalarExpr sum =
-            transform.emit(code, dft.axis.pick(code, at), at.back(), read);
-        return dft.isInverse ? sum / code(transform.length).to(real) : sum;
-      });
-  return lowering.finish(launch, result).getResult(0);
+  return known && hasFourierStages(*known)
+             ? transformInStages(dft, *known, lowering)
+             : transformInLoops(dft, lowering);
 }
 
 static LogicalResult lowerDFT(Operation *op, Lowering &lowering) {
@@ -306,22 +307,25 @@ struct Frames {
 };
 } // namespace
 
-static Value sumFrames(onnx::STFTOp op, const Frames &frames, AffineExpr length,
-                       ArrayRef<Value> inputs, Lowering &lowering) {
-  Type real = lowering.builder.getF64Type();
-  LaunchBuilder launch =
-      lowering.launch(op->getLoc(), inputs,
-                      Result{lowering.element(op.getSignal()),
-                             lowering.dims(op->getResult(0))});
-  Transform transform{launch.index(length), launch.index(length),
-                      /*isInverse=*/false, real};
-  Value result =
-      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
-        return transform.emit(code, at[2], at[3], [&](ScalarExpr n) {
-          return frames.read(launch, code, at, n, real);
-        });
-      });
-  return lowering.finish(launch, result).getResult(0);
+static Value loopOverFrames(onnx::STFTOp op, const Frames &frames,
+                            AffineExpr length, ArrayRef<Value> inputs,
+                            Lowering &lowering) {
+  Location loc = op->getLoc();
+  Dims made = lowering.dims(op->getResult(0));
+  AffineExpr one = lowering.constant(1);
+  OpenTransform transform{loc, lowering.element(op.getSignal()),
+                          /*isInverse=*/false, frames.parts, made.back()};
+  transform.dims = {made[0] * made[1], one, length, length, made[2]};
+  transform.inputs.assign(inputs.begin(), inputs.end());
+  transform.read = [&](LaunchBuilder &launch, ScalarCode &code,
+                       const OpenTransform::Sizes &, ScalarExpr row, ScalarExpr,
+                       ScalarExpr n) -> ComplexExpr {
+    ScalarExpr count = code(launch.index(made[1]));
+    Exprs at{row / count, row % count};
+    Exprs x = frames.read(launch, code, at, n, transform.getReal());
+    return {x[0], x[1]};
+  };
+  return lowering.view(loc, emitFourierLoops(transform, lowering), made);
 }
 
 static Value transformFrames(onnx::STFTOp op, const Frames &frames,
@@ -365,10 +369,11 @@ static LogicalResult lowerSTFT(Operation *op, Lowering &lowering) {
     inputs.push_back(window);
   Frames frames{step->front(), lowering.dims(signal).back(), bool(window)};
   auto known = dyn_cast<AffineConstantExpr>(length);
-  lowering.replace(op, known && hasFourierStages(known.getValue())
-                           ? transformFrames(stft, frames, known.getValue(),
-                                             inputs, lowering)
-                           : sumFrames(stft, frames, length, inputs, lowering));
+  lowering.replace(
+      op,
+      known && hasFourierStages(known.getValue())
+          ? transformFrames(stft, frames, known.getValue(), inputs, lowering)
+          : loopOverFrames(stft, frames, length, inputs, lowering));
   return success();
 }
 

@@ -8,6 +8,7 @@ import convolutions
 import reductions
 import short_math
 import searches
+import transforms
 from models import MICROSOFT, ROOT, model, node
 
 sys.path.append(str(ROOT / "test/conformance"))
@@ -247,6 +248,7 @@ def all_cases():
     yield "elementwise-1x1", elementwise(1, 1)
     yield "elementwise-7x131", elementwise(7, 131)
     yield from reductions.cases(Case, F16, BF16)
+    yield from transforms.cases(Case)
     yield "sum-of-all", sum_of_all(23, 61)
     yield "product-f32", product(70, 65, 33)
     yield "product-f32-static", product(70, 65, 33, symbols=False)

@@ -26,11 +26,15 @@ func.func @prime(%x: tensor<1x1009x2xf32> {onnx.name = "x"}) -> tensor<1x1009x2x
 
 // -----
 
-// A length that is not known has no factors: each frequency is a sum in f64.
+// Where the length is not known, one launch finds its factors, two make the roots of unity,
+// and the last one goes through two factors a round.
 // CHECK-LABEL: func @unknown
-// CHECK-NOT:     kernel.weight
-// CHECK-COUNT-1: kernel.launch
+// CHECK:         %[[FACTORS:.+]] = kernel.launch()
+// CHECK:           scf.while
+// CHECK:         %[[CIRCLES:.+]] = kernel.launch()
 // CHECK:           math.cos {{.*}} : f64
+// CHECK:         %[[ROOTS:.+]] = kernel.launch(%[[CIRCLES]])
+// CHECK:         kernel.launch({{.*}}, %[[ROOTS]], %[[FACTORS]])
 // CHECK-NOT:     kernel.launch
 func.func @unknown(%x: tensor<1x?x2xf32> {onnx.dims = ["", "n", ""], onnx.name = "x"}) -> tensor<1x?x2xf32> {
   %0 = "onnx.DFT"(%x) {operandSegmentSizes = array<i32: 1, 0, 0>} : (tensor<1x?x2xf32>) -> tensor<1x?x2xf32>

@@ -6,7 +6,7 @@ from ptx import arithmetic, matrix, movement  # noqa: F401 (they fill the table)
 from ptx.table import HANDLERS, Instruction, UnknownInstruction
 
 ENTRY = re.compile(r"\.entry\s+(\w+)\s*\(([^)]*)\)([^{]*)\{")
-SHARED = re.compile(r"\.shared \.align (\d+) \.b8 (\w+)\[(\d*)\]")
+SHARED = re.compile(r"\.shared \.align (\d+) \.[bu](\d+) ([\w$]+)(\[\d*\])?;")
 LABEL = re.compile(r"(\$\w+):\s*")
 GUARD = re.compile(r"@(!?)(%p\d+)\s+")
 # What an instruction's place is told to the debugger and the optimizer.
@@ -50,8 +50,12 @@ def parse(text):
 
 
 def _shared(text):
-    return [Shared(name, int(alignment), int(size) if size else None)
-            for alignment, name, size in SHARED.findall(text)]
+    def size(bits, count):
+        count = count.strip("[]") if count else 1
+        return int(bits) // 8 * int(count) if count else None
+
+    return [Shared(name, int(alignment), size(bits, count))
+            for alignment, bits, name, count in SHARED.findall(text)]
 
 
 def _body(text, begin):
