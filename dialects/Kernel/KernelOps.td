@@ -27,7 +27,7 @@ def Kernel_LaunchOp : Kernel_Op<"launch", [
 
     `in_place` has for each result the number of an input, or -1. The destination of
     such a result begins with that input's contents and is the input's own memory: the
-    region writes over a part of it and reads neither.
+    region writes over a part of it, of which it may read what it writes over.
 
     Constraints:
     - (launch-C1) the region has an argument of the right type for each input and

@@ -165,6 +165,10 @@ static std::string hostTensor(const rt::HostTensor &tensor) {
                 "}");
 }
 
+static std::string copy(const rt::Copy &copy) {
+  return concat("{\"source\": ", copy.source, ", \"target\": ", copy.target, "}");
+}
+
 /// A step's kind, and its place in the list of those of its kind.
 static std::string step(const rt::Step &step) {
   static const char *const kinds[] = {"launch",      "host_tensor", "copy",   "insert",
@@ -227,7 +231,8 @@ static std::string program(const rt::Program &program) {
                 ", \"values\": ", list(program.values, value), ", \"launch_list\": ",
                 list(program.launches, launch), ", \"symbol_reads\": ",
                 list(program.reads, readSymbol), ", \"host_tensors\": ",
-                list(program.hostTensors, hostTensor), ", \"step_list\": ",
+                list(program.hostTensors, hostTensor), ", \"copies\": ",
+                list(program.copies, copy), ", \"step_list\": ",
                 list(program.steps, step), "}");
 }
 

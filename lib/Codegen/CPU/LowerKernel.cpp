@@ -11,8 +11,41 @@
 #include "tenon/Codegen/Program/LowerByBufferization.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
+#include "mlir/Dialect/SCF/Transforms/Transforms.h"
+#include "mlir/IR/IRMapping.h"
+
 using namespace mlir;
 using namespace tenon;
+
+/// An item is a round of the loop that a kernel consists of, if it is one whose
+/// rounds may run in any order; else there is one.
+static AffineExpr divideLoop(KernelFrame &frame) {
+  func::FuncOp function = frame.getFunction();
+  LoopBuilder b(frame.builder(), frame.loc());
+  scf::ParallelOp only = findOnlyLoop(function);
+  if (AffineExpr rounds = only ? countRounds(frame, only) : AffineExpr()) {
+    b.builder.setInsertionPoint(only);
+    b.forEach(frame.begin(), frame.end(), 1, [&](Value item) {
+      IRMapping mapping;
+      ValueRange bounds = only.getUpperBound();
+      for (unsigned dim = bounds.size(); dim-- > 0;)
+        mapping.map(only.getInductionVars()[dim], b.take(item, bounds[dim]));
+      for (Operation &op : only.getBody()->without_terminator())
+        b.builder.clone(op, mapping);
+    });
+    only.erase();
+    return rounds;
+  }
+  SmallVector<scf::ParallelOp> loops;
+  function.walk([&](scf::ParallelOp op) { loops.push_back(op); });
+  IRRewriter rewriter(function.getContext());
+  for (scf::ParallelOp op : loops) {
+    rewriter.setInsertionPoint(op);
+    [[maybe_unused]] auto nest = scf::parallelForToNestedFors(rewriter, op);
+    assert(succeeded(nest) && "loops without reductions");
+  }
+  return getAffineConstantExpr(1, function.getContext());
+}
 
 /// The grid of a kernel that is one operation with an emitter of its own, or
 /// null.
@@ -46,7 +79,7 @@ static FailureOr<LoweredKernel> lowerPart(kernel::FuncOp kernel,
     return frame.finish(emitRows(schedule, frame));
   }
   frame.getFunction().erase();
-  return lowerByBufferization(kernel, module);
+  return lowerByBufferization(kernel, module, divideLoop, /*takesAll=*/false);
 }
 
 /// The items of all parts, one part's after the other's. A thread's scratch is

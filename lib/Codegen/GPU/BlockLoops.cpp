@@ -13,6 +13,8 @@ using namespace mlir;
 using namespace tenon;
 
 static constexpr int64_t kMostThreads = 1024;
+/// Where there are as many blocks as it takes.
+static constexpr int64_t kShareOfMany = 256;
 
 static bool holdsParallel(Operation *op) {
   return op->walk([](scf::ParallelOp) { return WalkResult::interrupt(); })
@@ -89,6 +91,7 @@ private:
   AffineExpr countBlocks();
   void visit(Block &block);
   void shareLoop(scf::ParallelOp loop);
+  void shareOnlyLoop();
   void leaveToOne(Operation *op);
   void dropBarriers(Block &block);
 
@@ -98,6 +101,7 @@ private:
   ThreadBuilder b;
   unsigned threads = 1, rows = 0;
   Value thread;
+  scf::ParallelOp only; // where all blocks' threads share the rounds of one
 };
 } // namespace
 
@@ -110,6 +114,9 @@ unsigned BlockLoops::chooseThreads() {
   });
   if (tellsMemory)
     return threads;
+  only = findOnlyLoop(function);
+  if (only && !countRounds(frame, only))
+    only = nullptr;
   function.walk<WalkOrder::PreOrder>([&](scf::ParallelOp loop) {
     int64_t size = 1;
     for (Value bound : loop.getUpperBound()) {
@@ -117,11 +124,29 @@ unsigned BlockLoops::chooseThreads() {
       size = known && size < kMostThreads ? size * *known : kMostThreads;
     }
     size = std::clamp<int64_t>(llvm::PowerOf2Ceil(size), ThreadBuilder::kWarp,
-                               kMostThreads);
+                               only ? kShareOfMany : kMostThreads);
     threads = std::max<unsigned>(threads, size);
     return WalkResult::skip();
   });
   return threads;
+}
+
+/// A round for each thread of all blocks.
+void BlockLoops::shareOnlyLoop() {
+  builder.setInsertionPoint(only);
+  ValueRange bounds = only.getUpperBound();
+  Value item = b.add(b.mul(frame.begin(), b.index(threads)), thread);
+  Value total = b.index(1);
+  for (Value bound : bounds)
+    total = b.mul(total, bound);
+  b.ifElse(b.isLess(item, total), [&] {
+    IRMapping mapping;
+    for (unsigned dim = bounds.size(); dim-- > 0;)
+      mapping.map(only.getInductionVars()[dim], b.take(item, bounds[dim]));
+    for (Operation &op : only.getBody()->without_terminator())
+      builder.clone(op, mapping);
+  });
+  only.erase();
 }
 
 /// Neighbouring threads take neighbours along the last dimension.
@@ -207,6 +232,8 @@ void BlockLoops::dropBarriers(Block &block) {
 
 AffineExpr BlockLoops::countBlocks() {
   AffineExpr blocks = getAffineConstantExpr(1, function.getContext());
+  if (only)
+    return countRounds(frame, only).ceilDiv(threads);
   rows = countRows(function);
   scf::ParallelOp loop;
   function.walk([&](scf::ParallelOp found) { loop = found; });
@@ -232,7 +259,10 @@ AffineExpr BlockLoops::share() {
   Block &body = function.getBody().front();
   builder.setInsertionPointToStart(&body);
   thread = b.thread();
-  visit(body);
+  if (only)
+    shareOnlyLoop();
+  else
+    visit(body);
   return blocks;
 }
 
@@ -246,7 +276,7 @@ FailureOr<StagedKernel> tenon::lowerToBlocks(kernel::FuncOp kernel,
                        : getAffineConstantExpr(1, kernel.getContext());
   };
   FailureOr<LoweredKernel> lowered =
-      lowerByBufferization(kernel, module, divide);
+      lowerByBufferization(kernel, module, divide, /*takesAll=*/true);
   if (failed(lowered))
     return failure();
   StagedKernel staged;

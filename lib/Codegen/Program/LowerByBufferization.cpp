@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/IR/IRMapping.h"
@@ -150,14 +151,31 @@ static void turnSumsInwards(func::FuncOp function) {
   }
 }
 
+/// scf.forall -> scf.parallel
+static LogicalResult lowerForalls(func::FuncOp function) {
+  SmallVector<scf::ForallOp> loops;
+  function.walk([&](scf::ForallOp op) { loops.push_back(op); });
+  IRRewriter rewriter(function.getContext());
+  for (scf::ForallOp op : loops) {
+    rewriter.setInsertionPoint(op);
+    if (failed(scf::forallToParallelLoop(rewriter, op)))
+      return failure();
+  }
+  return success();
+}
+
 static LogicalResult lowerToLoops(func::FuncOp function, bool keepsParallel) {
+  if (failed(lowerForalls(function)))
+    return failure();
   IRRewriter rewriter(function.getContext());
   SmallVector<memref::CopyOp> copies;
   function.walk([&](memref::CopyOp op) { copies.push_back(op); });
   for (memref::CopyOp op : copies) {
     rewriter.setInsertionPoint(op);
-    linalg::makeMemRefCopyOp(rewriter, op.getLoc(), op.getSource(),
-                             op.getTarget());
+    // What a slice of a loop's result is made in is that slice already.
+    if (op.getSource() != op.getTarget())
+      linalg::makeMemRefCopyOp(rewriter, op.getLoc(), op.getSource(),
+                               op.getTarget());
     rewriter.eraseOp(op);
   }
   PassManager passes(function.getContext(), "func.func");
@@ -169,7 +187,8 @@ static LogicalResult lowerToLoops(func::FuncOp function, bool keepsParallel) {
 
 FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
                                                      ModuleOp module,
-                                                     DivideLoops divide) {
+                                                     DivideLoops divide,
+                                                     bool takesAll) {
   KernelFrame frame(kernel, module);
   copyBody(kernel, frame);
   func::FuncOp function = frame.getFunction();
@@ -181,16 +200,40 @@ FailureOr<LoweredKernel> tenon::lowerByBufferization(kernel::FuncOp kernel,
   tensor::populateDecomposeTensorConcatPatterns(patterns);
   if (failed(applyPatternsGreedily(function, std::move(patterns))))
     return fail("decompose");
-  if (divide)
+  if (takesAll)
     turnSumsInwards(function);
   if (failed(bufferize(function)))
     return fail("bufferize");
   frame.restart();
   if (failed(placeAllocations(kernel, frame)))
     return failure();
-  if (failed(lowerToLoops(function, /*keepsParallel=*/bool(divide))))
+  if (failed(lowerToLoops(function, /*keepsParallel=*/takesAll)))
     return fail("become loops");
-  if (divide)
-    return frame.finish(divide(frame));
-  return frame.finish(getAffineConstantExpr(1, kernel.getContext()));
+  return frame.finish(divide(frame));
+}
+
+scf::ParallelOp tenon::findOnlyLoop(func::FuncOp function) {
+  SmallVector<scf::ParallelOp> loops;
+  function.walk([&](scf::ParallelOp op) { loops.push_back(op); });
+  if (loops.size() != 1 || loops[0]->getParentOp() != function)
+    return nullptr;
+  bool isAlone = true;
+  function.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (op == loops[0])
+      return WalkResult::skip();
+    isAlone &= !isa<memref::StoreOp, memref::CopyOp>(op);
+    return WalkResult::advance();
+  });
+  return isAlone ? loops[0] : nullptr;
+}
+
+AffineExpr tenon::countRounds(KernelFrame &frame, scf::ParallelOp loop) {
+  AffineExpr rounds = getAffineConstantExpr(1, loop.getContext());
+  for (Value bound : loop.getUpperBound()) {
+    AffineExpr extent = frame.getExpr(bound);
+    if (!extent)
+      return nullptr;
+    rounds = rounds * extent;
+  }
+  return rounds;
 }

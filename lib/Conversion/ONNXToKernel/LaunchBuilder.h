@@ -50,8 +50,8 @@ public:
   mlir::Value index(mlir::AffineExpr expr);
   /// `expr` as a map over the kernel's symbols.
   mlir::AffineMap map(mlir::AffineExpr expr);
-  /// Result `result` is input `input`, written over in part; the body reads
-  /// neither.
+  /// Result `result` is input `input`, written over in part; the body reads of
+  /// the destination what it writes over, and not the input.
   void updateInPlace(unsigned result, unsigned input);
   /// `expr` as a size for slices: an attribute if it is a constant.
   mlir::OpFoldResult size(mlir::AffineExpr expr);

@@ -14,7 +14,8 @@ TYPES = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "i64"
 OPERATORS = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b,
              "floordiv": lambda a, b: a // b, "ceildiv": lambda a, b: -(-a // b),
              "mod": lambda a, b: a % b, "min": min, "max": max}
-STEPS = {"launch", "read_symbol", "host_tensor", "check"}  # the runtime's tests are about checks
+STEPS = {"launch", "copy", "read_symbol", "host_tensor",
+         "check"}  # the runtime's tests are about checks
 # Bytes for values whose size is not known before it runs.
 ROOM = 1 << 20
 # Addresses of the GPU's memory; those of shared memory are small.
@@ -22,7 +23,7 @@ BASE = 0x7000_0000_0000
 
 
 class Artifact:
-    """One program of launches and of sizes that are read from what they made."""
+    """One program of launches, copies, and sizes that are read from what they made."""
 
     def __init__(self, path, target="cuda:sm_80"):
         text = subprocess.run([BUILD / "bin/tenon-inspect", path, "--json"], check=True,
@@ -53,6 +54,8 @@ class Artifact:
         for kind, index in self.program["step_list"]:
             if kind == "launch":
                 ran.append(run.launch(self.program["launch_list"][index]))
+            elif kind == "copy":
+                run.copy(self.program["copies"][index])
             elif kind == "read_symbol":
                 run.read(self.program["symbol_reads"][index])
             elif kind == "host_tensor":
@@ -112,6 +115,18 @@ class Run:
 
     def _shape(self, value):
         return [self.exprs[dim] for dim in value["dims"]]
+
+    def _bytes(self, number):
+        """Where a value lies in the memory."""
+        value = self.program["values"][number]
+        begin = self._address(number) - self.memory.base
+        size = int(np.prod(self._shape(value))) * np.dtype(TYPES[value["type"]]).itemsize
+        return slice(begin, begin + size)
+
+    def copy(self, copy):
+        """A whole value at its other place."""
+        source, target = (self._bytes(copy[end]) for end in ("source", "target"))
+        self.memory.bytes[target] = self.memory.bytes[source]
 
     def read(self, read):
         """A symbol has the value of an element from here on."""

@@ -6,6 +6,7 @@ import numpy as np
 
 import convolutions
 import reductions
+import scatters
 import short_math
 import searches
 import transforms
@@ -248,6 +249,7 @@ def all_cases():
     yield "elementwise-1x1", elementwise(1, 1)
     yield "elementwise-7x131", elementwise(7, 131)
     yield from reductions.cases(Case, F16, BF16)
+    yield from scatters.cases(Case)
     yield from transforms.cases(Case)
     yield "sum-of-all", sum_of_all(23, 61)
     yield "product-f32", product(70, 65, 33)
