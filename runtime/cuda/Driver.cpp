@@ -36,7 +36,7 @@ void Driver::check(CUresult result, const std::string &what) const {
     return;
   if (isFatal(result))
     fail(Status::device, "the GPU failed: ", what, ": ", describe(result),
-         "; its memory is lost, make a new session (CUDA_LAUNCH_BLOCKING=1 and "
+         "; its memory is lost, make a new session, if need be in a new process (CUDA_LAUNCH_BLOCKING=1 and "
          "TENON_CUDA_GRAPHS=off name the launch)");
   fail(result == errorOutOfMemory ? Status::memory : Status::device, what, ": ",
        describe(result));

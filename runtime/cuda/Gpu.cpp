@@ -45,7 +45,9 @@ Gpu::Gpu(const Driver &driver, int ordinal)
          " ('", facts.name, "'): cannot use it: ", driver.describe(result),
          result == errorOutOfMemory || result == errorDeviceUnavailable
              ? "; another process may have all of it"
-             : "");
+         : isFatal(result) ? "; after this failure only a new process can, until then use "
+                             "another device"
+                           : "");
 }
 
 std::shared_ptr<Gpu> Gpu::open(int ordinal) {
@@ -54,7 +56,8 @@ std::shared_ptr<Gpu> Gpu::open(int ordinal) {
   static std::map<int, std::weak_ptr<Gpu>> known;
   std::lock_guard<std::mutex> lock(mutex);
   std::shared_ptr<Gpu> gpu = known[ordinal].lock();
-  // Only a reset makes a lost context usable again, for all in the process.
+  // Only a reset makes a lost context usable again, for all in the process, and that not
+  // after every failure.
   if (gpu && gpu->isLost())
     driver.cuPrimaryReset(gpu->device);
   if (!gpu || gpu->isLost())

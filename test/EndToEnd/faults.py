@@ -4,6 +4,7 @@
 Needs a GPU; test/runtime/cuda has these and more over a driver of ours.
 """
 import argparse
+import ctypes
 import pathlib
 import tempfile
 
@@ -58,6 +59,45 @@ def check_ordinal(tally, artifact):
     tally.check("a GPU that is not there is said", "99" in message, message)
 
 
+# A kernel that ends its context.
+TRAP = b".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry fault() { trap; }\0"
+
+
+def lose_gpu(ordinal):
+    """What else in the process uses the GPU's context breaks it; the driver's word for that."""
+    cuda = ctypes.CDLL("libcuda.so.1")
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    module, function = ctypes.c_void_p(), ctypes.c_void_p()
+    results = [cuda.cuInit(0), cuda.cuDeviceGet(ctypes.byref(device), ordinal),
+               cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device),
+               cuda.cuCtxSetCurrent(context),
+               cuda.cuModuleLoadData(ctypes.byref(module), TRAP),
+               cuda.cuModuleGetFunction(ctypes.byref(function), module, b"fault"),
+               cuda.cuLaunchKernel(function, *[1] * 6, 0, None, None, None)]
+    assert not any(results), results
+    return cuda.cuCtxSynchronize()
+
+
+def check_lost(tally, artifact, device):
+    """Sessions on the lost GPU say so; one on the CPU and a new one on the GPU work."""
+    session = tenon_session(artifact, device=device)
+    assert is_right(session)
+    ordinal = int((device.split(":") + ["0"])[1])
+    tally.check("a lost GPU: its context fails", lose_gpu(ordinal) != 0)
+    message = error_of(lambda: run(session, 1000))
+    tally.check("a lost GPU: the session says so", "the GPU failed" in message and
+                "make a new session" in message, message)
+    message = error_of(lambda: run(session, 1000))
+    tally.check("a lost GPU: and says what to do", "expected a new session" in message, message)
+    tally.check("a lost GPU: the process goes on, on the CPU",
+                is_right(tenon_session(artifact, device="cpu")))
+    # Drivers bring some contexts back, and for others want a new process.
+    found = []
+    message = error_of(lambda: found.append(is_right(tenon_session(artifact, device=device))))
+    tally.check("a lost GPU: a new session is right, or says that it takes a new process",
+                found == [True] or "only a new process" in message, message)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     add_device_options(parser)
@@ -74,6 +114,7 @@ def main():
                                  target=f"cpu:x86-64-v3,{chosen_target(args)}")
         check_memory(tally, artifact, args.device)
         check_ordinal(tally, artifact)
+        check_lost(tally, artifact, args.device)
     tally.finish()
 
 
