@@ -183,7 +183,7 @@ PARTS = {
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),
-    "assemble": script("test/EndToEnd/assemble.py", 900),
+    "assemble": script("test/EndToEnd/assemble.py", 3600, "--full"),
     "bundle": script("test/EndToEnd/bundle.py", 1800),
     "v3": other_isa,
     "sanitize": sanitize,

@@ -8,6 +8,8 @@
 #include "tenon/Codegen/GPU/DeviceDescription.h"
 #include "tenon/Codegen/GPU/ProductSchedule.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
+
 using namespace mlir;
 using namespace tenon;
 
@@ -83,6 +85,22 @@ unsigned tenon::getResidentsForOneRow(AffineExpr blocks,
   return needed <= most ? needed : 0;
 }
 
+/// Whether something calls functions of more than 16 bits, which have no short
+/// forms: they take registers of their own.
+static bool callsFunctions(const KernelProgram &program) {
+  auto isLong = [&](const Access &write) {
+    Type element = program.storages[write.storage].element;
+    return element.getIntOrFloatBitWidth() > 16;
+  };
+  return llvm::any_of(program.steps, [&](const Step &step) {
+    return step.block && llvm::any_of(step.writes, isLong) &&
+           llvm::any_of(*step.block, [](Operation &op) {
+             return isa<math::TanhOp, math::ErfOp, math::ExpOp, math::LogOp,
+                        math::PowFOp>(op);
+           });
+  });
+}
+
 LogicalResult ContractionStages::addWarps(const ProductForm &form,
                                           AffineExpr runs) {
   KernelReading reading = read();
@@ -95,7 +113,8 @@ LogicalResult ContractionStages::addWarps(const ProductForm &form,
   add(reading, blocks, runs, FewRows::kThreads);
   staged.stages.back().waitsItself = emitter.waitsItself();
   // Else ptxas would rather spill than have fewer blocks side by side.
-  if (form.last > 1 && reading.found->twin)
+  if (form.last > 1 &&
+      (reading.found->twin || callsFunctions(*reading.program)))
     staged.stages.back().residents = 1;
   if (form.first == 1 && form.last == 1) {
     staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());

@@ -198,11 +198,23 @@ void HopperAttention::enterItem(Value item) {
   // there is nothing left to wait for.
   b.waitForLaunchBefore();
   // Bounds rise with the query.
-  end = b.add(low, part);
+  end = hide(b.add(low, part));
   begin = b.max(low, b.narrow(getRow(b.number(0)).first));
   end = b.narrow(getRow(b.number(getRows() - 1)).limit);
   Value most = b.max(b.sub(end, begin), b.number(0));
   tiles = b.div(b.add(most, b.number(keysOfTile - 1)), b.number(keysOfTile));
+}
+
+/// A known number, as one that neither LLVM nor ptxas knows: with a zero that
+/// is the sign of what is never negative. Else loops over a few tiles of known
+/// keys are unrolled, and scores of two tiles side by side, which an unknown
+/// number of items leaves no registers for.
+Value HopperAttention::hide(Value number) {
+  if (getConsumers() == 1 || areItemsKnown() || !areKeysKnown())
+    return number;
+  Value sign = b.number(std::numeric_limits<int32_t>::min());
+  Value zero = arith::AndIOp::create(b.builder, b.loc, count(getItems()), sign);
+  return b.add(number, zero);
 }
 
 /// Rows past the last repeat it.
@@ -304,11 +316,8 @@ AffineExpr HopperAttention::getBlocks() const {
 void HopperAttention::setRegisters(bool isConsumer) {
   if (getConsumers() == 1)
     return;
-  bool isKnown = isa<AffineConstantExpr>(simplified(getItems())) &&
-                 isa<AffineConstantExpr>(simplified(keys));
-  Registers some = getFeatures(value) > 192 || isKnown ? kOfWide
-                   : op.getMask()                      ? kOfMasked
-                                                       : kOfMany;
+  bool isWide = getFeatures(value) > 192 || (areItemsKnown() && areKeysKnown());
+  Registers some = isWide ? kOfWide : op.getMask() ? kOfMasked : kOfMany;
   b.setRegisters(isConsumer, isConsumer ? some.consumer : some.producer);
 }
 

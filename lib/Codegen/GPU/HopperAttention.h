@@ -39,6 +39,7 @@ private:
   void initBarriers();
   void setRegisters(bool isConsumer);
   void enterItem(mlir::Value item);
+  mlir::Value hide(mlir::Value number);
   Row getRow(mlir::Value number);
   /// Runs `body` for each item of the block with its round and the tiles of
   /// keys so far, both i32.
@@ -100,6 +101,12 @@ private:
     return query.sizes[0] * heads * getRowTiles() * splits;
   }
   mlir::AffineExpr getBlocks() const;
+  bool areItemsKnown() const {
+    return llvm::isa<mlir::AffineConstantExpr>(simplified(getItems()));
+  }
+  bool areKeysKnown() const {
+    return llvm::isa<mlir::AffineConstantExpr>(simplified(keys));
+  }
 
   static constexpr int64_t kRowsOfGroup = 64;
 
