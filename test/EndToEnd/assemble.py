@@ -108,6 +108,10 @@ def cases_of_any_size():
         yield (f"attention-f16-{width}-any-masked",
                with_symbols(model, *[["batch", None, "tokens"]] * 3,
                             ["batch", None, "tokens", "tokens"]))
+    for width in (128, 192, 256):
+        model, _ = one_node("Attention", [(2, 6, 40, width)] * 3, "bf16", is_causal=1)
+        yield (f"attention-bf16-{width}-any-causal",
+               with_symbols(model, *[["batch", None, "tokens"]] * 3))
     for function in ("Tanh", "Erf"):
         yield f"product-{function}-any-rows", product_of_any_rows(function)
 

@@ -75,14 +75,19 @@ KeyParts AttentionModel::choosePartsOfFew() const {
        {rounds * multiprocessors / 2 + 1}}};
 }
 
-/// Scores, weights and sums of more keys do not fit a thread's registers, and
-/// with a mask as many elements of it.
+/// Scores, weights and sums of more keys do not fit a thread's registers, with a
+/// mask as many elements of it, and beside the most features what unknown sizes
+/// take.
 int64_t AttentionModel::chooseKeysOfMapped(bool isForFew) {
   constexpr int64_t chunk = 64, depth = 16;
   int64_t chunks =
       llvm::divideCeil(std::max(getFeatures(key), getFeatures(value)), chunk);
   int64_t keysOfTile = chunks <= 2 ? 128 : chunks == 3 && !isForFew ? 80 : 64;
-  return op.getMask() ? keysOfTile / 2 / depth * depth : keysOfTile;
+  if (op.getMask())
+    return keysOfTile / 2 / depth * depth;
+  bool isKnown = isa<AffineConstantExpr>(
+      simplified(query.sizes[0] * query.sizes[2] + keys));
+  return chunks > 3 && !isForFew && !isKnown ? keysOfTile - depth : keysOfTile;
 }
 
 AttentionForm AttentionModel::getMapped(bool isForFew) {

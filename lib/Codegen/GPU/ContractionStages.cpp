@@ -129,7 +129,8 @@ void ContractionStages::addTiles(const ProductForm &form, AffineExpr runs) {
                              form.columns, kernel::getF32Products(kernel));
   AffineExpr blocks = emitter.emit();
   add(reading, blocks, runs, emitter.getThreads());
-  staged.stages.back().residents = emitter.getResidents();
+  staged.stages.back().residents =
+      callsFunctions(*reading.program) ? 1 : emitter.getResidents();
 }
 
 LogicalResult ContractionStages::addHopper(const ProductForm &form,
