@@ -75,9 +75,9 @@ KeyParts AttentionModel::choosePartsOfFew() const {
        {rounds * multiprocessors / 2 + 1}}};
 }
 
-/// Scores, weights and sums of more keys do not fit a thread's registers, with a
-/// mask as many elements of it, and beside the most features what unknown sizes
-/// take.
+/// Scores, weights and sums of more keys do not fit a thread's registers, with
+/// a mask as many elements of it, and beside the most features what unknown
+/// sizes take.
 int64_t AttentionModel::chooseKeysOfMapped(bool isForFew) {
   constexpr int64_t chunk = 64, depth = 16;
   int64_t chunks =

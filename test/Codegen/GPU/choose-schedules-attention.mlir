@@ -14,7 +14,7 @@
 // CHECK-SAME:      {first = 17 : i64, form = "tiles", keys = 64 : i64, last = 127 : i64, parts = [{blocks = 396 : i64}], rows = 64 : i64}]
 // Sums of more features leave registers for fewer keys.
 // WIDE-LABEL:  kernel.func @decode
-// WIDE-SAME:     first = 128 : i64, form = "mapped", keys = 64 : i64
+// WIDE-SAME:     first = 128 : i64, form = "mapped", keys = 48 : i64
 // WIDE-SAME:     form = "mapped", keys = 64 : i64, last = 16 : i64
 // WIDE-SAME:     first = 17 : i64, form = "tiles", keys = 32 : i64, last = 127 : i64, parts = [{blocks = 396 : i64}], residents = 1 : i64, rows = 64 : i64
 // Matrix instructions have no f32.
