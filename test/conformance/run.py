@@ -108,19 +108,27 @@ class Child:
         self.read, write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.setpgid(0, 0)
-            os.close(self.read)
-            for name, form in keys:
-                try:
-                    answer = run_case(cases[name], form, args)
-                except BaseException as error:
-                    answer = "error", f"{type(error).__name__}: {error}"
-                line = json.dumps([answer[0], answer[1][:4000]]) + "\n"
-                os.write(write, line.encode())
-                if answer[0] == "error":
-                    break  # what it left behind, on a device above all, is not known
-            os._exit(0)
+            try:
+                self.answer(write, cases, args)
+            finally:
+                # Also where nobody reads any more: what else runs at an exit waits for
+                # threads that no forked process has.
+                os._exit(0)
         os.close(write)
+
+    def answer(self, write, cases, args):
+        """In the child: one line for each case."""
+        os.setpgid(0, 0)
+        os.close(self.read)
+        for name, form in self.keys:
+            try:
+                answer = run_case(cases[name], form, args)
+            except BaseException as error:
+                answer = "error", f"{type(error).__name__}: {error}"
+            line = json.dumps([answer[0], answer[1][:4000]]) + "\n"
+            os.write(write, line.encode())
+            if answer[0] == "error":
+                break  # what it left behind, on a device above all, is not known
 
     def take(self):
         """Reads what has arrived; whether the child has ended."""
