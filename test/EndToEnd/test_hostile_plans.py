@@ -34,7 +34,45 @@ MODELS = {
                "y = MatMul (x, w) }", {"x": (5, 7), "w": (7, 9)}),
     "Add": ("(float[n, k] x, float[k] b) => (float[n, k] y) { y = Add (x, b) }",
             {"x": (5, 7), "b": (7,)}),
+    "Pad": ("(float[n, m] x) => (float[p, q] y) {"
+            "pads = Constant <value = int64[4] {1, 2, 0, 3}> ()\n y = Pad (x, pads) }",
+            {"x": (5, 7)}),
+    "Pad by reflection": ("(float[n, m] x) => (float[p, q] y) {"
+                          "pads = Constant <value = int64[4] {1, 2, 0, 3}> ()\n"
+                          "y = Pad <mode = \"reflect\"> (x, pads) }", {"x": (5, 7)}),
+    "Resize": ("(float[1, c, h, w] x) => (float[1, c, p, q] y) {"
+               "scales = Constant <value = float[4] {1.0, 1.0, 2.0, 1.5}> ()\n"
+               "y = Resize <mode = \"linear\"> (x, , scales) }", {"x": (1, 2, 5, 6)}),
+    "STFT": ("(float[b, n, 1] x, float[m] window) => (float[b, f, k, 2] y) {"
+             "step = Constant <value = int64 {3}> ()\n y = STFT (x, step, window) }",
+             {"x": (2, 40, 1), "window": (8,)}),
+    "STFT of known size": ("(float[b, n, 1] x, float[8] window) => (float[b, f, k, 2] y) {"
+             "step = Constant <value = int64 {3}> ()\n y = STFT (x, step, window) }",
+             {"x": (2, 40, 1), "window": (8,)}),
+    "DFT": ("(float[a, n, b, 2] x) => (float[a, n, b, 2] y) {"
+            "axis = Constant <value = int64 {1}> ()\n y = DFT (x, , axis) }", {"x": (2, 12, 3, 2)}),
+    "inverse DFT of one side": (
+        "(float[a, n, b, 2] x) => (float[a, m, b, 1] y) {"
+        "axis = Constant <value = int64 {1}> ()\n"
+        "y = DFT <inverse = 1, onesided = 1> (x, , axis) }", {"x": (2, 7, 3, 2)}),
+    "Col2Im": ("(float[1, c, l] x) => (float[1, d, 5, 5] y) {"
+               "image = Constant <value = int64[2] {5, 5}> ()\n"
+               "block = Constant <value = int64[2] {2, 2}> ()\n y = Col2Im (x, image, block) }",
+               {"x": (1, 8, 16)}),
+    "GridSample": ("(float[1, c, h, w] x, float[1, p, q, 2] g) => (float[1, c, p, q] y) {"
+                   "y = GridSample (x, g) }", {"x": (1, 2, 5, 6), "g": (1, 3, 4, 2)}),
+    "ScatterElements": ("(float[n, m] x, float[n, k] u) => (float[n, m] y) {"
+                        "i = Cast <to = 7> (u)\n y = ScatterElements <axis = 1> (x, i, u) }",
+                        {"x": (5, 7), "u": (5, 3)}),
+    "Gather": ("(float[n, m] x, float[k] u) => (float[k, m] y) {"
+               "i = Cast <to = 7> (u)\n y = Gather <axis = 0> (x, i) }", {"x": (5, 7), "u": (3,)}),
+    "CumSum": ("(float[n, m] x) => (float[n, m] y) {"
+               "axis = Constant <value = int64 {1}> ()\n y = CumSum (x, axis) }", {"x": (5, 7)}),
 }
+# By model, the symbols of launches that only change numbers: of which length factors and roots
+# of unity are, a count of frames and the size of an axis that positions are clamped after.
+NUMBERS = {"STFT": {(0, 0), (1, 1), (3, 5)}, "DFT": {(0, 0), (1, 1)},
+           "inverse DFT of one side": {(0, 0), (1, 1), (3, 5)}}
 LARGE = 1 << 20
 
 
@@ -104,7 +142,7 @@ def changed_plans(data):
                 fields[4:7] = len(changed), xxhash.xxh64_intdigest(bytes(changed)), offset + len(changed)
                 whole = bytearray(data[:offset]) + changed
                 HEADER.pack_into(whole, 0, *fields)
-                yield f"launch {number}, symbol {symbol}", bytes(whole)
+                yield (number, symbol), bytes(whole)
 
 
 def outcome(path, feeds):
@@ -129,7 +167,8 @@ def check_model(tally, folder, name, text, sizes):
         hostile.write_bytes(data)
         message = outcome(hostile, feeds)
         refused = any(part in message for part in ("expected places within", "bytes, but got"))
-        tally.check(f"{name}: {what}", refused, message or "it ran")
+        holds = refused or (not message and what in NUMBERS.get(name, ()))
+        tally.check(f"{name}: launch {what[0]}, symbol {what[1]}", holds, message or "it ran")
     tally.check(f"{name} has symbols", bool(changed), "expected some, but got none")
 
 

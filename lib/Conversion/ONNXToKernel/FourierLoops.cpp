@@ -46,6 +46,11 @@ private:
   /// A launch on the sizes' inputs and `more`, which stand first.
   LaunchBuilder launchWith(ArrayRef<Value> more, Result result);
   OpenTransform::Sizes getSizes(LaunchBuilder &launch, unsigned first) const;
+  /// In a launch on the sizes' inputs alone.
+  Value getLength(LaunchBuilder &launch) const {
+    return transform.dims ? launch.index(transform.dims->length)
+                          : transform.readSizes(launch, 0).length;
+  }
   AffineExpr getMostRoots() const {
     return transform.dims ? transform.dims->length : transform.most;
   }
@@ -56,7 +61,8 @@ private:
   FourierStage getStage(ScalarCode &code, ScalarExpr radix, ScalarExpr earlier,
                         Read read);
   ComplexExpr finish(ScalarCode &code, ScalarExpr k, Read read);
-  ScalarExpr readFactor(ScalarCode &code, ScalarExpr number);
+  ScalarExpr readFactor(ScalarCode &code, ScalarExpr number,
+                        ScalarExpr earlier);
 
   // One signal after the other, [length, 2].
   Value transformInTurn();
@@ -126,7 +132,7 @@ Value FourierLoops::findFactors() {
       launchWith({}, {i64, {lowering.constant(kMostFactors + 4)}});
   ScalarCode code(launch.builder(), loc);
   ScalarExpr zero = code.index(0), one = code.index(1);
-  ScalarExpr length = code(getSizes(launch, 0).length).max(one);
+  ScalarExpr length = code(getLength(launch)).max(one);
   Exprs twos = code.loopWhile(
       {length, zero}, [&](ArrayRef<ScalarExpr> s) { return s[0] % 2.0 == 0; },
       [&](ArrayRef<ScalarExpr> s) { return Exprs{s[0] / 2.0, s[1] + 1.0}; });
@@ -164,7 +170,7 @@ Value FourierLoops::makeCircles() {
   Type wide = lowering.builder.getF64Type();
   AffineExpr count = getMostRoots().ceilDiv(kFineRoots) + kFineRoots;
   LaunchBuilder launch = launchWith({}, {wide, {count, lowering.constant(2)}});
-  Value length = getSizes(launch, 0).length;
+  Value length = getLength(launch);
   Value result =
       mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
         constexpr double kEighth = 0.7853981633974483096157;
@@ -208,8 +214,13 @@ Value FourierLoops::makeRoots() {
   return lowering.finish(launch, result).getResult(0);
 }
 
-ScalarExpr FourierLoops::readFactor(ScalarCode &code, ScalarExpr number) {
-  return code.read(launch->input(factors), number).toIndex();
+/// A factor of what `earlier` ones leave of the length, whatever the list has:
+/// so no place that is made of factors lies outside of a signal.
+ScalarExpr FourierLoops::readFactor(ScalarCode &code, ScalarExpr number,
+                                    ScalarExpr earlier) {
+  ScalarExpr one = code.index(1);
+  ScalarExpr factor = code.read(launch->input(factors), number).toIndex();
+  return factor.min(code(sizes.length) / earlier).max(one);
 }
 
 FourierStage FourierLoops::getStage(ScalarCode &code, ScalarExpr radix,
@@ -227,17 +238,19 @@ FourierStage FourierLoops::getStage(ScalarCode &code, ScalarExpr radix,
 /// Two stages a round, from the signals to the room and back.
 Value FourierLoops::loopOverPairs(ScalarCode &code, Value signals, Value room,
                                   EmitStage emit) {
-  ScalarExpr pairs = (readFactor(code, code.index(0)) + 1.0) / 2.0;
-  return code.loop(code.index(0), pairs,
-                   {code.index(1), code(signals), code(room)},
-                   [&](ScalarExpr pair, ArrayRef<ScalarExpr> s) -> Exprs {
-                     ScalarExpr first = readFactor(code, pair * 2.0 + 1.0);
-                     ScalarExpr second = readFactor(code, pair * 2.0 + 2.0);
-                     ScalarExpr between = s[0] * first;
-                     ScalarExpr there = emit(first, s[0], s[1], s[2]);
-                     ScalarExpr back = emit(second, between, there, s[1]);
-                     return {between * second, back, there};
-                   })[1];
+  ScalarExpr count = code.read(launch->input(factors), code.index(0));
+  ScalarExpr pairs =
+      (count.toIndex().min(code.index(kMostFactors)) + 1.0) / 2.0;
+  return code.loop(
+      code.index(0), pairs, {code.index(1), code(signals), code(room)},
+      [&](ScalarExpr pair, ArrayRef<ScalarExpr> s) -> Exprs {
+        ScalarExpr first = readFactor(code, pair * 2.0 + 1.0, s[0]);
+        ScalarExpr between = s[0] * first;
+        ScalarExpr second = readFactor(code, pair * 2.0 + 2.0, between);
+        ScalarExpr there = emit(first, s[0], s[1], s[2]);
+        ScalarExpr back = emit(second, between, there, s[1]);
+        return {between * second, back, there};
+      })[1];
 }
 
 /// Frequency `k` from the last stage; nothing is there of an empty signal.

@@ -77,7 +77,8 @@ ComplexExpr FourierStage::emit(ScalarExpr u, ScalarExpr k, ScalarExpr i,
 ComplexExpr FourierStage::emitAt(ScalarExpr position,
                                  std::optional<int64_t> factor) const {
   ScalarExpr i = position % later, rest = position / later;
-  return emit(rest / earlier, rest % earlier, i, factor);
+  ScalarExpr u = rest / earlier;
+  return emit(factor ? u : u.min(radix - 1.0), rest % earlier, i, factor);
 }
 
 ComplexExpr tenon::finishFrequency(ComplexExpr value, ScalarExpr frequency,

@@ -201,7 +201,14 @@ static ComplexExpr readSignal(const Dft &dft, LaunchBuilder &launch,
   Exprs x = code.chooseAll(
       place < size,
       [&] {
-        ScalarExpr number = (row * size + place) * code(sizes.columns) + column;
+        AffineExpr elements =
+            getAffineConstantExpr(1, code.builder.getContext());
+        for (AffineExpr dim : ArrayRef(dft.dims).drop_back())
+          elements = elements * dim;
+        // What two sizes of one thing may disagree about stays within.
+        ScalarExpr last = code(launch.index(elements)) - 1.0;
+        ScalarExpr number =
+            ((row * size + place) * code(sizes.columns) + column).min(last);
         return readComplex(code, launch.input(0), parts, {number}, real);
       },
       [&] { return Exprs{zero, zero}; });
@@ -292,11 +299,16 @@ namespace {
 struct Frames {
   AffineExpr step, parts;
   bool hasWindow;
+  /// How many elements a signal has, where frames are counted and not looped
+  /// over: then their places are kept within it.
+  AffineExpr size = {};
 
   /// Element `n` of the frame of the result's position `at`.
   Exprs read(LaunchBuilder &launch, ScalarCode &code, ArrayRef<ScalarExpr> at,
              ScalarExpr n, Type real) const {
     ScalarExpr place = at[1] * code(launch.index(step)) + n;
+    if (size)
+      place = place.min(code(launch.index(size)) - 1.0);
     Exprs x = readComplex(code, launch.input(0), launch.index(parts),
                           {at[0], place}, real);
     if (!hasWindow)
@@ -307,21 +319,22 @@ struct Frames {
 };
 } // namespace
 
-static Value loopOverFrames(onnx::STFTOp op, const Frames &frames,
-                            AffineExpr length, ArrayRef<Value> inputs,
-                            Lowering &lowering) {
+static Value loopOverFrames(onnx::STFTOp op, Frames frames, AffineExpr length,
+                            ArrayRef<Value> inputs, Lowering &lowering) {
   Location loc = op->getLoc();
   Dims made = lowering.dims(op->getResult(0));
   AffineExpr one = lowering.constant(1);
   OpenTransform transform{loc, lowering.element(op.getSignal()),
                           /*isInverse=*/false, frames.parts, made.back()};
   transform.dims = {made[0] * made[1], one, length, length, made[2]};
+  frames.size = lowering.dims(op.getSignal())[1];
   transform.inputs.assign(inputs.begin(), inputs.end());
   transform.read = [&](LaunchBuilder &launch, ScalarCode &code,
                        const OpenTransform::Sizes &, ScalarExpr row, ScalarExpr,
                        ScalarExpr n) -> ComplexExpr {
     ScalarExpr count = code(launch.index(made[1]));
-    Exprs at{row / count, row % count};
+    ScalarExpr batches = code(launch.index(made[0]));
+    Exprs at{(row / count).min(batches - 1.0), row % count};
     Exprs x = frames.read(launch, code, at, n, transform.getReal());
     return {x[0], x[1]};
   };
