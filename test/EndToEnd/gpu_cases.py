@@ -16,7 +16,7 @@ TYPES = {"f32": (TensorProto.FLOAT, np.float32), "f16": (TensorProto.FLOAT16, np
          "bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16)}
 NODES = """add_bcast where_example cast_FLOAT_to_FLOAT16 transpose_all_permutations_3 concat_3d_axis_1
 slice constant_pad gather_1 gather_elements_0 gathernd_example_int32 scatter_elements_with_axis
-scatternd_add reduce_sum_keepdims_random reduce_max_default_axes_keepdim_example argmax_default_axis_random
+scatternd_add scatter_elements_with_reduction_max dft_inverse dft_axis reduce_sum_keepdims_random reduce_max_default_axes_keepdim_example argmax_default_axis_random
 softmax_axis_2 logsoftmax_axis_0 layer_normalization_4d_axis1 rms_normalization_4d_axis1 cumsum_2d_axis_1
 top_k nonzero_example maxpool_2d_pads averagepool_2d_strides resize_upsample_scales_linear
 convtranspose einsum_batch_matmul lstm_defaults gru_defaults if loop11 scan9_sum dequantizelinear_blocked
