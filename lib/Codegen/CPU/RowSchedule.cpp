@@ -149,13 +149,8 @@ int RowSchedule::getUnitClass(const Step &step, int besides) const {
     return step.classes[window->x];
   SmallVector<int> votes(step.classes.size(), 0);
   auto vote = [&](const Access &access) {
-    if (access.index.empty())
-      return;
-    for (unsigned loop = 0; loop < votes.size(); ++loop) {
-      AffineExpr dim = getAffineDimExpr(loop, access.index[0].getContext());
-      AffineExpr rest = simplify(access.index.back() - dim, 16);
-      votes[loop] += !rest.isFunctionOfDim(loop);
-    }
+    for (unsigned loop = 0; loop < votes.size(); ++loop)
+      votes[loop] += access.isContiguousAlong(loop);
   };
   if (step.isReduction())
     llvm::for_each(step.reads, vote);

@@ -130,24 +130,16 @@ static bool coverAll(SmallVector<AttentionForm> forms) {
 
 FailureOr<SmallVector<AttentionForm>>
 tenon::getAttentionForms(kernel::FuncOp kernel, const GPUTarget &target) {
-  SmallVector<AttentionForm> forms;
-  for (auto [number, attr] : llvm::enumerate(findForms(kernel, target.name))) {
-    FormReader reader(kernel, target.name, "form " + Twine(number), attr);
-    forms.push_back(fromAttr(reader));
-    if (failed(reader.finish()))
-      return failure();
-  }
-  if (!coverAll(forms))
+  FailureOr<SmallVector<AttentionForm>> forms =
+      readForms(kernel, target.name, fromAttr);
+  if (succeeded(forms) && !coverAll(*forms))
     return failForms(kernel, target.name)
            << "one form of attention for each number of rows, but got "
-           << forms.size() << " forms with other ranges";
+           << forms->size() << " forms with other ranges";
   return forms;
 }
 
 void tenon::setAttentionForms(kernel::FuncOp kernel, const GPUTarget &target,
                               ArrayRef<AttentionForm> forms) {
-  SmallVector<Attribute> list;
-  for (const AttentionForm &form : forms)
-    list.push_back(toAttr(form, kernel.getContext()));
-  setForms(kernel, target.name, list);
+  writeForms(kernel, target.name, forms, toAttr);
 }

@@ -23,8 +23,6 @@ public:
   static bool matches(const AttentionRows &operands, int64_t rows);
   /// Whether it takes them, and tiles fit shared memory.
   bool matches() const { return stages > 0 && matches(*this, getRows()); }
-  /// Whether memory of the keys goes on behind those that are seen.
-  bool hasUnseen() const;
   /// Adds the code of block number `begin`; the number of blocks.
   mlir::AffineExpr emit();
   unsigned getThreads() const;
@@ -62,6 +60,8 @@ private:
   Columns getSeenOf(mlir::Value tile);
   State emitSeen(mlir::Value consumer, mlir::Value done);
   State emitKeys(mlir::Value consumer, mlir::Value done);
+  /// Whether memory of the keys goes on behind those that are seen.
+  bool hasUnseen() const;
   void clearUnseen(mlir::Value consumer, mlir::Value number);
   void takeTurn(mlir::Value consumer);
   void passTurn(mlir::Value consumer);

@@ -80,23 +80,12 @@ static ProductForm fromAttr(FormReader &reader) {
 
 FailureOr<SmallVector<ProductForm>>
 tenon::getProductForms(kernel::FuncOp kernel, StringRef architecture) {
-  SmallVector<ProductForm> forms;
-  ArrayAttr list = findForms(kernel, architecture);
-  for (auto [number, attr] : llvm::enumerate(list)) {
-    FormReader reader(kernel, architecture, "form " + Twine(number), attr);
-    forms.push_back(fromAttr(reader));
-    if (failed(reader.finish()))
-      return failure();
-  }
-  return forms;
+  return readForms(kernel, architecture, fromAttr);
 }
 
 void tenon::setProductForms(kernel::FuncOp kernel, StringRef architecture,
                             ArrayRef<ProductForm> forms) {
-  SmallVector<Attribute> list;
-  for (const ProductForm &form : forms)
-    list.push_back(toAttr(form, kernel.getContext()));
-  setForms(kernel, architecture, list);
+  writeForms(kernel, architecture, forms, toAttr);
 }
 
 static constexpr StringLiteral kParts = "parts";

@@ -92,6 +92,34 @@ private:
   bool isWrong = false;
 };
 
+/// All forms of the list for an architecture; `fromAttr` reads one.
+template <typename Form>
+mlir::FailureOr<llvm::SmallVector<Form>>
+readForms(kernel::FuncOp kernel, llvm::StringRef architecture,
+          Form (*fromAttr)(FormReader &)) {
+  llvm::SmallVector<Form> forms;
+  for (auto [number, attr] : llvm::enumerate(findForms(kernel, architecture))) {
+    FormReader reader(kernel, architecture, "form " + llvm::Twine(number),
+                      attr);
+    forms.push_back(fromAttr(reader));
+    if (failed(reader.finish()))
+      return mlir::failure();
+  }
+  return forms;
+}
+
+/// The list for an architecture; `toAttr` writes one form.
+template <typename Form>
+void writeForms(kernel::FuncOp kernel, llvm::StringRef architecture,
+                llvm::ArrayRef<Form> forms,
+                mlir::DictionaryAttr (*toAttr)(const Form &,
+                                               mlir::MLIRContext *)) {
+  llvm::SmallVector<mlir::Attribute> list;
+  for (const Form &form : forms)
+    list.push_back(toAttr(form, kernel.getContext()));
+  setForms(kernel, architecture, list);
+}
+
 } // namespace tenon
 
 #endif // TENON_LIB_CODEGEN_GPU_SCHEDULEFORMS_H

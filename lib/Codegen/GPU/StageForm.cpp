@@ -64,20 +64,10 @@ bool tenon::isStageForm(Attribute form) {
 
 FailureOr<SmallVector<StageForm>> tenon::getStageForms(kernel::FuncOp kernel,
                                                        StringRef architecture) {
-  SmallVector<StageForm> forms;
-  for (auto [number, attr] : llvm::enumerate(findForms(kernel, architecture))) {
-    FormReader reader(kernel, architecture, "form " + Twine(number), attr);
-    forms.push_back(fromAttr(reader));
-    if (failed(reader.finish()))
-      return failure();
-  }
-  return forms;
+  return readForms(kernel, architecture, fromAttr);
 }
 
 void tenon::setStageForms(kernel::FuncOp kernel, StringRef architecture,
                           ArrayRef<StageForm> forms) {
-  SmallVector<Attribute> list;
-  for (const StageForm &form : forms)
-    list.push_back(toAttr(form, kernel.getContext()));
-  setForms(kernel, architecture, list);
+  writeForms(kernel, architecture, forms, toAttr);
 }

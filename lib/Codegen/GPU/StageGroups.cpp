@@ -56,13 +56,8 @@ SmallVector<int> StageGroups::getParallel(const Step &step,
 int StageGroups::getUnitClass(const Step &step) const {
   SmallVector<int> votes(step.classes.size(), 0);
   step.forAccesses([&](const Access &access) {
-    if (access.index.empty())
-      return;
-    for (unsigned loop = 0; loop < votes.size(); ++loop) {
-      AffineExpr dim = getAffineDimExpr(loop, access.index[0].getContext());
-      AffineExpr rest = simplify(access.index.back() - dim, 16);
-      votes[loop] += !rest.isFunctionOfDim(loop);
-    }
+    for (unsigned loop = 0; loop < votes.size(); ++loop)
+      votes[loop] += access.isContiguousAlong(loop);
   });
   int best = -1, most = 0;
   for (auto [loop, count] : llvm::enumerate(votes)) {
@@ -146,8 +141,8 @@ SmallVector<ThreadGroup> StageGroups::make(ArrayRef<int> rows,
       return program.steps[other].isReduction();
     });
     // A thread's own sums do not mix with those of all threads.
-    if (fresh.reducesTogether != last.reducesTogether &&
-        (step.isReduction() ? !isPlain : false)) {
+    if (fresh.reducesTogether != last.reducesTogether && step.isReduction() &&
+        !isPlain) {
       groups.push_back(fresh);
       continue;
     }

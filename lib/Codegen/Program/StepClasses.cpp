@@ -1,5 +1,6 @@
 // What the loops of a program's steps have to do with each other.
 
+#include "tenon/Codegen/Program/KernelFrame.h"
 #include "tenon/Codegen/Program/KernelProgram.h"
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -7,6 +8,14 @@
 
 using namespace mlir;
 using namespace tenon;
+
+bool Access::isContiguousAlong(unsigned loop) const {
+  constexpr unsigned mostSymbols = 16;
+  if (index.empty())
+    return false;
+  AffineExpr dim = getAffineDimExpr(loop, index[0].getContext());
+  return !simplify(index.back() - dim, mostSymbols).isFunctionOfDim(loop);
+}
 
 SmallVector<int> Step::getReducedClasses() const {
   SmallVector<int> reduced;

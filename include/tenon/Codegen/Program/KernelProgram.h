@@ -31,6 +31,9 @@ struct Access {
   /// storage; null if none is padded.
   mlir::Value padding = {};
   llvm::SmallVector<unsigned> paddedDims = {};
+
+  /// Whether neighbours along the loop are neighbours in the storage.
+  bool isContiguousAlong(unsigned loop) const;
 };
 
 /// What a reduction starts from, or a tensor that is read where it is written.
