@@ -140,9 +140,10 @@ LogicalResult ContractionStages::addHopper(const ProductForm &form,
   bool isTurned = form.kind == ProductForm::Kind::turned;
   if (!target.isHopper() || !factors || (isTurned && !factors->first.isAlongK))
     return refuse(form);
-  HopperContraction emitter(*reading.program, *reading.found, *factors,
-                            {form.columns, isTurned, form.splits, form.across},
-                            reading.frame);
+  HopperContraction emitter(
+      *reading.program, *reading.found, *factors,
+      {form.columns, isTurned, form.splits, form.across, form.together},
+      reading.frame);
   AffineExpr blocks = emitter.emit();
   runs = runs * others;
   if (form.leastTiles) {

@@ -98,9 +98,9 @@ void HopperBuilder::fenceBarriers() {
   call("fence.mbarrier_init.release.cluster;", "~{memory}", {});
 }
 
-void HopperBuilder::expectBytes(Value barrier, int64_t bytes) {
+void HopperBuilder::expectBytes(Value barrier, Value bytes) {
   call("mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;",
-       "r,r,~{memory}", {barrier, number(bytes)});
+       "r,r,~{memory}", {barrier, bytes});
 }
 
 void HopperBuilder::arrive(Value barrier) {

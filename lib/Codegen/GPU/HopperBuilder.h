@@ -31,7 +31,10 @@ public:
   void initBarrier(mlir::Value barrier, int64_t count);
   void fenceBarriers();
   /// Arrives, and expects `bytes` of copies.
-  void expectBytes(mlir::Value barrier, int64_t bytes);
+  void expectBytes(mlir::Value barrier, int64_t bytes) {
+    expectBytes(barrier, number(bytes));
+  }
+  void expectBytes(mlir::Value barrier, mlir::Value bytes); // i32
   void arrive(mlir::Value barrier);
   /// Without a branch, where `condition`.
   void arriveIf(mlir::Value condition, mlir::Value barrier);

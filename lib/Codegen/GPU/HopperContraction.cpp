@@ -10,16 +10,11 @@ using namespace tenon;
 static constexpr int64_t kRowsOfGroup = 64, kRowsOfBoth = 128;
 static constexpr int64_t kDepthOfProduct = 16;
 static constexpr int64_t kConsumers = 2, kWarpgroup = 128;
-/// Columns of a copied box where neighbours lie along them.
-static constexpr int64_t kChunk = 64;
 /// Bytes of shared memory for stages, and behind them.
 static constexpr int64_t kMostStageBytes = 200 * 1024, kBarrierBytes = 256;
 static constexpr int64_t kMostStages = 12;
 /// Elements between rows of sums, so that they fall into different banks.
 static constexpr int64_t kPadding = 8;
-/// Rows of stages whose weights are asked for before the launch before has
-/// ended: more of them would keep the first products waiting.
-static constexpr int64_t kEarlyRows = 256;
 
 std::optional<MappedFactor> MappedFactor::get(const KernelProgram &program,
                                               const Contraction &contraction,
@@ -124,34 +119,6 @@ int64_t HopperContraction::getSharedBytes() const {
   return std::max(stages * getStageBytes(), sums) + kBarrierBytes + 1024;
 }
 
-/// The factors of the tile's rows, then of its columns.
-std::vector<TensorMapUse> HopperContraction::getMaps() const {
-  std::vector<TensorMapUse> maps;
-  auto add = [&](const MappedFactor &factor, int64_t size) {
-    TensorMapUse map = factor.map;
-    if (factor.windows) {
-      map.box = {unsigned(kDepth), unsigned(size)};
-      maps.push_back(map);
-      return;
-    }
-    map.box.assign(map.dims.size(), 1);
-    bool isRight = factor.outer == int(contraction.n);
-    int64_t part = isRight ? getShare(size) : size;
-    map.box[0] = factor.isAlongK ? kDepth : std::min(kChunk, part);
-    map.box[factor.channels ? 2 : 1] = factor.isAlongK ? part : kDepth;
-    for (const Step *product : products) {
-      if (!isRight && product != &step)
-        continue;
-      int storage = product->reads[factor.read].storage;
-      map.buffer = program.storages[storage].buffer;
-      maps.push_back(map);
-    }
-  };
-  add(a, form.rows);
-  add(c, columns);
-  return maps;
-}
-
 Value HopperContraction::getStage(HopperBuilder &b, Value stage) {
   return b.add(shared, b.mul(stage, b.number(getStageBytes())));
 }
@@ -161,6 +128,19 @@ Value HopperContraction::getBarrier(HopperBuilder &b, Value stage,
   int64_t first = getSharedBytes() - kBarrierBytes - 1024;
   Value number = isEmpty ? b.add(stage, b.number(stages)) : stage;
   return b.add(b.add(shared, b.number(first)), b.mul(number, b.number(8)));
+}
+
+/// The stage after this one; the phase changes behind the last.
+HopperContraction::Place HopperContraction::getNext(HopperBuilder &b,
+                                                    Place place) {
+  Value next = b.add(place.stage, b.number(1));
+  Value isLast = arith::CmpIOp::create(b.builder, loc, arith::CmpIPredicate::eq,
+                                       next, b.number(stages));
+  Value flipped =
+      arith::XOrIOp::create(b.builder, loc, place.phase, b.number(1));
+  return {
+      arith::SelectOp::create(b.builder, loc, isLast, b.number(0), next),
+      arith::SelectOp::create(b.builder, loc, isLast, flipped, place.phase)};
 }
 
 SmallVector<Value> HopperContraction::forTiles(HopperBuilder &b, Values start,
@@ -175,104 +155,11 @@ SmallVector<Value> HopperContraction::forTiles(HopperBuilder &b, Values start,
   Value phase = loop.getRegionIterArgs()[1];
   Values results = body(loop.getInductionVar(), stage, phase,
                         Values(loop.getRegionIterArgs().drop_front(2)));
-  Value next = b.add(stage, b.number(1));
-  Value isLast = arith::CmpIOp::create(b.builder, loc, arith::CmpIPredicate::eq,
-                                       next, b.number(stages));
-  Value flipped = arith::XOrIOp::create(b.builder, loc, phase, b.number(1));
-  Values yielded = {
-      arith::SelectOp::create(b.builder, loc, isLast, b.number(0), next),
-      arith::SelectOp::create(b.builder, loc, isLast, flipped, phase)};
+  auto [next, flipped] = getNext(b, {stage, phase});
+  Values yielded = {next, flipped};
   yielded.append(results);
   scf::YieldOp::create(b.builder, loc, yielded);
   return Values(loop.getResults().drop_front(2));
-}
-
-/// A tile of the factor; of two products, a part of it each.
-void HopperContraction::copyTile(HopperBuilder &b, const MappedFactor &factor,
-                                 ArrayRef<Value> maps, Value to, Value first,
-                                 Value k, int64_t size, Value barrier) {
-  int64_t part = size / int64_t(maps.size());
-  for (auto [number, map] : llvm::enumerate(maps))
-    copyPart(b, factor, map, b.add(to, b.number(number * part * kRowBytes)),
-             first, k, part, barrier);
-}
-
-void HopperContraction::copyPart(HopperBuilder &b, const MappedFactor &factor,
-                                 Value map, Value to, Value first, Value k,
-                                 int64_t size, Value barrier) {
-  if (factor.windows)
-    return copyWindows(b, factor, map, to, k, barrier);
-  Values batch;
-  for (int loop : factor.batches)
-    batch.push_back(b.narrow(position.lookup(step.classes[loop])));
-  if (factor.channels) {
-    auto [place, channel] = splitDepth(b, factor.channels, k);
-    Values at = {channel, place, first};
-    at.append(batch);
-    return b.copyBox(to, map, at, barrier);
-  }
-  k = b.mul(k, b.number(kDepth));
-  if (factor.isAlongK) {
-    Values at = {k, first};
-    at.append(batch);
-    return b.copyBox(to, map, at, barrier);
-  }
-  for (int64_t chunk = 0; chunk < size; chunk += kChunk) {
-    Values at = {b.add(first, b.number(chunk)), k};
-    at.append(batch);
-    b.copyBox(b.add(to, b.number(chunk * kRowBytes)), map, at, barrier);
-  }
-}
-
-/// Tile `k` of one factor, to its place in the stage.
-void HopperContraction::copyFactor(HopperBuilder &b, bool isOfColumns, Value k,
-                                   Value stage) {
-  Value full = getBarrier(b, stage, false), to = getStage(b, stage);
-  Value at = b.add(firstDepth, k);
-  bool isRight = isOfColumns != form.isTurned;
-  Value first = b.narrow(isRight ? firstColumn : firstRow);
-  if (isOfColumns)
-    copyTile(b, c, mapsC, b.add(to, b.number(form.rows * kRowBytes)), first, at,
-             columns, full);
-  else
-    copyTile(b, a, mapsA, to, first, at, form.rows, full);
-}
-
-/// One thread keeps the stages full. The first weights come while the launch
-/// before still runs.
-void HopperContraction::produce(HopperBuilder &b) {
-  if (const MappedFactor &left = form.isTurned ? c : a; left.windows)
-    enterWindows(b, *left.windows, firstRow);
-  auto isWeight = [&](const MappedFactor &factor) {
-    return llvm::all_of(products, [&](const Step *product) {
-      return frame.isWeight(
-          program.storages[product->reads[factor.read].storage].buffer);
-    });
-  };
-  bool areWeights[] = {isWeight(a), isWeight(c)};
-  auto copy = [&](bool areAsked, Value k, Value stage) {
-    for (bool isOfColumns : {false, true})
-      if (areWeights[isOfColumns] == areAsked)
-        copyFactor(b, isOfColumns, k, stage);
-  };
-  auto enter = [&](Value k, Value stage) {
-    b.expectBytes(getBarrier(b, stage, false), getStageBytes());
-    copy(true, k, stage);
-  };
-  int64_t early = std::min(stages, kEarlyRows / form.rows);
-  for (int64_t stage = 0; stage < early; ++stage)
-    b.ifElse(b.isLess(b.widen(b.number(stage)), b.widen(depth)),
-             [&] { enter(b.number(stage), b.number(stage)); });
-  b.waitForLaunchBefore();
-  forTiles(b, {}, [&](Value k, Value stage, Value phase, Values) {
-    b.ifElse(b.isLess(b.index(early - 1), b.widen(k)), [&] {
-      b.waitFor(getBarrier(b, stage, true),
-                arith::XOrIOp::create(b.builder, loc, phase, b.number(1)));
-      enter(k, stage);
-    });
-    copy(false, k, stage);
-    return Values();
-  });
 }
 
 /// A warpgroup's rows of the stage times all its columns, or its part of the

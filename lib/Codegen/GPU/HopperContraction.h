@@ -58,6 +58,8 @@ public:
     int64_t splits = 1;
     /// 128, or of turned tiles 64: the warpgroups share the k of each stage.
     int64_t rows = 128;
+    /// Tiles of k that are asked for at a time: longer runs of memory.
+    int64_t together = 1;
 
     /// How many blocks a multiprocessor holds: narrow tiles leave room for two.
     unsigned getBlocks() const { return columns <= 64 ? 2 : 1; }
@@ -82,6 +84,18 @@ private:
   using Body = llvm::function_ref<Values(mlir::Value k, mlir::Value stage,
                                          mlir::Value phase, Values)>;
   Values forTiles(HopperBuilder &b, Values start, Body body);
+  struct Place {
+    mlir::Value stage, phase; // i32
+  };
+  Place getNext(HopperBuilder &b, Place place);
+  bool isWeight(const MappedFactor &factor) const;
+  mlir::Value enterBoxes(HopperBuilder &b);
+  void copyWeights(HopperBuilder &b, bool areAsked, mlir::Value k,
+                   mlir::Value stage);
+  void enterStage(HopperBuilder &b, mlir::Value k, mlir::Value stage);
+  mlir::Value isNew(HopperBuilder &b, mlir::Value k);
+  int64_t getEarlyStages() const;
+  void fillTogether(HopperBuilder &b, mlir::Value k, Place first);
   void produce(HopperBuilder &b);
   void copyTile(HopperBuilder &b, const MappedFactor &factor,
                 llvm::ArrayRef<mlir::Value> maps, mlir::Value to,
@@ -90,6 +104,11 @@ private:
   void copyPart(HopperBuilder &b, const MappedFactor &factor, mlir::Value map,
                 mlir::Value to, mlir::Value first, mlir::Value k, int64_t size,
                 mlir::Value barrier);
+  bool comesInBoxes() const;
+  int64_t getRowsOfBox() const;
+  mlir::Value countBoxes(HopperBuilder &b);
+  void copyBoxes(HopperBuilder &b, mlir::Value to, mlir::Value k,
+                 mlir::Value barrier);
   void copyFactor(HopperBuilder &b, bool isOfColumns, mlir::Value k,
                   mlir::Value stage);
   void enterWindows(HopperBuilder &b, const ImageWindows &windows,
@@ -116,6 +135,8 @@ private:
   llvm::StringRef type; // PTX's name of the factors'
   Values mapsA, mapsC;  // one for each product where they differ
   mlir::Value shared;
+  mlir::Value boxes; // i32: of the tile's columns, if these are few rows
+  mlir::Value bytes; // i32: of a stage
   mlir::Value rank, firstDepth, depth;        // i32: in the cluster; tiles of k
   llvm::SmallVector<mlir::Value> windowStart; // i32: the tile's first window
 };

@@ -92,6 +92,15 @@ ProductForm ProductModel::chooseOneRow() const {
   return form;
 }
 
+/// Memory gives longer runs of a weight's rows faster, where a block has stages
+/// enough to wait for so many of them.
+static ScheduleTable::Share askTogether(int64_t last, int64_t across,
+                                        int64_t splits) {
+  if (last > kTurned[0] || splits > 1)
+    return {across, splits, 1};
+  return {across, splits, across < kTurnedSize ? 4 : 2};
+}
+
 /// A product of few rows takes as long as its weights take from memory, and
 /// multiprocessors have to ask for them: nearly all, or half of them where that
 /// takes a cluster of four. A cluster takes its time to begin, a large one
@@ -100,7 +109,7 @@ ScheduleTable::Share ProductModel::chooseShare(int64_t first,
                                                int64_t last) const {
   int64_t known = getKnown(columns);
   if (!known)
-    return {kTurnedSize, 1};
+    return askTogether(last, kTurnedSize, 1);
   std::string type;
   llvm::raw_string_ostream(type) << getElement();
   ProductShape shape{target.name, type, known,
@@ -114,9 +123,9 @@ ScheduleTable::Share ProductModel::chooseShare(int64_t first,
       enough /= 2;
     for (int64_t across : {kTurnedSize, kTurnedSize / 2})
       if (llvm::divideCeil(known, across) * splits >= enough)
-        return {across, splits};
+        return askTogether(last, across, splits);
   }
-  return {kTurnedSize / 2, most};
+  return {kTurnedSize / 2, most, 1};
 }
 
 /// The one form that sizes choose, where they are known: for windows, for rows
@@ -155,11 +164,14 @@ void ProductModel::addHopper(const HopperContraction::Factors &factors,
   if (factors.first.isAlongK)
     for (int64_t last : kTurned) {
       if (canBe(rows, first) && !mustBe(rows, last + 1)) {
-        auto [across, splits] = chooseShare(first, last);
+        auto [across, splits, together] = chooseShare(first, last);
         // Halves of a half tile's rows would be narrower than a swizzled row.
         if (contraction.getSums().size() > 1 && !factors.second.isAlongK)
           across = kTurnedSize;
-        forms.push_back({Kind::turned, first, last, last, splits, 0, across});
+        ProductForm form{Kind::turned, first, last, last, splits, 0, across};
+        if (factors.second.isAlongK && !factors.first.windows)
+          form.together = together;
+        forms.push_back(form);
       }
       first = last + 1;
     }

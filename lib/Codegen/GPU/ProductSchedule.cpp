@@ -27,6 +27,8 @@ std::string ProductForm::describe() const {
     text += llvm::formatv(", {0} runs ahead", ahead);
   if (splits > 1)
     text += llvm::formatv(", depth in {0}", splits);
+  if (together > 1)
+    text += llvm::formatv(", {0} of it at a time", together);
   if (leastTiles)
     text += llvm::formatv(", from {0} tiles", leastTiles);
   return text;
@@ -41,6 +43,7 @@ static DictionaryAttr toAttr(const ProductForm &form, MLIRContext *context) {
   writer.set("least_tiles", form.leastTiles, 0);
   writer.set("across", form.across, ProductForm::kAcross);
   writer.set("ahead", form.ahead, ProductForm::kAhead);
+  writer.set("together", form.together, 1);
   return writer.get();
 }
 
@@ -72,6 +75,8 @@ static ProductForm fromAttr(FormReader &reader) {
       reader.getOneOf("across", ProductForm::kAcross,
                       {ProductForm::kAcross, ProductForm::kAcross / 2});
   form.ahead = reader.getNumber("ahead", ProductForm::kAhead, 1, mostAhead);
+  if (form.kind == Kind::turned)
+    form.together = reader.getOneOf("together", 1, {1, 2, 4});
   if (form.kind == Kind::warps && form.last > mostOfWarps)
     reader.fail("have a number 'last' of at most " + Twine(mostOfWarps),
                 form.last == ProductForm::kNoEnd ? "none" : Twine(form.last));

@@ -26,14 +26,16 @@ ScheduleTable::parseEntry(const llvm::json::Value &value) {
               getNumber("first"),
               getNumber("last"),
               {object->getInteger("across").value_or(ProductForm::kAcross),
-               getNumber("splits")}};
+               getNumber("splits"),
+               object->getInteger("together").value_or(1)}};
   bool isWhole = !entry.architecture.empty() && !entry.type.empty() &&
                  entry.columns > 0 && entry.depth > 0 && entry.first > 0 &&
                  entry.last >= entry.first;
   // A cluster has eight blocks at most.
-  auto [across, splits] = entry.share;
+  auto [across, splits, together] = entry.share;
   bool isPossible =
       splits >= 1 && splits <= 8 && llvm::isPowerOf2_64(splits) &&
+      together >= 1 && together <= 4 && llvm::isPowerOf2_64(together) &&
       (across == ProductForm::kAcross || across == ProductForm::kAcross / 2);
   return isWhole && isPossible ? std::optional(entry) : std::nullopt;
 }
@@ -53,7 +55,8 @@ llvm::Expected<ScheduleTable> ScheduleTable::parse(llvm::StringRef text) {
     if (!entry)
       return llvm::createStringError(
           "expected product %zu to have architecture, type, columns, depth, "
-          "first, last, splits of 1, 2, 4 or 8, and across of 64 or 128",
+          "first, last, splits of 1, 2, 4 or 8, across of 64 or 128, and "
+          "together of 1, 2 or 4",
           table.entries.size());
     table.entries.push_back(std::move(*entry));
   }

@@ -24,15 +24,16 @@ public:
   /// Empty.
   ScheduleTable() = default;
   /// A text of {"products": [{"architecture", "type", "columns", "depth",
-  /// "first", "last", and what was measured: "splits" and "across" (128 where
-  /// it is left out)}, ...]}; other keys say how.
+  /// "first", "last", and what was measured: "splits", "across" (128 where it
+  /// is left out) and "together" (1)}, ...]}; other keys say how.
   static llvm::Expected<ScheduleTable> parse(llvm::StringRef text);
   /// The table that is part of the compiler.
   static llvm::Expected<ScheduleTable> getOwn();
 
-  /// Columns of a tile, and blocks that share its depth.
+  /// Columns of a tile, blocks that share its depth, and how much of it is
+  /// asked for at a time.
   struct Share {
-    int64_t across, splits;
+    int64_t across, splits, together;
   };
   /// What was fastest for rows `first` to `last`.
   std::optional<Share> find(const ProductShape &shape, int64_t first,

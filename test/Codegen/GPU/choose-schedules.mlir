@@ -18,7 +18,7 @@
 // NONE: expected choose-schedules with a table: cannot read '{{.*}}none'
 // RUN: printf '{"products": [{"architecture": "sm_90a", "type": "bf16", "columns": 1024, "depth": 512, "first": 33, "last": 64, "splits": 2, "across": 32}]}' > %t.narrow
 // RUN: not tenon-opt %s -pass-pipeline='builtin.module(choose-schedules{table=%t.narrow})' 2>&1 | FileCheck %s --check-prefix=WRONG
-// WRONG: expected product 0 to have {{.*}}splits of 1, 2, 4 or 8, and across of 64 or 128
+// WRONG: expected product 0 to have {{.*}}splits of 1, 2, 4 or 8, across of 64 or 128, and together of 1, 2 or 4
 
 // Few rows of a weight with k last are warps'; on Hopper more are turned tiles, whose depth
 // four blocks share, and which are halves for so few columns; and from 65 on tiles by tensor
@@ -33,11 +33,13 @@
 // CHECK-SAME:      {columns = 256 : i64, first = 65 : i64, form = "mapped", least_tiles = 132 : i64},
 // CHECK-SAME:      {columns = 128 : i64, first = 65 : i64, form = "mapped"}]
 // Whole tiles where they are enough for the multiprocessors, then halves, then clusters;
-// with four blocks in each half of the multiprocessors are enough.
+// with four blocks in each half of the multiprocessors are enough. Up to 32 rows, without a
+// cluster, a block asks for 256 or 512 bytes of each of the weight's rows at a time.
 // WIDE-LABEL:  kernel.func @product
-// WIDE-SAME:     {columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64},
+// WIDE-SAME:     {columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, together = 2 : i64},
+// WIDE-SAME:     {columns = 64 : i64, first = 33 : i64, form = "turned", last = 64 : i64},
 // HALVES-LABEL: kernel.func @product
-// HALVES-SAME:   {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64},
+// HALVES-SAME:   {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, together = 4 : i64},
 // BOTH-LABEL:  kernel.func @product
 // BOTH-SAME:     {across = 64 : i64, columns = 32 : i64, first = 2 : i64, form = "turned", last = 32 : i64, splits = 2 : i64},
 // FOUR-LABEL:  kernel.func @product

@@ -34,6 +34,9 @@ struct ProductForm {
   /// Runs of 16 bytes of a column that each lane of a warp asks for before it
   /// sums them.
   int64_t ahead = kAhead;
+  /// Tiles of the depth, 128 bytes of each row, that a turned form asks for at
+  /// a time.
+  int64_t together = 1;
 
   /// "turned tiles of 16 for 2 to 16 rows, depth in 4".
   std::string describe() const;
