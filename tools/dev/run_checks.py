@@ -157,6 +157,13 @@ def other_isa(pattern):
                                           ("test/EndToEnd/corpus.py",))))
 
 
+def for_gpus(pattern, say=show):
+    """Node tests compiled for GPUs, which run on a machine that has one."""
+    extra = ["--filter", pattern] if pattern else [] if FULL else ["--third"]
+    return run([sys.executable, ROOT / "test/conformance/run.py", "--static", "--compile-only",
+                "--target=cuda:sm_90a", *extra], 1200, say)
+
+
 def add(*counts):
     return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
@@ -167,6 +174,7 @@ PARTS = {
     "lit": lit,
     "unit": unit,
     "conformance": script("test/conformance/run.py", 2400, "--full"),
+    "cuda": for_gpus,
     "model": script("test/EndToEnd/smollm2.py", 900, "--forms",
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
     "llama": script("test/EndToEnd/llama.py", 300),

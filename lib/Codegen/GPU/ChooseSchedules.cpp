@@ -126,11 +126,18 @@ struct ChooseSchedules final
       setProductForms(kernel, target.name, forms);
       return describeForms(forms);
     }
-    SmallVector<StageForm> forms;
-    if (reading.program)
-      forms = chooseStageForms(*reading.program);
+    SmallVector<StageForm> forms = chooseSteps(general, scratch);
     setStageForms(kernel, target.name, forms);
     return describeForms(forms);
+  }
+
+  /// Of the steps as code generation reads them: where a product is found,
+  /// loops have merged.
+  SmallVector<StageForm> chooseSteps(kernel::FuncOp general, ModuleOp scratch) {
+    KernelFrame frame(general, scratch, general.getSymName() + ".steps");
+    std::optional<KernelProgram> program =
+        KernelProgram::read(general, frame, /*readsPadded=*/true);
+    return program ? chooseStageForms(*program) : SmallVector<StageForm>();
   }
 
   /// The steps that make the rows of a kernel's products.
@@ -143,11 +150,8 @@ struct ChooseSchedules final
     SmallVector<StageForm> forms;
     if (program)
       forms = choosePrologueForms(*program);
-    if (forms.size() != 1 || forms[0].kind == StageForm::Kind::flat) {
-      KernelReading reading(before, scratch, before.getSymName() + ".read");
-      if (reading.program)
-        forms = chooseStageForms(*reading.program);
-    }
+    if (forms.size() != 1 || forms[0].kind == StageForm::Kind::flat)
+      forms = chooseSteps(before, scratch);
     for (const GPUTarget &target : targets) {
       if (findSchedule(before, target.name))
         continue;

@@ -187,19 +187,20 @@ void HopperContraction::produce(HopperBuilder &b) {
   });
 }
 
-/// This stage and those after it, once the last of them is empty, and so all
-/// are.
+/// This stage and those after it, once all of them are empty.
 void HopperContraction::fillTogether(HopperBuilder &b, Value k, Place first) {
   SmallVector<Place> places = {first};
   while (int64_t(places.size()) < form.together)
     places.push_back(getNext(b, places.back()));
-  auto [last, phase] = places.back();
-  b.ifElse(isNew(b, b.add(k, b.number(form.together - 1))), [&] {
-    b.waitFor(getBarrier(b, last, true),
-              arith::XOrIOp::create(b.builder, loc, phase, b.number(1)));
-  });
   for (auto [i, place] : llvm::enumerate(places)) {
-    Value own = i == 0 ? k : b.add(k, b.number(i)), stage = place.stage;
+    Value isEmpty = getBarrier(b, place.stage, true);
+    Value before =
+        arith::XOrIOp::create(b.builder, loc, place.phase, b.number(1));
+    b.ifElse(isNew(b, b.add(k, b.number(i))),
+             [&] { b.waitFor(isEmpty, before); });
+  }
+  for (auto [i, place] : llvm::enumerate(places)) {
+    Value own = b.add(k, b.number(i)), stage = place.stage;
     auto fill = [&] {
       b.ifElse(isNew(b, own), [&] { enterStage(b, own, stage); });
       copyWeights(b, false, own, stage);

@@ -104,3 +104,22 @@ kernel.func @given inputs 1 dims [affine_map<() -> (4)>, affine_map<() -> (4)>] 
   %r = linalg.exp ins(%a : tensor<4xf32>) outs(%d : tensor<4xf32>) -> tensor<4xf32>
   kernel.yield %r : tensor<4xf32>
 }
+
+// A product's loops merge where it is looked for; a sum that is none has its own, of which the
+// last has no chunks of four.
+// CHECK-LABEL: kernel.func @dot
+// CHECK-SAME:    sm_90a = [{form = "rows", threads = 128 : i64, together = array<i64: 0>}]
+kernel.func @dot inputs 2 dims [affine_map<() -> (3, 6, 6)>, affine_map<() -> (3, 6, 6)>, affine_map<() -> ()>] {
+^bb0(%a: tensor<3x6x6xf32>, %b: tensor<3x6x6xf32>, %d: tensor<f32>):
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%d : tensor<f32>) -> tensor<f32>
+  %y = linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, j, k)>, affine_map<(i, j, k) -> (i, j, k)>, affine_map<(i, j, k) -> ()>],
+                       iterator_types = ["reduction", "reduction", "reduction"]}
+      ins(%a, %b : tensor<3x6x6xf32>, tensor<3x6x6xf32>) outs(%f : tensor<f32>) {
+    ^bb0(%u: f32, %v: f32, %z: f32):
+      %p = arith.mulf %u, %v : f32
+      %q = arith.addf %z, %p : f32
+      linalg.yield %q : f32
+  } -> tensor<f32>
+  kernel.yield %y : tensor<f32>
+}
