@@ -30,7 +30,8 @@ Value Homes::get(Value value) const {
   return value;
 }
 
-/// Whether a step of `block` makes the value, in a place that can still be chosen.
+/// Whether a step of `block` makes the value, in a place that can still be
+/// chosen.
 bool Homes::isFree(Value home, Block *block) const {
   Operation *op = home.getDefiningOp();
   return writesResults(op) && op->getBlock() == block &&
@@ -98,8 +99,8 @@ void Homes::placeLoop(LoopOp loop) {
   placeBody(loop, carried);
 }
 
-/// What the body returns is copied to where it is carried, after whatever another
-/// copy would overwrite is saved.
+/// What the body returns is copied to where it is carried, after whatever
+/// another copy would overwrite is saved.
 void Homes::placeBody(LoopOp loop, ArrayRef<Value> carried) {
   Block &body = loop.getBody().front();
   placeBlock(body);
@@ -178,10 +179,23 @@ static Value findState(func::FuncOp function, unsigned index) {
   return nullptr;
 }
 
-/// A returned value is made in the output itself where a step of the function can
-/// do so and it is in no other output; else it is copied there. So is a state.
+/// A state that another state is given has to be saved before that is written.
+void Homes::saveStates(ReturnOp end) {
+  auto function = cast<func::FuncOp>(end->getParentOp());
+  for (OpOperand &operand : end->getOpOperands()) {
+    Value state = findState(function, operand.getOperandNumber());
+    Value home = get(operand.get());
+    if (state && home != state && isState(home))
+      operand.set(copyBefore(end, operand.get()));
+  }
+}
+
+/// A returned value is made in the output itself where a step of the function
+/// can do so and it is in no other output; else it is copied there. So is a
+/// state.
 void Homes::placeOutputs(ReturnOp end) {
   auto function = cast<func::FuncOp>(end->getParentOp());
+  saveStates(end);
   for (OpOperand &operand : end->getOpOperands()) {
     unsigned index = operand.getOperandNumber();
     if (isHidden(function.getResultAttrDict(index))) {

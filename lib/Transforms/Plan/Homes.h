@@ -37,6 +37,7 @@ private:
   void placeLaunch(LaunchOp launch);
   /// `target`, or a copy of it where another value needs it as it is.
   mlir::Value ownTarget(mlir::Operation *op, mlir::Value target);
+  void saveStates(ReturnOp end);
   void placeOutputs(ReturnOp end);
   mlir::Value homeOfInit(LoopOp loop, mlir::Value init);
   mlir::Value copyBefore(mlir::Operation *op, mlir::Value value);

@@ -153,3 +153,27 @@ func.func @steps_come_last(%x: tensor<?xf32> {tenon.dims = affine_map<()[s0, s1]
   %5 = plan.launch @k(%2) symbols affine_map<()[s0, s1] -> (s1)> dims [affine_map<()[s0, s1] -> (s1)>] : (tensor<?xf32>) -> tensor<?xf32>
   plan.return %3, %4, %5 : tensor<?xf32>, tensor<?xf32>, tensor<?xf32>
 }
+
+// -----
+
+// What two states are given of each other is saved before either is written.
+// CHECK-LABEL: func @swapped
+// CHECK:         %[[B:.+]] = plan.copy %arg1 storage [#plan.arena
+// CHECK:         %[[A:.+]] = plan.copy %arg0 storage [#plan.arena
+// CHECK:         plan.copy %[[B]] storage [#plan.state<0>]
+// CHECK:         plan.copy %[[A]] storage [#plan.state<1>]
+func.func @swapped(%a: tensor<4xf32> {tenon.dims = affine_map<() -> (4)>, tenon.state = ["a", "value"]},
+                   %b: tensor<4xf32> {tenon.dims = affine_map<() -> (4)>, tenon.state = ["b", "value"]})
+    -> (tensor<4xf32> {tenon.state = ["a", "value"]}, tensor<4xf32> {tenon.state = ["b", "value"]}) {
+  plan.return %b, %a : tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
+// A state that stays as it is is not copied.
+// CHECK-LABEL: func @kept
+// CHECK-NEXT:    plan.return
+func.func @kept(%a: tensor<4xf32> {tenon.dims = affine_map<() -> (4)>, tenon.state = ["a", "value"]})
+    -> (tensor<4xf32> {tenon.state = ["a", "value"]}) {
+  plan.return %a : tensor<4xf32>
+}
