@@ -46,8 +46,12 @@ inline constexpr llvm::StringLiteral kStateRowsAttr = "tenon.state_rows";
 /// state has after the call.
 inline constexpr llvm::StringLiteral kStateLengthAttr = "tenon.state_length";
 /// Attribute of an argument or result of a state: names of the model's inputs or
-/// outputs that it stands for.
+/// outputs that it stands for; those after the first are of states that share it.
 inline constexpr llvm::StringLiteral kReplacesAttr = "tenon.replaces";
+/// Attribute of a state's argument: how many rows a batch may have in it at most.
+inline constexpr llvm::StringLiteral kBudgetAttr = "tenon.budget";
+/// Attribute of a state's argument: it has no rows; each call replaces all of it.
+inline constexpr llvm::StringLiteral kRecurrentAttr = "tenon.recurrent";
 /// Attribute of an argument, the cache's name: the caller hands in what it holds.
 inline constexpr llvm::StringLiteral kCacheAttr = "tenon.cache";
 /// Whether the caller does not see an argument or result of these attributes.

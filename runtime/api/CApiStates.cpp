@@ -1,6 +1,7 @@
 // The states' part of tenon_rt.h.
 #include "runtime/api/CApiSession.h"
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 
@@ -21,9 +22,10 @@ tenon_status tenon_session_cache_info(const tenon_session *session, size_t index
            index);
     const auto &[name, cache] = *std::next(states.allCaches().begin(), index);
     session->cacheName = name;
+    int64_t room = cache.budget ? std::min(cache.budget, states.room()) : states.room();
     tenon_cache_info full{info->size, session->cacheName.c_str(),
                           cache.isCounted ? cache.length : -1,
-                          cache.isCounted && cache.hasCapacity ? states.room() : -1,
+                          cache.isCounted && cache.hasCapacity ? room : -1,
                           states.bytesOf(name)};
     std::memcpy(info, &full, std::min(info->size, sizeof(full)));
   });

@@ -40,6 +40,13 @@ inline std::string_view view(const flatbuffers::String *string) {
   return string ? std::string_view(string->c_str(), string->size())
                 : std::string_view();
 }
+inline std::vector<std::string_view>
+views(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>> *strings) {
+  std::vector<std::string_view> result;
+  for (uint32_t i = 0; strings && i < strings->size(); ++i)
+    result.push_back(view(strings->Get(i)));
+  return result;
+}
 template <typename Vector>
 size_t sizeOf(const Vector *vector) {
   return vector ? vector->size() : 0;

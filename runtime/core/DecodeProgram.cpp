@@ -215,7 +215,13 @@ void ProgramDecoder::decodeCaches() {
     std::string at = concat("cache ", i, " '", view(from->name()), "'");
     Cache cache{view(from->name()), from->has_length(), from->has_next(),
                 from->has_capacity(), 0,                0,
-                0,                    {}};
+                0,                    {},               from->budget(),
+                from->recurrent()};
+    bool hasRows = cache.hasLength || cache.hasNext || cache.hasCapacity || cache.budget;
+    if (cache.budget < 0 || (cache.isRecurrent && hasRows))
+      fail(Status::corrupt, where, ' ', at,
+           ": expected a budget of at least 0, and none of what has no rows, but got ",
+           cache.budget);
     budget.spend(sizeOf(from->inputs()));
     for (size_t n = 0; n < sizeOf(from->inputs()); ++n)
       cache.inputs.push_back(
@@ -245,10 +251,13 @@ void ProgramDecoder::decodeStates() {
       fail(Status::corrupt, where, ' ', at, ": expected its own value, but got value ",
            from->value(), " of storage ", format::EnumNameStorage(target.storage));
     names.push_back(view(from->name()));
+    budget.spend(sizeOf(from->shared_inputs()) + sizeOf(from->shared_outputs()));
     program.states.push_back(
         {view(from->name()), from->value(),
          check(from->cache(), program.caches.size(), "cache", at),
-         view(from->replaces_input()), view(from->replaces_output())});
+         check(from->batch(), target.dims.size(), "dimension", at),
+         view(from->replaces_input()), view(from->replaces_output()),
+         views(from->shared_inputs()), views(from->shared_outputs())});
   }
   std::sort(names.begin(), names.end());
   if (std::adjacent_find(names.begin(), names.end()) != names.end())

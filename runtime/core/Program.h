@@ -5,6 +5,7 @@
 
 #include "runtime/format/artifact_generated.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -115,8 +116,9 @@ struct Signature {
 /// A tensor that the session keeps; its value has storage state.
 struct StateTensor {
   std::string_view name;
-  uint32_t value, cache;
+  uint32_t value, cache, batch; // a value, a cache and a dimension
   std::string_view replacesInput, replacesOutput;
+  std::vector<std::string_view> sharedInputs, sharedOutputs;
 };
 
 /// What states hold rows of, along dimension 2.
@@ -125,6 +127,9 @@ struct Cache {
   bool hasLength, hasNext, hasCapacity;
   uint32_t length, next, capacity; // expressions and a symbol
   std::vector<uint32_t> inputs;    // those that hold it
+  int64_t budget = 0;              // rows at most; 0: any number
+  bool isRecurrent = false;        // has no rows: each call replaces it
+  int64_t limit(int64_t rows) const { return budget ? std::min(budget, rows) : rows; }
   /// Whether a session keeps it.
   bool isKept() const { return inputs.empty(); }
 };

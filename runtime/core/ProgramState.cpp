@@ -92,9 +92,14 @@ bool ProgramState::bindStates(std::string &reason) {
       continue;
     if (cache.hasLength && !bindLength(cache, reason))
       return false;
+    if (cache.isRecurrent && memory.states->isTorn(cache.name)) {
+      reason = concat("recurrent state '", cache.name, "': expected its value after a call, "
+                      "but the last one failed; reset the session or load its states");
+      return false;
+    }
     if (!cache.hasCapacity || symbols[cache.capacity].fault == Fault::none)
       continue;
-    symbols[cache.capacity] = {memory.states->room(), Fault::none};
+    symbols[cache.capacity] = {cache.limit(memory.states->room()), Fault::none};
     if (!cache.hasNext && memory.states->room() == 0) {
       reason = concat("cache '", cache.name,
                       "': expected a session created with a capacity, but got none");
@@ -118,9 +123,16 @@ bool ProgramState::bindStates(std::string &reason) {
 
 int64_t ProgramState::rowsAfter() const {
   int64_t most = 0;
-  for (const Cache &cache : program.caches)
-    if (cache.isKept() && cache.hasNext)
-      most = std::max(most, expr(cache.next, "the rows of a cache"));
+  for (const Cache &cache : program.caches) {
+    if (!cache.isKept() || !cache.hasNext)
+      continue;
+    int64_t rows = expr(cache.next, "the rows of a cache");
+    if (rows > cache.limit(rows))
+      fail(Status::input, "cache '", cache.name, "': expected at most the ", cache.budget,
+           " rows of its budget, but this call makes it ", rows,
+           "; reset or rewind the session");
+    most = std::max(most, rows);
+  }
   return most;
 }
 
@@ -133,6 +145,9 @@ void ProgramState::placeStates() {
     stateTensors[i] =
         &memory.states->place(state, cache.name, value.type, dims(value.dims), restarts);
   }
+  for (const Cache &cache : program.caches)
+    if (cache.isRecurrent)
+      memory.states->beginReplacing(cache.name);
 }
 
 void ProgramState::finish() {

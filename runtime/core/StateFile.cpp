@@ -12,7 +12,8 @@
 
 namespace tenon::rt {
 
-static constexpr char stateMagic[8] = {'T', 'E', 'N', 'O', 'N', 'K', 'V', '1'};
+static constexpr char stateMagic[8] = {'T', 'E', 'N', 'O', 'N', 'K', 'V', '2'};
+static constexpr char oldMagic[8] = {'T', 'E', 'N', 'O', 'N', 'K', 'V', '1'};
 
 namespace {
 class Writer {
@@ -96,7 +97,8 @@ void States::save(const std::string &path) const {
   for (const auto &[name, cache] : caches) {
     writer.text(name);
     for (int64_t value : {cache.length, int64_t(cache.isCounted), int64_t(cache.hasCapacity),
-                          int64_t(cache.isUsed)})
+                          int64_t(cache.isUsed), int64_t(cache.isRecurrent),
+                          int64_t(cache.isTorn), cache.budget})
       writer.number(value);
   }
   writer.number(tensors.size());
@@ -104,6 +106,7 @@ void States::save(const std::string &path) const {
     writer.text(name);
     writer.text(tensor.cache);
     writer.number(int64_t(tensor.type));
+    writer.number(tensor.batch);
     writer.number(tensor.dims.size());
     for (int64_t dim : tensor.dims)
       writer.number(dim);
@@ -120,7 +123,8 @@ void States::load(const std::string &path) {
   Reader reader(path);
   char magic[sizeof(stateMagic)];
   reader.bytes(magic, sizeof(magic));
-  if (std::memcmp(magic, stateMagic, sizeof(magic)) != 0)
+  bool isOld = std::memcmp(magic, oldMagic, sizeof(magic)) == 0;
+  if (!isOld && std::memcmp(magic, stateMagic, sizeof(magic)) != 0)
     fail(Status::corrupt, "'", path, "': expected a file of a session's states");
   int64_t room = reader.number(most);
   if (capacity > 0 && room > capacity)
@@ -134,14 +138,20 @@ void States::load(const std::string &path) {
     cache.isCounted = reader.number(1);
     cache.hasCapacity = reader.number(1);
     cache.isUsed = reader.number(1);
+    if (isOld)
+      continue;
+    cache.isRecurrent = reader.number(1);
+    cache.isTorn = reader.number(1);
+    cache.budget = reader.number(most);
   }
   for (int64_t i = reader.number(reader.rest()); i > 0; --i) {
     Tensor &tensor = fresh.tensors[reader.text()];
     tensor.cache = reader.text();
     tensor.type = ElementType(reader.number(255));
+    tensor.batch = isOld ? 0 : reader.number(15);
     for (int64_t rank = reader.number(16); rank > 0; --rank)
       tensor.dims.push_back(reader.number(most));
-    if (!elementBytes(tensor.type) || tensor.dims.empty() ||
+    if (!elementBytes(tensor.type) || tensor.batch >= tensor.dims.size() ||
         !byteSize(tensor.dims, elementBytes(tensor.type), tensor.bytes) ||
         tensor.bytes > reader.rest() || !fresh.caches.count(tensor.cache))
       fail(Status::corrupt, "'", path, "': expected tensors whose bytes it holds");

@@ -32,6 +32,11 @@ int64_t States::length(std::string_view cache) const {
   return found == caches.end() ? 0 : found->second.length;
 }
 
+bool States::isTorn(std::string_view cache) const {
+  auto found = caches.find(cache);
+  return found != caches.end() && found->second.isTorn;
+}
+
 const States::Tensor *States::find(std::string_view name) const {
   auto found = tensors.find(name);
   return found == tensors.end() ? nullptr : &found->second;
@@ -70,9 +75,10 @@ States::Tensor &States::place(const StateTensor &state, std::string_view cacheNa
   std::vector<int64_t> sameRoom = tensor.dims;
   if (sameRoom.size() == dims.size() && dims.size() > 2)
     sameRoom[2] = dims[2];
-  if (holds && (tensor.type != type || sameRoom != dims || dims.size() < 3))
+  bool fits = tensor.type == type && sameRoom == dims && dims.size() > 2;
+  if (holds && (!fits || cache.isRecurrent))
     fail(Status::input, "state '", state.name, "': expected the dimensions ",
-         print(tensor.dims), " of the rows that the session holds, but got ", print(dims),
+         print(tensor.dims), " of what the session holds, but got ", print(dims),
          "; reset the session before a call of another batch");
   if (holds) {
     keepRows(tensor, dims, bytes);
@@ -84,12 +90,16 @@ States::Tensor &States::place(const StateTensor &state, std::string_view cacheNa
   tensor.cache = cacheName;
   tensor.dims = dims;
   tensor.bytes = bytes;
+  tensor.batch = state.batch;
   return tensor;
 }
 
 void States::finish(const rt::Cache &cache, int64_t length) {
   Cache &known = caches[std::string(cache.name)];
   known.isUsed = true;
+  known.isTorn = false;
+  known.isRecurrent = cache.isRecurrent;
+  known.budget = cache.budget;
   known.isCounted = length >= 0;
   known.hasCapacity = cache.hasCapacity;
   known.length = std::max<int64_t>(length, 0);
@@ -98,7 +108,7 @@ void States::finish(const rt::Cache &cache, int64_t length) {
 void States::reset() {
   for (auto &[name, cache] : caches) {
     cache.length = 0;
-    cache.isUsed = false;
+    cache.isUsed = cache.isTorn = false;
   }
   // Of a buffer whose rows the session does not count, nothing may stay.
   for (auto &[name, tensor] : tensors)
@@ -107,10 +117,16 @@ void States::reset() {
 }
 
 void States::rewind(int64_t row, int64_t rows) {
-  for (const auto &[name, tensor] : tensors)
-    if (row != -1 && !(row == 0 && tensor.dims[0] == 1))
+  for (const auto &[name, tensor] : tensors) {
+    int64_t batch = tensor.dims[tensor.batch];
+    if (row != -1 && !(row == 0 && batch == 1))
       fail(Status::unsupported, "expected row -1, all of the batch, as the rows of a batch "
-                                "have one length, but got row ", row, " of ", tensor.dims[0]);
+                                "have one length, but got row ", row, " of ", batch);
+  }
+  for (const auto &[name, cache] : caches)
+    if (cache.isRecurrent && cache.isUsed)
+      fail(Status::unsupported, "recurrent state '", name, "': expected a state whose earlier "
+           "values are kept, but none are; reset the session to begin anew");
   for (const auto &[name, cache] : caches)
     if (cache.isCounted && (rows < 0 || rows > cache.length))
       fail(Status::usage, "cache '", name, "': expected at most the ", cache.length,
@@ -128,20 +144,27 @@ void States::selectRows(const std::vector<int64_t> &rows) {
     if (cache.isCounted && !cache.hasCapacity)
       fail(Status::unsupported, "cache '", tensor.cache,
            "': expected a contiguous one, but its rows are in pages of a pool");
+    int64_t batch = tensor.dims[tensor.batch];
     for (int64_t row : rows)
-      if (row < 0 || row >= tensor.dims[0])
-        fail(Status::usage, "expected rows below the batch of ", tensor.dims[0], ", but got ",
-             row);
+      if (row < 0 || row >= batch)
+        fail(Status::usage, "expected rows below the batch of ", batch, ", but got ", row);
   }
-  for (auto &[name, tensor] : tensors) {
-    int64_t one = tensor.dims[0] ? tensor.bytes / tensor.dims[0] : 0;
-    Memory chosen = allocate(one * int64_t(rows.size()));
-    for (size_t i = 0; i < rows.size(); ++i)
-      chosen.copyFrom(int64_t(i) * one, tensor.memory, rows[i] * one, one);
-    tensor.memory = std::move(chosen);
-    tensor.dims[0] = rows.size();
-    tensor.bytes = one * int64_t(rows.size());
-  }
+  for (auto &[name, tensor] : tensors)
+    selectRows(tensor, rows);
+}
+
+void States::selectRows(Tensor &tensor, const std::vector<int64_t> &rows) const {
+  int64_t outer = 1, before = tensor.dims[tensor.batch], after = rows.size();
+  for (size_t d = 0; d < tensor.batch; ++d)
+    outer *= tensor.dims[d];
+  int64_t one = outer * before ? tensor.bytes / (outer * before) : 0;
+  Memory chosen = allocate(outer * after * one);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < after; ++i)
+      chosen.copyFrom((o * after + i) * one, tensor.memory, (o * before + rows[i]) * one, one);
+  tensor.memory = std::move(chosen);
+  tensor.dims[tensor.batch] = after;
+  tensor.bytes = outer * after * one;
 }
 
 void States::copyFrom(const States &other) {
@@ -154,6 +177,7 @@ void States::copyFrom(const States &other) {
     to.cache = from.cache;
     to.dims = from.dims;
     to.bytes = from.bytes;
+    to.batch = from.batch;
     to.memory = allocate(from.bytes);
     to.memory.copyFrom(0, from.memory, 0, from.bytes);
   }

@@ -26,13 +26,17 @@ public:
     std::string cache;
     std::vector<int64_t> dims;
     int64_t bytes = 0;
+    size_t batch = 0; // the dimension along which the batch's rows lie
     Memory memory;
   };
   struct Cache {
     int64_t length = 0;     // rows in use, where the session counts them
     bool isCounted = false; // it does
     bool hasCapacity = false;
-    bool isUsed = false; // a call has written to it since it was reset
+    bool isUsed = false;      // a call has written to it since it was reset
+    bool isRecurrent = false; // calls replace all of it
+    bool isTorn = false;      // one that failed may have done so in part
+    int64_t budget = 0;       // rows at most; 0: any number
   };
 
   /// Rows that there is room for now.
@@ -46,6 +50,9 @@ public:
   /// `restarts`, the call does not need what it holds.
   Tensor &place(const StateTensor &state, std::string_view cacheName, ElementType type,
                 const std::vector<int64_t> &dims, bool restarts);
+  /// Before a call that replaces the recurrent state.
+  void beginReplacing(std::string_view cache) { caches[std::string(cache)].isTorn = true; }
+  bool isTorn(std::string_view cache) const;
   /// After a call: the cache has `length` rows (not counted: -1).
   void finish(const rt::Cache &cache, int64_t length);
 
@@ -64,6 +71,7 @@ public:
 
 private:
   Memory allocate(int64_t bytes) const;
+  void selectRows(Tensor &tensor, const std::vector<int64_t> &rows) const;
   void keepRows(Tensor &tensor, const std::vector<int64_t> &dims, int64_t bytes);
 
   const int64_t capacity;

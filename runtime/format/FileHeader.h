@@ -9,8 +9,10 @@
 namespace tenon::format {
 
 inline constexpr unsigned char fileMagic[8] = {'T', 'E', 'N', 'O', 'N', 0, 0, 0};
-// Version 5 has step symbols of kernels; what reads it also reads the one before.
-inline constexpr uint32_t fileVersion = 5, oldestVersion = 4;
+// Version 6 has recurrent states; what reads it also reads those from the oldest on.
+inline constexpr uint32_t fileVersion = 6, oldestVersion = 4;
+/// Of a file with nothing that version 6 brought.
+inline constexpr uint32_t plainVersion = 5;
 /// Sections begin at multiples of this, so that they can be memory-mapped.
 inline constexpr uint64_t sectionAlignment = 4096;
 

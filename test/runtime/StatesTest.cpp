@@ -99,6 +99,45 @@ TEST(States, SaveAndLoad) {
   std::remove(path.c_str());
 }
 
+// What the version before wrote is read: caches and tensors without what came later.
+TEST(States, LoadOldFiles) {
+  std::string model = makeAppendModel().write(), path = model + ".states";
+  std::FILE *file = std::fopen(path.c_str(), "wb");
+  ASSERT_NE(file, nullptr);
+  auto number = [&](int64_t value) { std::fwrite(&value, sizeof(value), 1, file); };
+  auto text = [&](std::string value) {
+    number(value.size());
+    std::fwrite(value.data(), 1, value.size(), file);
+  };
+  std::fwrite("TENONKV1", 1, 8, file);
+  number(4), number(1); // room, caches
+  text("c"), number(1), number(1), number(1), number(1);
+  number(1); // tensors
+  text("c.rows"), text("c"), number(1), number(4);
+  number(1), number(1), number(4), number(2);
+  std::vector<float> rows(8, 3);
+  std::fwrite(rows.data(), sizeof(float), rows.size(), file);
+  std::fclose(file);
+  auto s = session(model);
+  s->states().load(path);
+  EXPECT_EQ(append(*s, 1, 7), expected({{1, 3}, {1, 7}}));
+  std::remove(path.c_str());
+}
+
+// A cache has as many rows as its budget at most, and room for no more.
+TEST(States, RefuseMoreThanTheBudget) {
+  Model model = makeAppendModel();
+  model.program().caches[0]->budget = 3;
+  auto s = makeSession(model.write(), 8);
+  append(*s, 3, 1);
+  EXPECT_EQ(s->states().find("c.rows")->dims[2], 3);
+  expectFailure(rt::Status::input,
+                {"cache 'c'", "at most the 3 rows of its budget", "makes it 4"},
+                [&] { append(*s, 1, 2); });
+  s->states().rewind(-1, 2);
+  EXPECT_EQ(append(*s, 1, 3), expected({{2, 1}, {1, 3}}));
+}
+
 static void expectRefused(Model &model, const std::vector<std::string> &parts) {
   std::string path = model.write();
   expectFailure(rt::Status::corrupt, parts, [&] { open(path); });
@@ -121,6 +160,15 @@ TEST(States, RefuseBadTables) {
   model = makeAppendModel();
   model.program().caches[0]->capacity = 1000;
   expectRefused(model, {"cache 0", "symbol"});
+  model = makeAppendModel();
+  model.program().caches[0]->budget = -1;
+  expectRefused(model, {"cache 0", "a budget of at least 0"});
+  model = makeAppendModel();
+  model.program().caches[0]->recurrent = true;
+  expectRefused(model, {"cache 0", "none of what has no rows"});
+  model = makeAppendModel();
+  model.program().states[0]->batch = 4;
+  expectRefused(model, {"state 0", "dimension"});
 }
 
 // What is written beyond a state's end ends the run with an error.

@@ -100,6 +100,8 @@ static int64_t bytesPerRow(const rt::Program &program, const std::vector<uint32_
 
 int64_t bytesPerToken(const rt::Program &program, const rt::Cache &cache) {
   int64_t sum = 0;
+  if (cache.isRecurrent)
+    return 0;
   auto add = [&](const std::vector<uint32_t> &dims, rt::ElementType type) {
     int64_t bytes = bytesPerRow(program, dims, type);
     sum = sum < 0 || bytes < 0 ? -1 : sum + bytes;

@@ -194,7 +194,9 @@ static std::string cache(const rt::Program &program, const rt::Cache &cache) {
         ", \"dims\": ",
         list(value.dims, [&](uint32_t dim) { return quote(printExpr(program, dim)); }),
         ", \"replaces_input\": ", quote(state.replacesInput),
-        ", \"replaces_output\": ", quote(state.replacesOutput), "}"));
+        ", \"replaces_output\": ", quote(state.replacesOutput),
+        ", \"shared_inputs\": ", list(state.sharedInputs, quote),
+        ", \"shared_outputs\": ", list(state.sharedOutputs, quote), "}"));
   }
   return concat("{\"name\": ", quote(cache.name),
                 ", \"kept_by_session\": ", cache.isKept() ? "true" : "false",
@@ -204,6 +206,8 @@ static std::string cache(const rt::Program &program, const rt::Cache &cache) {
                 cache.hasCapacity ? quote(program.symbols[cache.capacity].name) : "null",
                 ", \"rows_after\": ",
                 cache.hasNext ? quote(printExpr(program, cache.next)) : "null",
+                ", \"budget\": ", cache.budget ? std::to_string(cache.budget) : "null",
+                ", \"recurrent\": ", cache.isRecurrent ? "true" : "false",
                 ", \"bytes_per_token\": ", bytesOrNull(bytesPerToken(program, cache)),
                 ", \"tensors\": ", list(tensors, [](const std::string &t) { return t; }), "}");
 }

@@ -90,19 +90,36 @@ static std::string printTensors(const rt::Program &program, const char *what,
   return text;
 }
 
+/// What a session keeps, or the caller hands in.
+static std::string printKind(const rt::Program &program, const rt::Cache &cache) {
+  std::string kept = cache.isKept() ? "kept by the session, " : "inputs and outputs, ";
+  if (cache.isRecurrent)
+    return kept + "replaced by each call";
+  int64_t bytes = bytesPerToken(program, cache);
+  return kept + (bytes < 0 ? "unknown" : concat(bytes)) + " bytes a token" +
+         (cache.budget ? concat(", at most ", cache.budget, " rows") : "");
+}
+
+static std::string printReplaced(const rt::StateTensor &state) {
+  std::string text = concat("      '", state.name, "' stands for input '", state.replacesInput,
+                            "' and output '", state.replacesOutput, "'\n");
+  for (std::string_view input : state.sharedInputs)
+    text += concat("        and for input '", input, "'\n");
+  for (std::string_view output : state.sharedOutputs)
+    text += concat("        and for output '", output, "'\n");
+  return text;
+}
+
 static std::string printCaches(const rt::Program &program) {
   if (program.caches.empty())
     return "";
   std::string text;
   for (const rt::Cache &cache : program.caches) {
-    int64_t bytes = bytesPerToken(program, cache);
-    text += concat("    cache '", cache.name, "': ",
-                   cache.isKept() ? "kept by the session, " : "inputs and outputs, ",
-                   bytes < 0 ? "unknown" : concat(bytes), " bytes a token\n");
+    text += concat(cache.isRecurrent ? "    recurrent state '" : "    cache '", cache.name,
+                   "': ", printKind(program, cache), "\n");
     for (const rt::StateTensor &state : program.states)
       if (&program.caches[state.cache] == &cache && !state.replacesInput.empty())
-        text += concat("      '", state.name, "' stands for input '", state.replacesInput,
-                       "' and output '", state.replacesOutput, "'\n");
+        text += printReplaced(state);
   }
   int64_t all = bytesPerToken(program);
   return text + concat("    caches: ", all < 0 ? "unknown" : concat(all), " bytes a token\n");

@@ -60,11 +60,11 @@ WrittenSection SectionFile::append(ArrayRef<char> bytes, uint64_t alignment) {
   return section;
 }
 
-Error SectionFile::finish(ArrayRef<char> manifest) {
+Error SectionFile::finish(ArrayRef<char> manifest, uint32_t version) {
   WrittenSection section = append(manifest, 8);
   format::FileHeader header = {};
   std::memcpy(header.magic, format::fileMagic, sizeof(header.magic));
-  header.version = format::fileVersion;
+  header.version = version;
   header.manifestOffset = section.offset;
   header.manifestSize = section.size;
   header.manifestHash = section.hash;

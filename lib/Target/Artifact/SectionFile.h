@@ -28,7 +28,7 @@ public:
   WrittenSection append(llvm::ArrayRef<char> bytes, uint64_t alignment);
 
   /// Writes the manifest and the header, and gives the file its name.
-  llvm::Error finish(llvm::ArrayRef<char> manifest);
+  llvm::Error finish(llvm::ArrayRef<char> manifest, uint32_t version);
 
 private:
   SectionFile(llvm::sys::fs::TempFile file, llvm::StringRef path);

@@ -34,12 +34,12 @@ public:
       return ModuleOp(parts[0].module)
           .emitError("expected a function to make an entry of, but got none");
     auto manifest = format::CreateManifestDirect(
-        builder, format::fileVersion, options.producer.c_str(), &codes,
-        &kernelEntries, &weights.getEntries(), &entries);
+        builder, version, options.producer.c_str(), &codes, &kernelEntries,
+        &weights.getEntries(), &entries);
     format::FinishManifestBuffer(builder, manifest);
     ArrayRef<char> bytes(reinterpret_cast<char *>(builder.GetBufferPointer()),
                          builder.GetSize());
-    if (llvm::Error error = file.finish(bytes))
+    if (llvm::Error error = file.finish(bytes, version))
       return ModuleOp(parts[0].module)
           .emitError(llvm::toString(std::move(error)));
     return success();
@@ -78,6 +78,9 @@ private:
       auto program = ProgramWriter(function, weights, kernels, builder).write();
       if (failed(program))
         return failure();
+      for (unsigned i = 0; i < function.getNumArguments(); ++i)
+        if (function.getArgAttr(i, plan::kRecurrentAttr))
+          version = format::fileVersion;
       auto entry = function->getAttrOfType<StringAttr>(plan::kEntryAttr);
       programs[entry ? entry : function.getSymNameAttr()].push_back(*program);
     }
@@ -138,6 +141,7 @@ private:
 
   ArrayRef<DevicePart> parts;
   SectionFile &file;
+  uint32_t version = format::plainVersion; // the oldest that can say all of it
   flatbuffers::FlatBufferBuilder builder;
   WeightTable weights;
   llvm::MapVector<StringAttr, std::vector<Offset<format::Program>>> programs;

@@ -36,7 +36,7 @@ class TensorInfo:
 @dataclass(frozen=True)
 class CacheInfo:
     """A cache that a session keeps: its rows, and how many there is room for; None
-    where the model's inputs say so."""
+    where the model's inputs say so, or it is a recurrent state, which has no rows."""
 
     name: str
     length: int | None
@@ -255,7 +255,8 @@ class Session:
         _c.call("tenon_session_reset", self._session.pointer)
 
     def rewind(self, length: int, row: int = -1) -> None:
-        """Keeps the first `length` rows of each cache; `row` -1: of the whole batch."""
+        """Keeps the first `length` rows of each cache; `row` -1: of the whole batch.
+        A recurrent state in use has no earlier value to go back to: an error."""
         _c.call("tenon_session_rewind", self._session.pointer, row, length)
 
     def fork(self) -> Session:
