@@ -17,6 +17,12 @@ static int findStream(CacheType type, StringRef name) {
   return -1;
 }
 
+static bool isFunctionArgument(Value value) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  return argument &&
+         isa_and_nonnull<SymbolOpInterface>(argument.getOwner()->getParentOp());
+}
+
 LogicalResult BindOp::verify() {
   CacheType type = getCache().getType();
   if ((type.getLayout().getPageSize() > 0) != bool(getTable())) // bind-C3
@@ -30,16 +36,13 @@ LogicalResult BindOp::verify() {
   for (auto [index, rows] : llvm::enumerate(getRows())) {
     StreamAttr stream = type.getStream(index);
     auto tensor = cast<RankedTensorType>(rows.getType());
-    auto argument = dyn_cast<BlockArgument>(rows);
     bool fits = tensor.getRank() == 4 &&
                 llvm::is_contained({ShapedType::kDynamic, type.getHeads()},
                                    tensor.getDimSize(1)) &&
                 llvm::is_contained({ShapedType::kDynamic, stream.getWidth()},
                                    tensor.getDimSize(3)) &&
                 tensor.getElementType() == stream.getEncoding().getRowType();
-    if (!fits || !argument ||
-        !isa_and_nonnull<SymbolOpInterface>(
-            argument.getOwner()->getParentOp())) // bind-C2
+    if (!fits || !isFunctionArgument(rows)) // bind-C2
       return emitOpError("expected an argument of the function for rows of ")
              << stream << " and " << type.getHeads() << " heads, but got "
              << tensor;
@@ -53,6 +56,48 @@ LogicalResult BindOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError("expected a kv.state of ")
            << getCache().getType() << ", but got '" << getState() << "'"
            << (state ? " of another type" : ", which is none");
+  return success();
+}
+
+LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &tables) {
+  auto type = dyn_cast<CacheType>(getType());
+  if (!type || !type.getShare())
+    return success();
+  auto owner = tables.lookupNearestSymbolFrom<StateOp>(*this, type.getShare());
+  if (!owner || owner.getType() != type.withShare({})) // state-C1
+    return emitOpError("expected to share the rows of a kv.state of ")
+           << type.withShare({}) << ", but got " << type.getShare()
+           << (owner ? " of another type" : ", which is none");
+  return success();
+}
+
+/// read-C1, replace-C1
+static LogicalResult verifyState(Operation *op, FlatSymbolRefAttr name,
+                                 Type tensor, SymbolTableCollection &tables) {
+  auto state = tables.lookupNearestSymbolFrom<StateOp>(op, name);
+  auto type = state ? dyn_cast<RecurrentType>(state.getType()) : nullptr;
+  if (type && type.takes(cast<RankedTensorType>(tensor)))
+    return success();
+  InFlightDiagnostic error = op->emitOpError("expected a kv.state of a "
+                                             "recurrent type that takes ");
+  error << tensor << ", but got " << name;
+  if (state)
+    error << " of " << state.getType();
+  return error;
+}
+
+LogicalResult ReadOp::verifySymbolUses(SymbolTableCollection &tables) {
+  return verifyState(*this, getStateAttr(), getValue().getType(), tables);
+}
+
+LogicalResult ReplaceOp::verifySymbolUses(SymbolTableCollection &tables) {
+  return verifyState(*this, getStateAttr(), getValue().getType(), tables);
+}
+
+LogicalResult ReadOp::verify() {
+  if (!isFunctionArgument(getBound())) // read-C2
+    return emitOpError("expected an argument of the function, but got a ")
+           << getBound().getType() << " made in it";
   return success();
 }
 

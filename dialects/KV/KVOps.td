@@ -1,60 +1,31 @@
 #ifndef TENON_DIALECTS_KV_KVOPS_TD
 #define TENON_DIALECTS_KV_KVOPS_TD
 
-include "dialects/KV/KVAttrs.td"
+include "dialects/KV/KVTypes.td"
 include "mlir/IR/CommonAttrConstraints.td"
 include "mlir/IR/CommonTypeConstraints.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
-def KV_CacheType : TypeDef<KV_Dialect, "Cache"> {
-  let mnemonic = "cache";
-  let summary = "A cache of attention";
-  let description = [{
-    For each batch and each of `heads` heads, slots that hold a row of every stream.
-    `layout` says where slots lie. With `positions = explicit` a slot also holds the
-    position of its token, which need not be the slot's number.
-
-    Constraints:
-    - (cache-C1) `heads` and every stream's width are at least 1; streams are
-      `#kv.stream`s of different names, one at least.
-
-    ```mlir
-    !kv.cache<heads = 3, streams = [#kv.stream<"key", 64, #kv.plain<f32>>,
-                                    #kv.stream<"value", 64, #kv.plain<f32>>],
-              layout = #kv.contiguous, positions = sequential>
-    ```
-  }];
-  let parameters = (ins "int64_t":$heads, "::mlir::ArrayAttr":$streams,
-                        "::tenon::kv::LayoutInterface":$layout,
-                        EnumParameter<KV_Positions>:$positions);
-  let assemblyFormat = "`<` struct(params) `>`";
-  let genVerifyDecl = 1;
-  let extraClassDeclaration = [{
-    StreamAttr getStream(unsigned index) const {
-      return ::llvm::cast<StreamAttr>(getStreams()[index]);
-    }
-    bool hasExplicitPositions() const {
-      return getPositions() == Positions::Explicit;
-    }
-    /// Whether attention can read the streams where they lie.
-    bool isPlain() const;
-  }];
-}
-
 class KV_Op<string mnemonic, list<Trait> traits = []>
     : Op<KV_Dialect, mnemonic, traits>;
 
-def KV_StateOp : KV_Op<"state", [Symbol]> {
-  let summary = "A cache that lives as long as the session";
+def KV_StateOp : KV_Op<"state", [
+    Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A cache or a recurrent state that lives as long as the session";
   let description = [{
     All entries that use the state use this type of it.
+
+    Constraints:
+    - (state-C1) what its type's `share` names is a `kv.state` of the same type without
+      `share`, so that nobody shares from one who shares.
 
     ```mlir
     kv.state @layer0 : !kv.cache<...>
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<KV_CacheType>:$type);
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       TypeAttrOf<AnyTypeOf<[KV_CacheType, KV_RecurrentType]>>:$type);
   let assemblyFormat = "$sym_name `:` $type attr-dict";
 }
 
@@ -94,6 +65,9 @@ def KV_AppendOp : KV_Op<"append", [
     `rows` has for each stream [B, heads, S, width], or [B, S, heads * width]. They
     go to the slots from `first` ([1] or [B], of i64) on, or behind those that are
     there. `positions`, [B, S] of i64, are their tokens' positions.
+
+    What is appended to a cache that shares its rows is what the call appends to the
+    owner: a session writes it once.
 
     Without `grows` the tensors bound to the cache are the whole buffers, whose size
     stays.
@@ -171,6 +145,47 @@ def KV_AttendOp : KV_Op<"attend", [Pure, AttrSizedOperandSegments]> {
     `(` type($query) `,` type($cache) `)` `->` `(` type($y) (`,` type($lse)^)? `)`
   }];
   let hasVerifier = 1;
+}
+
+def KV_ReadOp : KV_Op<"read", [
+    Pure, AllTypesMatch<["bound", "value"]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A recurrent state's value as the call finds it";
+  let description = [{
+    `bound` is the function's argument that stands for it. In a session it is what the
+    call before gave to `kv.replace`, and zeros at first.
+
+    Constraints:
+    - (read-C1) `state` names a `kv.state` of a `!kv.recurrent` of the tensor's element
+      type, whose sizes the tensor has or fixes.
+    - (read-C2) `bound` is an argument of the function.
+
+    ```mlir
+    %value = kv.read @conv0(%past) : tensor<?x64x3xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$state, AnyRankedTensor:$bound);
+  let results = (outs AnyRankedTensor:$value);
+  let assemblyFormat = "$state `(` $bound `)` attr-dict `:` type($value)";
+  let hasVerifier = 1;
+}
+
+def KV_ReplaceOp : KV_Op<"replace", [
+    Pure, AllTypesMatch<["value", "replaced"]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "Replaces a recurrent state's value";
+  let description = [{
+    `value` is what the next call finds. A result of the function that is `replaced`
+    only shows it: a session keeps it in its place.
+
+    Constraints:
+    - (replace-C1) as (read-C1).
+
+    ```mlir
+    %present = kv.replace @conv0(%next) : tensor<?x64x3xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$state, AnyRankedTensor:$value);
+  let results = (outs AnyRankedTensor:$replaced);
+  let assemblyFormat = "$state `(` $value `)` attr-dict `:` type($replaced)";
 }
 
 #endif // TENON_DIALECTS_KV_KVOPS_TD

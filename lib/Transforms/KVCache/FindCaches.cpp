@@ -149,7 +149,8 @@ FailureOr<kv::CacheType> Finder::getType(Pair &pair) {
       getStaticDim(pair.key.getPresent(), 1),
       ArrayAttr::get(context, {makeStream("key", pair.key),
                                makeStream("value", pair.value)}),
-      layout, kv::Positions::Sequential);
+      layout, kv::Positions::Sequential,
+      std::optional<int64_t>(), FlatSymbolRefAttr());
   if (!type)
     return failure();
   return type;

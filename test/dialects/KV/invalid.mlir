@@ -114,3 +114,99 @@ func.func @f(%c: !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.int8<f
   %0 = kv.attend %x, %c {} : (tensor<?x2x?x8xf32>, !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.int8<f32, group = 4>>, #kv.stream<"value", 8, #kv.plain<f32>>], layout = #kv.paged<page = 4, pages = 6>, positions = explicit>) -> (tensor<?x2x?x8xf32>)
   return
 }
+
+// -----
+
+// cache-C2: a budget has a slot.
+// expected-error @below {{expected a budget of one slot at least, but got 0}}
+func.func private @f(!kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, budget = 0>)
+
+// -----
+
+// state-C1: what is shared is a state.
+// expected-error @below {{expected to share the rows of a kv.state of '!kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential>', but got @a, which is none}}
+kv.state @b : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, share = @a>
+
+// -----
+
+// state-C1: it is of the same type.
+kv.state @a : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, budget = 8>
+// expected-error @below {{but got @a of another type}}
+kv.state @b : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, share = @a>
+
+// -----
+
+// state-C1: and shares from nobody, itself least of all.
+kv.state @a : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential>
+kv.state @b : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, share = @a>
+// expected-error @below {{but got @b of another type}}
+kv.state @c : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, share = @b>
+
+// -----
+
+// expected-error @below {{but got @a of another type}}
+kv.state @a : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, share = @a>
+
+// -----
+
+// recurrent-C1: the batch alone is dynamic.
+// expected-error @below {{expected numbers of one dimension at least, of which the batch's alone is dynamic, but got 'tensor<?x?x4xf32>'}}
+func.func private @f(!kv.recurrent<?x?x4xf32>)
+
+// -----
+
+// recurrent-C1: there is a dimension.
+// expected-error @below {{expected numbers of one dimension at least}}
+func.func private @f(!kv.recurrent<f32>)
+
+// -----
+
+// recurrent-C1: elements are numbers.
+// expected-error @below {{expected numbers of one dimension at least}}
+func.func private @f(!kv.recurrent<4xtuple<f32>>)
+
+// -----
+
+// recurrent-C2: there cannot be less than no snapshots.
+// expected-error @below {{expected snapshots, but got -1}}
+func.func private @f(!kv.recurrent<4xf32, snapshots = -1>)
+
+// -----
+
+// read-C1: the state is recurrent.
+kv.state @s : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential>
+func.func @f(%past: tensor<4xf32>) {
+  // expected-error @below {{expected a kv.state of a recurrent type that takes 'tensor<4xf32>', but got @s of '!kv.cache}}
+  %0 = kv.read @s(%past) : tensor<4xf32>
+  return
+}
+
+// -----
+
+// read-C1: and takes the tensor.
+kv.state @s : !kv.recurrent<?x4xf32>
+func.func @f(%past: tensor<?x5xf32>) {
+  // expected-error @below {{that takes 'tensor<?x5xf32>', but got @s of '!kv.recurrent<?x4xf32>'}}
+  %0 = kv.read @s(%past) : tensor<?x5xf32>
+  return
+}
+
+// -----
+
+// read-C2: what is bound is an argument.
+kv.state @s : !kv.recurrent<4xf32>
+func.func @f(%past: tensor<4xf32>) {
+  %0 = onnx.Neg(%past) : (tensor<4xf32>) -> tensor<4xf32>
+  // expected-error @below {{expected an argument of the function, but got a 'tensor<4xf32>' made in it}}
+  %1 = kv.read @s(%0) : tensor<4xf32>
+  return
+}
+
+// -----
+
+// replace-C1: there is such a state.
+func.func @f(%next: tensor<4xf32>) {
+  // expected-error @below {{expected a kv.state of a recurrent type that takes 'tensor<4xf32>', but got @s}}
+  %0 = kv.replace @s(%next) : tensor<4xf32>
+  return
+}

@@ -6,8 +6,16 @@
 
 // CHECK:       kv.state @plain : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>, #kv.stream<"value", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential>
 // CHECK:       kv.state @paged : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.int8<f32, group = 4>>, #kv.stream<"value", 8, #kv.plain<f32>>], layout = #kv.paged<page = 4, pages = 6>, positions = explicit>
+// CHECK:       kv.state @limited : !kv.cache<{{.+}}, positions = sequential, budget = 64>
+// CHECK:       kv.state @shared : !kv.cache<{{.+}}, positions = sequential, budget = 64, share = @limited>
+// CHECK:       kv.state @convolution : !kv.recurrent<?x16x3xf32>
+// CHECK:       kv.state @hidden : !kv.recurrent<1x4xf16, snapshots = 2>
 kv.state @plain : !plain
 kv.state @paged : !paged
+kv.state @limited : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, budget = 64>
+kv.state @shared : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential, budget = 64, share = @limited>
+kv.state @convolution : !kv.recurrent<?x16x3xf32>
+kv.state @hidden : !kv.recurrent<1x4xf16, snapshots = 2>
 
 // CHECK-LABEL: func @contiguous
 // CHECK:         kv.bind @plain(%arg0, %arg1) :
@@ -31,4 +39,14 @@ func.func @in_pages(%table: tensor<?x?xi64>, %x: tensor<?x2x?x8xf32>, %first: te
   %1 = kv.append %0(%x, %x) first %first : tensor<1xi64> positions %p : tensor<?x?xi64> : (tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> !paged
   %y = kv.attend %x, %1 q_positions %p : tensor<?x?xi64> {} : (tensor<?x2x?x8xf32>, !paged) -> (tensor<?x2x?x8xf32>)
   return
+}
+
+// A function may fix the batch of a state.
+// CHECK-LABEL: func @replaced
+// CHECK:         kv.read @convolution(%arg0) : tensor<1x16x3xf32>
+// CHECK:         kv.replace @convolution(%arg1) : tensor<1x16x3xf32>
+func.func @replaced(%past: tensor<1x16x3xf32>, %x: tensor<1x16x3xf32>) -> tensor<1x16x3xf32> {
+  %0 = kv.read @convolution(%past) : tensor<1x16x3xf32>
+  %1 = kv.replace @convolution(%x) : tensor<1x16x3xf32>
+  return %1 : tensor<1x16x3xf32>
 }
