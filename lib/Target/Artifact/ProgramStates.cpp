@@ -7,11 +7,24 @@ using namespace tenon;
 
 using flatbuffers::Offset;
 
-/// The first of the names that a state stands for, or "".
-static std::string getReplaced(DictionaryAttr attributes, unsigned index) {
+/// The names that a state stands for: the first, and those of states that share
+/// it.
+static void setReplaced(DictionaryAttr attributes, std::string &first,
+                        std::vector<std::string> &others) {
   auto names = attributes.getAs<ArrayAttr>(plan::kReplacesAttr);
-  return names && index < names.size() ? cast<StringAttr>(names[index]).str()
-                                       : "";
+  if (!names || names.empty())
+    return;
+  first = cast<StringAttr>(names[0]).str();
+  for (auto name : llvm::drop_begin(names.getAsRange<StringAttr>()))
+    others.push_back(name.str());
+}
+
+/// The dimension whose size is not known, as only the batch's is; else the
+/// first.
+static unsigned getBatchDim(ArrayRef<AffineExpr> dims) {
+  auto found = llvm::find_if(
+      dims, [](AffineExpr dim) { return !isa<AffineConstantExpr>(dim); });
+  return found == dims.end() ? 0 : found - dims.begin();
 }
 
 /// A tensor of a state, or the shape of a state's rows.
@@ -26,7 +39,6 @@ LogicalResult ProgramWriter::addHidden(BlockArgument argument) {
     format::CacheT &cache = caches[rows];
     cache.has_length = true;
     cache.length = exprs.add(dims[2]);
-    rowsOf[rows] = attributes;
     return success();
   }
   auto names = attributes.getAs<ArrayAttr>(plan::kStateAttr);
@@ -37,7 +49,10 @@ LogicalResult ProgramWriter::addHidden(BlockArgument argument) {
            << plan::kStateAttr << "' of a state and a tensor, but got "
            << attributes.get(plan::kStateAttr);
   format::CacheT &cache = caches[parts[0]];
-  if (dims.size() > 2)
+  cache.recurrent = attributes.contains(plan::kRecurrentAttr);
+  if (auto budget = attributes.getAs<IntegerAttr>(plan::kBudgetAttr))
+    cache.budget = budget.getInt();
+  if (dims.size() > 2 && !cache.recurrent)
     if (std::optional<uint32_t> capacity = symbols.findBound(dims[2])) {
       cache.has_capacity = true;
       cache.capacity = *capacity;
@@ -48,12 +63,8 @@ LogicalResult ProgramWriter::addHidden(BlockArgument argument) {
   state.name = (parts[0].getValue() + "." + parts[1].getValue()).str();
   state.value = indices[argument];
   state.cache = caches.find(parts[0]) - caches.begin();
-  DictionaryAttr rows = rowsOf.lookup(parts[0]);
-  unsigned number = numTensors[parts[0]]++;
-  if (auto named = attributes.getAs<StringAttr>("onnx.name"))
-    state.replaces_input = named.str();
-  else if (rows)
-    state.replaces_input = getReplaced(rows, number);
+  state.batch = cache.recurrent ? getBatchDim(dims) : 0;
+  setReplaced(attributes, state.replaces_input, state.shared_inputs);
   states.push_back(std::move(state));
   return success();
 }
@@ -63,14 +74,12 @@ LogicalResult ProgramWriter::addHidden(OpOperand &result) {
   DictionaryAttr attributes =
       function.getResultAttrDict(result.getOperandNumber());
   if (auto names = attributes.getAs<ArrayAttr>(plan::kStateAttr)) {
-    auto cache = cast<StringAttr>(names[0]);
-    unsigned number = 0;
+    std::string name = (cast<StringAttr>(names[0]).getValue() + "." +
+                        cast<StringAttr>(names[1]).getValue())
+                           .str();
     for (format::StateT &state : states)
-      if (state.cache == uint32_t(caches.find(cache) - caches.begin())) {
-        std::string name = getReplaced(attributes, number++);
-        if (!name.empty())
-          state.replaces_output = name;
-      }
+      if (state.name == name)
+        setReplaced(attributes, state.replaces_output, state.shared_outputs);
     return success();
   }
   auto name = attributes.getAs<StringAttr>(plan::kStateLengthAttr);

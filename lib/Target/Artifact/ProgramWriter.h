@@ -79,8 +79,6 @@ private:
   Tensors inputs, outputs;
   llvm::MapVector<mlir::StringAttr, format::CacheT> caches;
   std::vector<format::StateT> states;
-  llvm::DenseMap<mlir::StringAttr, mlir::DictionaryAttr> rowsOf; // by cache
-  llvm::DenseMap<mlir::StringAttr, unsigned> numTensors;         // by cache
   llvm::DenseMap<unsigned, uint32_t> stateOfArgument;
   Steps steps;
 };

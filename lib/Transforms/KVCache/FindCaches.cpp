@@ -45,14 +45,24 @@ struct Pair {
   SmallVector<Attention> readers;
 };
 
+/// A cache of the function that has been rewritten.
+struct Found {
+  std::string name;
+  kv::CacheType type;
+  SmallVector<Value> rows; // that enter: keys, values, and where
+  bool grows, hasPast;
+};
+
 class Finder {
 public:
   Finder(func::FuncOp function, ModuleOp module, int64_t int8Group,
-         int64_t page, int64_t pages)
+         int64_t page, int64_t pages, int64_t budget)
       : function(function), module(module), int8Group(int8Group), page(page),
-        pages(pages) {}
+        pages(pages), budget(budget) {}
 
   LogicalResult run();
+  /// Finds what the first step of a decoder returns of caches of other
+  /// functions.
 
 private:
   std::optional<Pair> match(Attention attention);
@@ -61,14 +71,16 @@ private:
   StringRef findObstacle(Append append, Pair &pair, OpOperand *&result);
   LogicalResult rewrite(Pair &pair);
   FailureOr<kv::CacheType> getType(Pair &pair);
+  FlatSymbolRefAttr findOwner(Pair &pair, StringRef name, kv::CacheType type);
   FailureOr<kv::StateOp> getState(StringRef name, kv::CacheType type);
   Value getTable(kv::CacheType type);
   void replaceReader(Attention attention, Value cache);
 
   func::FuncOp function;
   ModuleOp module;
-  int64_t int8Group, page, pages;
+  int64_t int8Group, page, pages, budget;
   Value table;
+  SmallVector<Found> found;
 };
 } // namespace
 
@@ -150,10 +162,28 @@ FailureOr<kv::CacheType> Finder::getType(Pair &pair) {
       ArrayAttr::get(context, {makeStream("key", pair.key),
                                makeStream("value", pair.value)}),
       layout, kv::Positions::Sequential,
-      std::optional<int64_t>(), FlatSymbolRefAttr());
+      budget != 0 ? std::optional(budget) : std::nullopt, FlatSymbolRefAttr());
   if (!type)
     return failure();
   return type;
+}
+
+/// A cache that each call gives the same rows, so that it always has the same;
+/// null where the pair has rows of its own.
+FlatSymbolRefAttr Finder::findOwner(Pair &pair, StringRef name,
+                                    kv::CacheType type) {
+  Found cache = {
+      name.str(),
+      type,
+      {pair.key.getUpdate(), pair.value.getUpdate(), pair.key.getPositions()},
+      pair.key.getGrows() != 0,
+      bool(getPast(pair.key))};
+  for (const Found &other : found)
+    if (other.type == cache.type && other.rows == cache.rows &&
+        other.grows == cache.grows && other.hasPast == cache.hasPast)
+      return FlatSymbolRefAttr::get(function.getContext(), other.name);
+  found.push_back(cache);
+  return nullptr;
 }
 
 FailureOr<kv::StateOp> Finder::getState(StringRef name, kv::CacheType type) {
@@ -209,7 +239,10 @@ LogicalResult Finder::rewrite(Pair &pair) {
   std::string name = named ? getStateName(named.getValue()).str()
                            : "cache" + std::to_string(number);
   FailureOr<kv::CacheType> type = getType(pair);
-  if (failed(type) || failed(getState(name, *type)))
+  if (failed(type))
+    return failure();
+  type = type->withShare(findOwner(pair, name, *type));
+  if (failed(getState(name, *type)))
     return failure();
   bool keyIsLater = pair.value->isBeforeInBlock(pair.key);
   OpBuilder builder(keyIsLater ? pair.key : pair.value);
@@ -234,7 +267,10 @@ LogicalResult Finder::rewrite(Pair &pair) {
   pair.key.erase();
   pair.value.erase();
   remark::passed(loc, remark::RemarkOpts::name("found").category("find-caches"))
-      << "found cache '" << name << "'";
+      << "found cache '" << name << "'"
+      << (type->getShare()
+              ? " with the rows of '" + type->getShare().getValue().str() + "'"
+              : "");
   return success();
 }
 
@@ -273,12 +309,22 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
           << page << " and " << pages;
       return signalPassFailure();
     }
-    SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
-    for (func::FuncOp function : functions)
-      if (!function.isExternal() &&
-          failed(
-              Finder(function, getOperation(), int8Group, page, pages).run()))
-        return signalPassFailure();
+    if (failed(find()))
+      signalPassFailure();
+  }
+
+  LogicalResult find() {
+    SmallVector<Finder> finders;
+    for (auto function : getOperation().getOps<func::FuncOp>()) {
+      if (function.isExternal())
+        continue;
+      finders.emplace_back(function, getOperation(), int8Group, page, pages,
+                           budget);
+    }
+    for (Finder &finder : finders)
+      if (failed(finder.run()))
+        return failure();
+    return success();
   }
 };
 } // namespace

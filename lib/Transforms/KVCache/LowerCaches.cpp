@@ -77,15 +77,17 @@ private:
   }
 
   LogicalResult lower(kv::BindOp bind) {
-    if (!bind.getCache().getType().isPlain())
+    kv::CacheType type = bind.getCache().getType();
+    if (!type.isPlain() || type.getBudget())
       return bind.emitError("expected a plain, contiguous cache of sequential "
-                            "positions in inputs and outputs, but got ")
-             << bind.getCache().getType();
+                            "positions in inputs and outputs, and of no "
+                            "budget, but got ")
+             << type;
     for (Value rows : bind.getRows())
       function.setArgAttr(cast<BlockArgument>(rows).getArgNumber(),
                           plan::kCacheAttr, bind.getStateAttr().getAttr());
     tensors[bind] = SmallVector<Value>(bind.getRows());
-    tensors[bind].resize(bind.getCache().getType().getStreams().size());
+    tensors[bind].resize(type.getStreams().size());
     done.push_back(bind);
     return success();
   }

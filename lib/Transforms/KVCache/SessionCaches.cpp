@@ -1,9 +1,12 @@
 // Caches as a session's state: tensors of a capacity, written in place.
 
 #include "SessionCaches.h"
+#include "SessionSignature.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
 #include "dialects/Plan/PlanDialect.h"
+
+#include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -15,6 +18,14 @@ struct Cache {
   kv::BindOp bind;
   SmallVector<Value> tensors; // parts of the streams in order, then positions
   Value count;                // slots in use, [1]; null: not known here
+  unsigned numAppends = 0;    // since it was bound
+};
+
+/// The one storage of a state and of those that share its rows: `values[n]` is
+/// what it holds after `appends[n - 1]`.
+struct Storage {
+  SmallVector<kv::AppendOp> appends;
+  SmallVector<Cache> values;
 };
 
 class SessionLowering {
@@ -26,16 +37,19 @@ public:
 
 private:
   LogicalResult lower(kv::BindOp bind);
-  void lower(kv::AppendOp append);
+  LogicalResult bindAgain(kv::BindOp bind, Cache &cache);
+  LogicalResult lower(kv::AppendOp append);
+  void append(kv::AppendOp append, Cache &cache);
   void lower(kv::AttendOp attend);
   LogicalResult lower(kv::RowsOp rows);
 
-  Value addArgument(Type type, ArrayRef<NamedAttribute> attributes);
-  void addResult(Value value, ArrayRef<NamedAttribute> attributes);
   void addTensor(Cache &cache, StringRef name, Type element, int64_t heads,
                  int64_t width, Value rows);
   void addFixed(Cache &cache, Value buffer, kv::StreamAttr stream);
-  void finish(kv::BindOp bind);
+  void addRows(Cache &cache, Value first);
+  LogicalResult hideBound(kv::BindOp bind, Cache &cache);
+  ArrayAttr getShownNames(StringAttr owner, StringRef stream);
+  void finish(StringAttr owner, Storage &storage);
   void eraseShown();
   SmallVector<Value> fetch(Cache &cache, StringRef stream, NodeBuilder &nodes);
   Value decode(Cache &cache, StringRef stream, NodeBuilder &nodes);
@@ -43,17 +57,20 @@ private:
   NamedAttribute named(StringRef name, Attribute value) {
     return builder.getNamedAttr(name, value);
   }
-  ArrayAttr getTensorName(kv::BindOp bind, StringRef tensor) {
-    return builder.getStrArrayAttr({bind.getState(), tensor});
+  /// The state whose storage it is.
+  static StringAttr getOwner(kv::BindOp bind) {
+    FlatSymbolRefAttr owner = bind.getCache().getType().getShare();
+    return (owner ? owner : bind.getStateAttr()).getAttr();
   }
+  SmallVector<NamedAttribute> getTensorAttributes(kv::BindOp bind,
+                                                  StringRef tensor);
   /// Whether the function's tensors are the buffers themselves.
   static bool isFixed(kv::BindOp bind);
 
   func::FuncOp function;
   OpBuilder builder;
   llvm::DenseMap<Value, Cache> caches;
-  llvm::DenseMap<Operation *, Cache> last; // of each bind
-  SmallVector<kv::BindOp> binds;
+  llvm::MapVector<StringAttr, Storage> storages; // by owner
   SmallVector<Operation *> done;
   llvm::DenseMap<Operation *, Value> rowsSoFar; // of each bind: [B, H, T, W]
   SmallVector<Value> shown;                     // arguments that go
@@ -68,31 +85,16 @@ bool SessionLowering::isFixed(kv::BindOp bind) {
   });
 }
 
-Value SessionLowering::addArgument(Type type,
-                                   ArrayRef<NamedAttribute> attributes) {
-  unsigned index = function.getNumArguments();
-  if (failed(function.insertArgument(index, type,
-                                     builder.getDictionaryAttr(attributes),
-                                     function.getLoc())))
-    return nullptr;
-  return function.getArgument(index);
-}
-
-void SessionLowering::addResult(Value value,
-                                ArrayRef<NamedAttribute> attributes) {
-  Operation *end = function.getBody().front().getTerminator();
-  unsigned index = end->getNumOperands();
-  end->insertOperands(index, value);
-  (void)function.insertResult(index, value.getType(),
-                              builder.getDictionaryAttr(attributes));
-}
-
-static StringAttr getDimName(func::FuncOp function, Value argument,
-                             unsigned axis) {
-  auto names = function.getArgAttrOfType<ArrayAttr>(
-      cast<BlockArgument>(argument).getArgNumber(), "onnx.dims");
-  return names && axis < names.size() ? cast<StringAttr>(names[axis])
-                                      : StringAttr();
+/// Which tensor of which state an argument is, and how many rows it may have.
+SmallVector<NamedAttribute>
+SessionLowering::getTensorAttributes(kv::BindOp bind, StringRef tensor) {
+  SmallVector<NamedAttribute> attributes = {
+      named(plan::kStateAttr,
+            builder.getStrArrayAttr({getOwner(bind).getValue(), tensor}))};
+  if (std::optional<int64_t> budget = bind.getCache().getType().getBudget())
+    attributes.push_back(
+        named(plan::kBudgetAttr, builder.getI64IntegerAttr(*budget)));
+  return attributes;
 }
 
 /// A tensor of the state. Its batches are those of `rows`, if there are some.
@@ -109,12 +111,17 @@ void SessionLowering::addTensor(Cache &cache, StringRef name, Type element,
       if (StringAttr known = getDimName(function, rows, 0))
         dimName = known;
     }
+    // Each budget has a capacity of its own.
+    if (auto budget = cache.bind.getCache().getType().getBudget();
+        budget && dim == kv::kCapacityDim)
+      dimName = builder.getStringAttr(dim + "." + Twine(*budget));
     names.push_back(dimName);
   }
-  cache.tensors.push_back(
-      addArgument(RankedTensorType::get(sizes, element),
-                  {named("onnx.dims", builder.getArrayAttr(names)),
-                   named(plan::kStateAttr, getTensorName(cache.bind, name))}));
+  SmallVector<NamedAttribute> attributes =
+      getTensorAttributes(cache.bind, name);
+  attributes.push_back(named("onnx.dims", builder.getArrayAttr(names)));
+  cache.tensors.push_back(addHiddenArgument(
+      function, RankedTensorType::get(sizes, element), attributes));
 }
 
 /// The bound argument, which is the buffer, as a state.
@@ -122,59 +129,70 @@ void SessionLowering::addFixed(Cache &cache, Value buffer,
                                kv::StreamAttr stream) {
   NamedAttrList attributes(
       function.getArgAttrDict(cast<BlockArgument>(buffer).getArgNumber()));
-  attributes.set(plan::kStateAttr,
-                 getTensorName(cache.bind, stream.getName().getValue()));
-  Value state = addArgument(buffer.getType(), attributes.getAttrs());
-  buffer.replaceUsesWithIf(
-      state, [](OpOperand &use) { return !isa<kv::BindOp>(use.getOwner()); });
+  attributes.erase("onnx.name");
+  attributes.append(
+      getTensorAttributes(cache.bind, stream.getName().getValue()));
+  Value state =
+      addHiddenArgument(function, buffer.getType(), attributes.getAttrs());
   cache.tensors.push_back(state);
 }
 
-/// The names of the bound arguments or of the results that show the cache.
-static ArrayAttr getNames(Builder &builder, ArrayRef<StringAttr> names) {
-  SmallVector<Attribute> found;
-  for (StringAttr name : names)
-    if (name)
-      found.push_back(name);
-  return builder.getArrayAttr(found);
+/// An argument of the shape of the rows so far.
+void SessionLowering::addRows(Cache &cache, Value first) {
+  SmallVector<NamedAttribute> attributes = {
+      named(plan::kStateRowsAttr, getOwner(cache.bind))};
+  auto dims = function.getArgAttrOfType<ArrayAttr>(
+      cast<BlockArgument>(first).getArgNumber(), "onnx.dims");
+  if (dims)
+    attributes.push_back(named("onnx.dims", dims));
+  rowsSoFar[cache.bind] =
+      addHiddenArgument(function, first.getType(), attributes);
+}
+
+/// The arguments that `bind` binds are no more: the cache's own are there.
+LogicalResult SessionLowering::hideBound(kv::BindOp bind, Cache &cache) {
+  kv::CacheType type = bind.getCache().getType();
+  Value rowsSoFar = this->rowsSoFar.lookup(cache.bind);
+  unsigned next = 0;
+  for (auto [index, bound] : llvm::enumerate(bind.getRows())) {
+    Value tensor = cache.tensors[next];
+    for (OpOperand &use : llvm::make_early_inc_range(bound.getUses())) {
+      if (isa<kv::BindOp>(use.getOwner()))
+        continue;
+      if (rowsSoFar && !isa<onnx::ShapeOp>(use.getOwner()))
+        return bind.emitError("expected bound rows to be asked for their shape "
+                              "alone, but got a use by ")
+               << use.getOwner()->getName();
+      use.set(rowsSoFar ? rowsSoFar : tensor);
+    }
+    noteReplaced(function, tensor, bound);
+    shown.push_back(bound);
+    kv::StreamAttr stream = type.getStream(index);
+    next += stream.getEncoding().getParts(stream.getWidth()).size();
+  }
+  return success();
 }
 
 LogicalResult SessionLowering::lower(kv::BindOp bind) {
   kv::CacheType type = bind.getCache().getType();
+  Storage &storage = storages[getOwner(bind)];
+  if (!storage.values.empty())
+    return bindAgain(bind, storage.values.front());
   Cache cache{bind, {}, {}};
   bool fixed = isFixed(bind);
-  if (fixed && !type.isPlain())
-    return bind.emitError("expected a plain, contiguous cache where the model "
-                          "gives the buffer, but got ")
+  if (fixed && (!type.isPlain() || type.getBudget()))
+    return bind.emitError("expected a plain, contiguous cache without a budget "
+                          "where the model gives the buffer, but got ")
            << type;
   Value first = bind.getRows().empty() ? Value() : bind.getRows().front();
-  SmallVector<StringAttr> names;
-  for (Value rows : bind.getRows()) {
-    shown.push_back(rows);
-    names.push_back(function.getArgAttrOfType<StringAttr>(
-        cast<BlockArgument>(rows).getArgNumber(), "onnx.name"));
-  }
   builder.setInsertionPoint(bind);
   NodeBuilder nodes(builder, bind.getLoc());
   if (fixed) {
     for (auto [index, rows] : llvm::enumerate(bind.getRows()))
       addFixed(cache, rows, type.getStream(index));
   } else {
-    if (first) {
-      SmallVector<NamedAttribute> attributes = {
-          named(plan::kStateRowsAttr, builder.getStringAttr(bind.getState())),
-          named(plan::kReplacesAttr, getNames(builder, names))};
-      auto dims = function.getArgAttrOfType<ArrayAttr>(
-          cast<BlockArgument>(first).getArgNumber(), "onnx.dims");
-      if (dims)
-        attributes.push_back(named("onnx.dims", dims));
-      Value rows = addArgument(first.getType(), attributes);
-      for (Value bound : bind.getRows())
-        bound.replaceUsesWithIf(rows, [](OpOperand &use) {
-          return isa<onnx::ShapeOp>(use.getOwner());
-        });
-      rowsSoFar[bind] = rows;
-    }
+    if (first)
+      addRows(cache, first);
     cache.count = first ? nodes.size(rowsSoFar[bind], 2) : nodes.integers({0});
     for (unsigned i = 0; i < type.getStreams().size(); ++i) {
       kv::StreamAttr stream = type.getStream(i);
@@ -191,9 +209,23 @@ LogicalResult SessionLowering::lower(kv::BindOp bind) {
       addTensor(cache, "positions", builder.getI64Type(), 1, 1, first);
   }
   caches[bind.getCache()] = cache;
-  last[bind] = cache;
-  binds.push_back(bind);
-  return success();
+  storage.values.push_back(cache);
+  return hideBound(bind, cache);
+}
+
+/// Another state of one storage.
+LogicalResult SessionLowering::bindAgain(kv::BindOp bind, Cache &cache) {
+  kv::BindOp known = cache.bind;
+  if (isFixed(bind) != isFixed(known) || bind.getTable() != known.getTable() ||
+      bind.getRows().size() != known.getRows().size()) {
+    InFlightDiagnostic error =
+        bind.emitError("expected rows, a table and appends as of '")
+        << known.getState() << "', with which it shares its rows";
+    error.attachNote(known.getLoc()) << "which is bound here";
+    return error;
+  }
+  caches[bind.getCache()] = cache;
+  return hideBound(bind, cache);
 }
 
 /// [B, S, heads * W] -> [B, heads, S, W]
@@ -205,11 +237,34 @@ static Value splitHeads(NodeBuilder &nodes, Value rows, int64_t heads,
                          {0, 2, 1, 3});
 }
 
-void SessionLowering::lower(kv::AppendOp append) {
+LogicalResult SessionLowering::lower(kv::AppendOp append) {
+  Cache cache = caches[append.getCache()];
+  Storage &storage = storages[getOwner(cache.bind)];
+  unsigned number = cache.numAppends++;
+  if (number == storage.appends.size()) {
+    this->append(append, cache);
+    storage.appends.push_back(append);
+    storage.values.push_back(cache);
+  }
+  kv::AppendOp known = storage.appends[number];
+  if (known.getGrows() != append.getGrows() ||
+      !llvm::equal(llvm::drop_begin(known->getOperands()),
+                   llvm::drop_begin(append->getOperands()))) {
+    InFlightDiagnostic error =
+        append.emitError("expected the rows that its storage, that of state '")
+        << getOwner(cache.bind).getValue() << "', is given elsewhere";
+    error.attachNote(known.getLoc()) << "namely here";
+    return error;
+  }
+  caches[append.getResult()] = storage.values[number + 1];
+  return success();
+}
+
+/// Writes the rows into the cache's tensors.
+void SessionLowering::append(kv::AppendOp append, Cache &cache) {
   builder.setInsertionPoint(append);
   NodeBuilder nodes(builder, append.getLoc());
   kv::CacheType type = append.getCache().getType();
-  Cache cache = caches[append.getCache()];
   Value first = append.getFirst() ? append.getFirst() : cache.count;
   kv::LayoutInterface layout = type.getLayout();
   Value table = cache.bind.getTable();
@@ -239,8 +294,6 @@ void SessionLowering::lower(kv::AppendOp append) {
     cache.count = nodes.add(
         cache.count, nodes.size(rows, getRanked(rows).getRank() == 3 ? 1 : 2));
   }
-  caches[append.getResult()] = cache;
-  last[cache.bind] = cache;
 }
 
 /// The parts of a stream, all slots of each.
@@ -334,30 +387,38 @@ LogicalResult SessionLowering::lower(kv::RowsOp rows) {
   return success();
 }
 
-/// The state's tensors as results, and how many slots are in use.
-void SessionLowering::finish(kv::BindOp bind) {
-  Cache &cache = last[bind];
-  SmallVector<StringAttr> names;
+/// The names of results that show a stream of the storage.
+ArrayAttr SessionLowering::getShownNames(StringAttr owner, StringRef stream) {
+  SmallVector<Attribute> names;
   Operation *end = function.getBody().front().getTerminator();
-  for (OpOperand &operand : end->getOpOperands())
-    if (auto rows = operand.get().getDefiningOp<kv::RowsOp>();
-        rows && caches[rows.getCache()].bind == bind)
-      names.push_back(function.getResultAttrOfType<StringAttr>(
-          operand.getOperandNumber(), "onnx.name"));
-  ArrayAttr replaced = getNames(builder, names);
-  unsigned numArguments = function.getNumArguments(), next = 0;
-  for (unsigned i = 0; i < numArguments; ++i) {
-    auto tensor = function.getArgAttrOfType<ArrayAttr>(i, plan::kStateAttr);
-    if (!tensor || cast<StringAttr>(tensor[0]).getValue() != bind.getState())
-      continue;
+  for (OpOperand &operand : end->getOpOperands()) {
+    auto rows = operand.get().getDefiningOp<kv::RowsOp>();
+    auto name = function.getResultAttrOfType<StringAttr>(
+        operand.getOperandNumber(), "onnx.name");
+    if (rows && name && rows.getStream() == stream &&
+        getOwner(caches[rows.getCache()].bind) == owner)
+      names.push_back(name);
+  }
+  return builder.getArrayAttr(names);
+}
+
+/// The state's tensors as results, and how many slots are in use.
+void SessionLowering::finish(StringAttr owner, Storage &storage) {
+  Cache &cache = storage.values.back();
+  for (auto [argument, value] :
+       llvm::zip_equal(storage.values.front().tensors, cache.tensors)) {
+    auto tensor = function.getArgAttrOfType<ArrayAttr>(
+        cast<BlockArgument>(argument).getArgNumber(), plan::kStateAttr);
     SmallVector<NamedAttribute> attributes = {named(plan::kStateAttr, tensor)};
-    if (next == 0)
-      attributes.push_back(named(plan::kReplacesAttr, replaced));
-    addResult(cache.tensors[next++], attributes);
+    ArrayAttr shownNames =
+        getShownNames(owner, cast<StringAttr>(tensor[1]).getValue());
+    if (!shownNames.empty())
+      attributes.push_back(named(plan::kReplacesAttr, shownNames));
+    addHiddenResult(function, value, attributes);
   }
   if (cache.count)
-    addResult(cache.count, {named(plan::kStateLengthAttr,
-                                  builder.getStringAttr(bind.getState()))});
+    addHiddenResult(function, cache.count,
+                    {named(plan::kStateLengthAttr, owner)});
 }
 
 /// Results that show a cache, and arguments that did.
@@ -377,7 +438,7 @@ void SessionLowering::eraseShown() {
 LogicalResult SessionLowering::run() {
   SmallVector<Operation *> operations;
   for (Operation &op : function.getBody().front())
-    if (isa<kv::KVDialect>(op.getDialect()))
+    if (isa<kv::BindOp, kv::AppendOp, kv::RowsOp, kv::AttendOp>(op))
       operations.push_back(&op);
   for (Operation *op : operations) {
     LogicalResult lowered = success();
@@ -386,15 +447,15 @@ LogicalResult SessionLowering::run() {
     else if (auto rows = dyn_cast<kv::RowsOp>(op))
       lowered = lower(rows);
     else if (auto append = dyn_cast<kv::AppendOp>(op))
-      lower(append);
+      lowered = lower(append);
     else if (auto attend = dyn_cast<kv::AttendOp>(op))
       lower(attend);
     if (failed(lowered))
       return failure();
     done.push_back(op);
   }
-  for (kv::BindOp bind : binds)
-    finish(bind);
+  for (auto &[owner, storage] : storages)
+    finish(owner, storage);
   eraseShown();
   return success();
 }

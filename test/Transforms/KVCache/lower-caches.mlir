@@ -2,6 +2,8 @@
 // RUN: tenon-opt %s -find-caches -lower-caches='mode=session' | FileCheck %s --check-prefix=SESSION
 // RUN: tenon-opt %s -find-caches='int8-group=4' -lower-caches='mode=session' | FileCheck %s --check-prefix=INT8
 // RUN: tenon-opt %s -find-caches='page=4 pages=6' -lower-caches='mode=session' | FileCheck %s --check-prefix=PAGED
+// RUN: tenon-opt %s -find-caches='budget=32' -lower-caches='mode=session' | FileCheck %s --check-prefix=BUDGET
+// RUN: not tenon-opt %s -find-caches='budget=32' -lower-caches 2>&1 | FileCheck %s --check-prefix=ERROR
 // RUN: not tenon-opt %s -find-caches='int8-group=4' -lower-caches 2>&1 | FileCheck %s --check-prefix=ERROR
 // RUN: not tenon-opt %s -lower-caches='mode=file' 2>&1 | FileCheck %s --check-prefix=MODE
 
@@ -14,11 +16,11 @@
 
 // A session's tensors are written in place, and attention reads as many keys as there are.
 // SESSION-LABEL: func @main(%arg0: tensor<?x?x16xf32>, %arg1: tensor<?x?x16xf32>,
-// SESSION-SAME:    %arg2: tensor<?x2x?x8xf32> {{{.*}}onnx.dims = ["batch", "", "past", ""], tenon.replaces = ["past.0.key", "past.0.value"], tenon.state_rows = "0"},
-// SESSION-SAME:    %arg3: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.state = ["0", "key"]},
-// SESSION-SAME:    %arg4: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.state = ["0", "value"]})
+// SESSION-SAME:    %arg2: tensor<?x2x?x8xf32> {{{.*}}onnx.dims = ["batch", "", "past", ""], tenon.state_rows = "0"},
+// SESSION-SAME:    %arg3: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.replaces = ["past.0.key"], tenon.state = ["0", "key"]},
+// SESSION-SAME:    %arg4: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.replaces = ["past.0.value"], tenon.state = ["0", "value"]})
 // SESSION-SAME:    -> (tensor<?x?x16xf32> {onnx.name = "y"},
-// SESSION-SAME:    tensor<?x2x?x8xf32> {tenon.replaces = ["present.0.key", "present.0.value"], tenon.state = ["0", "key"]},
+// SESSION-SAME:    tensor<?x2x?x8xf32> {tenon.replaces = ["present.0.key"], tenon.state = ["0", "key"]},
 // SESSION-SAME:    tenon.state_length = "0"
 // SESSION:         %[[PAST:.+]] = onnx.Shape(%arg2) {end = 3 : i64, start = 2 : i64}
 // SESSION:         %[[KEY:.+]] = onnx.tenon.CacheAppend(%arg3, %arg1, %[[PAST]]) {{{.*}}grows = 0 : i64
@@ -31,7 +33,7 @@
 
 // Bytes and their scales are appended, and decoded before attention.
 // INT8-LABEL: func @main
-// INT8-SAME:    tensor<?x2x?x8xi8> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.state = ["0", "key"]}
+// INT8-SAME:    tensor<?x2x?x8xi8> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.replaces = ["past.0.key"], tenon.state = ["0", "key"]}
 // INT8-SAME:    tensor<?x2x?x2xf32> {onnx.dims = ["batch", "", "kv.capacity", ""], tenon.state = ["0", "key.scale"]}
 // INT8:         onnx.Round
 // INT8:         onnx.tenon.CacheAppend
@@ -41,13 +43,17 @@
 // Pages are found through the table.
 // PAGED-LABEL: func @main
 // PAGED-SAME:    %arg2: tensor<?x?xi64> {{{.*}}onnx.name = "page_table"
-// PAGED-SAME:    tensor<6x2x4x8xf32> {onnx.dims = ["", "", "", ""], tenon.state = ["0", "key"]}
+// PAGED-SAME:    tensor<6x2x4x8xf32> {onnx.dims = ["", "", "", ""], tenon.replaces = ["past.0.key"], tenon.state = ["0", "key"]}
 // PAGED:         onnx.GatherElements(%arg2
 // PAGED:         onnx.ScatterND
 // PAGED:         onnx.Gather(%{{.+}}, %arg2)
 // PAGED:         onnx.tenon.Attention
 
-// ERROR: expected a plain, contiguous cache of sequential positions in inputs and outputs
+// A budget has a capacity of its own.
+// BUDGET-LABEL: func @main
+// BUDGET-SAME:    %arg3: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "kv.capacity.32", ""], tenon.budget = 32 : i64,
+
+// ERROR: expected a plain, contiguous cache of sequential positions in inputs and outputs, and of no budget
 // MODE: expected mode io or session, but got 'file'
 func.func @main(%q: tensor<?x?x16xf32>, %k: tensor<?x?x16xf32>, %past_key: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "past", ""], onnx.name = "past.0.key"}, %past_value: tensor<?x2x?x8xf32> {onnx.dims = ["batch", "", "past", ""], onnx.name = "past.0.value"})
     -> (tensor<?x?x16xf32> {onnx.name = "y"}, tensor<?x2x?x8xf32> {onnx.name = "present.0.key"}, tensor<?x2x?x8xf32> {onnx.name = "present.0.value"}) {

@@ -13,9 +13,13 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
     The state is named after the output, without its first word and "key" or "value",
     so that the entries of a model agree on it: "present.0.key" is of state "0".
 
+    Two pairs of appends that are given the same rows, and both have a past or none, are
+    always the same in a session: the second's type has `share`. In inputs and outputs
+    they stay two, as a caller may hand in different ones.
+
     `int8-group` encodes the streams as bytes with a scale for each group of as many
     elements; `page` and `pages` put the slots into pages of one pool, whose places a
-    new argument, the input "page_table", gives.
+    new argument, the input "page_table", gives. `budget` is that of each cache.
 
     ```mlir
     func.func @main(%q, %k, %v, %past_key, %past_value) {
@@ -44,6 +48,8 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
            "elements that share a scale of bytes; 0: rows stay as they are">,
     Option<"page", "page", "int64_t", "0", "slots of a page; 0: no pages">,
     Option<"pages", "pages", "int64_t", "0", "pages of the pool">,
+    Option<"budget", "budget", "int64_t", "0",
+           "slots that a batch may have in each cache at most; 0: any number">,
   ];
   let dependentDialects = ["tenon::kv::KVDialect"];
 }
@@ -53,7 +59,7 @@ def LowerCachesPass : Pass<"lower-caches", "mlir::ModuleOp"> {
   let description = [{
     In mode `io`, a cache is what it was bound to: appends become
     `onnx.tenon.CacheAppend`, `kv.attend` becomes `onnx.tenon.Attention`. Only plain,
-    contiguous caches can be lowered so.
+    contiguous caches without a budget can be lowered so.
 
     In mode `session`, the tensors that hold a cache become arguments and results with
     `tenon.state`, of a capacity that the session chooses, and are written in place. The
@@ -61,7 +67,11 @@ def LowerCachesPass : Pass<"lower-caches", "mlir::ModuleOp"> {
     with `tenon.state_rows` stands for the shape of the rows so far, and a result with
     `tenon.state_length` says how many there are after the call. Where the cache is
     plain, contiguous and of sequential positions, attention reads it in place; else it
-    is fetched and decoded by ONNX operators first.
+    is fetched and decoded by ONNX operators first. Caches of one `budget` have one
+    capacity, and an argument's `tenon.budget` says how many rows it may have at most.
+
+    A cache with `share` has the tensors of its owner. The n-th append to either is the
+    same rows, and is written once; `tenon.replaces` has the names of both.
 
     ```mlir
     %0 = kv.bind @"0"(%past_key, %past_value)
