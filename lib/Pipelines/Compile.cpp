@@ -306,8 +306,8 @@ private:
         module->getOps<kv::StateOp>().empty())
       return emitError(
           getFileLoc(),
-          "expected caches for sessions to keep, that an attention "
-          "reads and that go through inputs and outputs, but found "
+          "expected caches that an attention reads, or recurrent states, which "
+          "go through inputs and outputs, for sessions to keep, but found "
           "none; --kv=io keeps the signature");
     if (failed(lowerCaches(options.caches)))
       return failure();

@@ -26,7 +26,7 @@ KINDS = {  # (encoding, layout, positions)
 CALLS = (5, 1, 1, 4, 1)
 MODULE = """
 !cache = !kv.cache<heads = {heads}, streams = [#kv.stream<"key", {width}, {encoding}>,
-    #kv.stream<"value", {width}, {encoding}>], layout = {layout}, positions = {positions}>
+    #kv.stream<"value", {width}, {encoding}>], layout = {layout}, positions = {positions}{budget}>
 kv.state @c : !cache
 func.func @main(
     %q: tensor<?x?x{qs}xf32> {{onnx.name = "q", onnx.dims = ["batch", "tokens", ""]}},
@@ -49,7 +49,7 @@ func.func @main(
 """
 
 
-def write_module(path, kind):
+def write_module(path, kind, budget=None):
     encoding, layout, positions = KINDS[kind]
     extra = table = appended = ""
     first = ("%f = onnx.Shape(%pk) {start = 2 : i64, end = 3 : i64} : "
@@ -66,7 +66,8 @@ def write_module(path, kind):
     path.write_text(MODULE.format(
         heads=HEADS, width=WIDTH, ks=HEADS * WIDTH, qs=HEADS * GROUP * WIDTH,
         qh=HEADS * GROUP, encoding=encoding, layout=layout, positions=positions,
-        extra=extra, table=table, appended=appended, first=first, at=at))
+        extra=extra, table=table, appended=appended, first=first, at=at,
+        budget=f", budget = {budget}" if budget else ""))
 
 
 def stored(rows, encoding):

@@ -188,6 +188,7 @@ PARTS = {
     "quantize": script("test/EndToEnd/quantize.py", 300),
     "entries": script("test/EndToEnd/entries.py", 600),
     "caches": script("test/EndToEnd/caches.py", 300),
+    "states": script("test/EndToEnd/states.py", 300),
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),
@@ -199,7 +200,8 @@ PARTS = {
 # Parts that leave a processor idle go side by side. Those that make or read the same models
 # are in one lane, one after the other: `round-trip` takes what is there.
 LANES = (("model", "llama", "determinism", "artifact", "entries", "round-trip"),
-         ("launches", "exports", "install", "dump", "debug", "quantize", "caches", "fuzz"))
+         ("launches", "exports", "install", "dump", "debug", "quantize", "caches", "states",
+          "fuzz"))
 # Run where they are named, or with --full.
 ONLY_FULL = ("assemble", "bundle", "v3", "sanitize")
 

@@ -1,5 +1,7 @@
 #include "tenon/Transforms/KVCache/Passes.h"
 
+#include "FindRecurrent.h"
+
 #include "dialects/KV/KVDialect.h"
 #include "dialects/ONNX/ONNXDialect.h"
 
@@ -315,14 +317,22 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
 
   LogicalResult find() {
     SmallVector<Finder> finders;
+    std::vector<RecurrentFinder> recurrent;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       if (function.isExternal())
         continue;
       finders.emplace_back(function, getOperation(), int8Group, page, pages,
                            budget);
+      recurrent.emplace_back(function, getOperation());
     }
+    for (RecurrentFinder &finder : recurrent)
+      if (failed(finder.collect()))
+        return failure();
     for (Finder &finder : finders)
       if (failed(finder.run()))
+        return failure();
+    for (RecurrentFinder &finder : recurrent)
+      if (failed(finder.rewrite()))
         return failure();
     return success();
   }

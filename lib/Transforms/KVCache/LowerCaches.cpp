@@ -70,6 +70,10 @@ private:
       lower(rows);
     else if (auto attend = dyn_cast<kv::AttendOp>(op))
       lower(attend);
+    else if (auto read = dyn_cast<kv::ReadOp>(op))
+      read.getValue().replaceAllUsesWith(read.getBound());
+    else if (auto replace = dyn_cast<kv::ReplaceOp>(op))
+      replace.getReplaced().replaceAllUsesWith(replace.getValue());
     else
       return success();
     done.push_back(op);
@@ -151,6 +155,8 @@ struct LowerCaches final : tenon::impl::LowerCachesPassBase<LowerCaches> {
         continue;
       LogicalResult lowered = mode == "io" ? TensorLowering(function).run()
                                            : lowerToSession(function);
+      if (succeeded(lowered) && mode == "session")
+        lowered = lowerRecurrentToSession(function);
       if (failed(lowered))
         return signalPassFailure();
     }

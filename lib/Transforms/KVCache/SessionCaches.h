@@ -23,6 +23,9 @@ mlir::Value appendRows(NodeBuilder &nodes, mlir::Value past, mlir::Value rows,
 /// Makes the function's caches state of a session: see LowerCachesPass.
 mlir::LogicalResult lowerToSession(mlir::func::FuncOp function);
 
+/// Makes the function's recurrent states state of a session.
+mlir::LogicalResult lowerRecurrentToSession(mlir::func::FuncOp function);
+
 } // namespace tenon
 
 #endif // TENON_LIB_TRANSFORMS_KVCACHE_SESSIONCACHES_H

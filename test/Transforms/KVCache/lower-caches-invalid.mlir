@@ -49,3 +49,33 @@ func.func @buffer_with_a_budget(%k: tensor<?x2x?x8xf32>, %v: tensor<?x2x?x8xf32>
   %1 = kv.append %0(%k, %v) first %first : tensor<1xi64> : (tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> !cache
   return
 }
+
+// -----
+
+// expected-error @below {{expected a recurrent state without snapshots, as no session keeps any, but got 2}}
+kv.state @a : !kv.recurrent<4xf32, snapshots = 2>
+func.func @snapshots(%past: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = kv.read @a(%past) : tensor<4xf32>
+  %1 = kv.replace @a(%0) : tensor<4xf32>
+  return %1 : tensor<4xf32>
+}
+
+// -----
+
+kv.state @a : !kv.recurrent<4xf32>
+func.func @replaced_twice(%past: tensor<4xf32>) {
+  %0 = kv.read @a(%past) : tensor<4xf32>
+  %1 = kv.replace @a(%0) : tensor<4xf32>
+  // expected-error @below {{expected one kv.replace of state 'a' in a function, but got two}}
+  %2 = kv.replace @a(%1) : tensor<4xf32>
+  return
+}
+
+// -----
+
+kv.state @a : !kv.recurrent<4xf32>
+// expected-error @below {{expected recurrent state 'a' to be read and replaced, but it is read alone}}
+func.func @read_alone(%past: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = kv.read @a(%past) : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}

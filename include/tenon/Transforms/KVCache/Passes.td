@@ -17,6 +17,11 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
     always the same in a session: the second's type has `share`. In inputs and outputs
     they stay two, as a caller may hand in different ones.
 
+    Of an input of fixed size that an output replaces, a `!kv.recurrent` is made, with
+    `kv.read` and `kv.replace`. Such are "past..." and "present..." whose names are the
+    same behind that word, and what LSTM, GRU, RNN, CausalConvWithState or LinearAttention
+    alone takes and makes of it. Both are of one type, whose batch another input has too.
+
     `int8-group` encodes the streams as bytes with a scale for each group of as many
     elements; `page` and `pages` put the slots into pages of one pool, whose places a
     new argument, the input "page_table", gives. `budget` is that of each cache.
@@ -39,7 +44,7 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
     ```
 
     Before: functions after `onnx-raise-attention` and `onnx-infer-shapes`.
-    After:  no such pair; other appends stay, with a remark that says why.
+    After:  no such pair; other appends and inputs stay, with a remark that says why.
     Numerics: bit-exact; with `int8-group` lossy: an element of a cache is off by at
               most 1/254 of the largest of its group.
   }];
@@ -59,7 +64,8 @@ def LowerCachesPass : Pass<"lower-caches", "mlir::ModuleOp"> {
   let description = [{
     In mode `io`, a cache is what it was bound to: appends become
     `onnx.tenon.CacheAppend`, `kv.attend` becomes `onnx.tenon.Attention`. Only plain,
-    contiguous caches without a budget can be lowered so.
+    contiguous caches without a budget can be lowered so. A recurrent state is the input
+    and the output that it was.
 
     In mode `session`, the tensors that hold a cache become arguments and results with
     `tenon.state`, of a capacity that the session chooses, and are written in place. The
@@ -72,6 +78,9 @@ def LowerCachesPass : Pass<"lower-caches", "mlir::ModuleOp"> {
 
     A cache with `share` has the tensors of its owner. The n-th append to either is the
     same rows, and is written once; `tenon.replaces` has the names of both.
+
+    A recurrent state is an argument and a result with `tenon.state`; the argument has
+    `tenon.recurrent`. Snapshots of it are refused, as no session keeps any.
 
     ```mlir
     %0 = kv.bind @"0"(%past_key, %past_value)
