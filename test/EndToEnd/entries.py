@@ -120,31 +120,67 @@ def check_two_files(tally, folder):
                 f"{weights[0]} bytes for one, {weights[1]} for both")
 
 
-def check_shared_states(tally, folder):
-    """The same with caches that the sessions of both entries share."""
-    import tenon
-    first = make_first_step(folder)
-    artifact = compile_model(MODEL, folder / "kept.tenon", f"--entry=first={first}",
-                             "--kv=session")
-    loaded = tenon.load(str(artifact))
-    start = loaded.session("first", threads=2)
-    then = loaded.session("main", threads=2, shares=start)
+def without_concat(path):
+    """The first step without its appends to nothing, and of any batch."""
+    model = onnx.load(path, load_external_data=False)
+    graph = model.graph
+    for node in graph.node:
+        if node.op_type == "Concat" and node.output[0].startswith("present."):
+            rows = node.input[1]
+            del node.input[:], node.attribute[:]
+            node.op_type = "Identity"
+            node.input.append(rows)
+    for value in [*graph.input, *graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    path = path.with_name("without-concat.onnx")
+    onnx.save(model, path)
+    return path
+
+
+def check_sequences(tally, claim, start, then, batch):
+    """Sequences whose first step `start` makes and `then` goes on with."""
     peer = ort_session(MODEL)
+    names = [i.name for i in start.inputs]
+    tally.check(f"{claim}: the caches have left the signature",
+                [o.name for o in start.outputs] == ["logits"], str(start.outputs))
     for seed in (1, 2):  # the first step begins anew
-        values = feeds(1, 6, 0, seed)
-        names = [i.name for i in start.inputs]
+        values = feeds(batch, 6, 0, seed)
         start.run({n: values[n] for n in names})
         outputs = [o.name for o in peer.get_outputs()]
         past = dict(zip(outputs, peer.run(None, values)))
         for total in (7, 8):
-            values = feeds(1, 1, total - 1, seed + total)
+            values = feeds(batch, 1, total - 1, seed + total)
             ours = then.run({n: values[n] for n in names})["logits"]
             values.update({n.replace("present", "past_key_values"): v
                            for n, v in past.items() if n != "logits"})
             past = dict(zip(outputs, peer.run(None, values)))
             worst = np.abs(ours - past["logits"]).max()
-            tally.check(f"shared states: sequence {seed}, token {total}", worst < 1e-4,
+            tally.check(f"{claim}: sequence {seed}, token {total}", worst < 1e-4,
                         f"largest difference {worst:.1e}")
+
+
+def check_shared_states(tally, folder):
+    """The same with caches that the sessions of both entries share."""
+    import tenon
+    first = make_first_step(folder)
+    bare = without_concat(first)
+    for claim, path, batch in (("shared states", first, 1),
+                               ("a first step without Concat", bare, 3)):
+        artifact = compile_model(path, folder / f"{path.stem}.tenon", f"--entry=next={MODEL}",
+                                 "--kv=session")
+        loaded = tenon.load(str(artifact))
+        start = loaded.session("main", threads=2)
+        check_sequences(tally, claim, start, loaded.session("next", threads=2, shares=start),
+                        batch)
+    message = ""
+    try:
+        compile_model(bare, folder / "alone.tenon", "--kv=session")
+    except CompileError as error:
+        message = str(error)
+    tally.check("outputs that no other entry goes on with are outputs",
+                "found none" in message, message)
+    artifact = compile_model(MODEL, folder / "kept.tenon", f"--entry=first={first}",
+                             "--kv=session")
     [program] = inspect(artifact)["entries"][0]["programs"]
     bytes_per_token = LAYERS * 2 * HEADS * WIDTH * 4
     tally.check("tenon-inspect says how many bytes a token takes",

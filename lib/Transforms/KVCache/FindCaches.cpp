@@ -1,5 +1,6 @@
 #include "tenon/Transforms/KVCache/Passes.h"
 
+#include "FindCaches.h"
 #include "FindRecurrent.h"
 
 #include "dialects/KV/KVDialect.h"
@@ -18,8 +19,7 @@ using namespace tenon;
 using Append = onnx::TenonCacheAppendOp;
 using Attention = onnx::TenonAttentionOp;
 
-/// "present.0.key" -> "0"; a name of one word stays.
-static StringRef getStateName(StringRef output) {
+StringRef tenon::getStateName(StringRef output) {
   for (StringRef suffix : {".key", ".value", "_key", "_value"})
     if (output.consume_back(suffix))
       break;
@@ -62,9 +62,14 @@ public:
       : function(function), module(module), int8Group(int8Group), page(page),
         pages(pages), budget(budget) {}
 
-  LogicalResult run();
+  LogicalResult run() {
+    return run(
+        SmallVector<Attention>(function.getBody().front().getOps<Attention>()));
+  }
+  LogicalResult run(ArrayRef<Attention> attentions);
   /// Finds what the first step of a decoder returns of caches of other
   /// functions.
+  LogicalResult findFirstRows();
 
 private:
   std::optional<Pair> match(Attention attention);
@@ -276,9 +281,31 @@ LogicalResult Finder::rewrite(Pair &pair) {
   return success();
 }
 
-LogicalResult Finder::run() {
-  SmallVector<Attention> attentions(
-      function.getBody().front().getOps<Attention>());
+LogicalResult Finder::findFirstRows() {
+  auto isCache = [&](StringRef output, RankedTensorType keys,
+                     RankedTensorType values) {
+    auto state = module.lookupSymbol<kv::StateOp>(getStateName(output));
+    auto type = state ? dyn_cast<kv::CacheType>(state.getType()) : nullptr;
+    auto holds = [&](unsigned stream, RankedTensorType rows) {
+      kv::StreamAttr held = type.getStream(stream);
+      return rows.getDimSize(1) == type.getHeads() &&
+             rows.getDimSize(3) == held.getWidth() &&
+             rows.getElementType() == held.getEncoding().getRowType();
+    };
+    auto isOwn = [&](kv::BindOp bind) {
+      return bind.getState() == state.getSymName();
+    };
+    return type && !type.getShare() && type.getStreams().size() == 2 &&
+           holds(0, keys) && holds(1, values) &&
+           llvm::none_of(function.getBody().front().getOps<kv::BindOp>(),
+                         isOwn);
+  };
+  FailureOr<SmallVector<Attention>> attentions =
+      appendFirstRows(function, isCache);
+  return failed(attentions) ? failure() : run(*attentions);
+}
+
+LogicalResult Finder::run(ArrayRef<Attention> attentions) {
   llvm::SmallSetVector<Operation *, 16> done;
   for (Attention attention : attentions) {
     if (done.contains(attention))
@@ -330,6 +357,9 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
         return failure();
     for (Finder &finder : finders)
       if (failed(finder.run()))
+        return failure();
+    for (Finder &finder : finders)
+      if (failed(finder.findFirstRows()))
         return failure();
     for (RecurrentFinder &finder : recurrent)
       if (failed(finder.rewrite()))

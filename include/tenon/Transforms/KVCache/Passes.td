@@ -17,6 +17,10 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
     always the same in a session: the second's type has `share`. In inputs and outputs
     they stay two, as a caller may hand in different ones.
 
+    Where a function returns, as "present...", what its attention reads without an append,
+    and another function has a cache under that name, it is an append to nothing: the
+    first step of a decoder, whose other steps are another entry.
+
     Of an input of fixed size that an output replaces, a `!kv.recurrent` is made, with
     `kv.read` and `kv.replace`. Such are "past..." and "present..." whose names are the
     same behind that word, and what LSTM, GRU, RNN, CausalConvWithState or LinearAttention
