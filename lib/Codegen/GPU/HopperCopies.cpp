@@ -10,10 +10,11 @@ using namespace tenon;
 
 /// Columns of a copied box where neighbours lie along them.
 static constexpr int64_t kChunk = 64;
-/// Few rows come in boxes of a quarter of the tile, and a swizzle's rows at
-/// least: what lies outside of the matrix takes as long to copy as what lies
-/// within.
-static constexpr int64_t kBoxesOfFewRows = 4, kRowsOfSwizzle = 8;
+/// Up to so many rows come in boxes of a quarter of the tile, and a swizzle's
+/// rows at least: what lies outside of the matrix takes as long to copy as what
+/// lies within. More boxes would take longer.
+static constexpr int64_t kMostInBoxes = 32, kBoxesOfFewRows = 4;
+static constexpr int64_t kRowsOfSwizzle = 8;
 /// Rows of stages whose weights are asked for before the launch before has
 /// ended: more of them would keep the first products waiting.
 static constexpr int64_t kEarlyRows = 256;
@@ -50,7 +51,8 @@ std::vector<TensorMapUse> HopperContraction::getMaps() const {
 
 /// Whether few rows of the result are the tile's columns.
 bool HopperContraction::comesInBoxes() const {
-  return form.isTurned && c.isAlongK && !c.windows && !c.channels;
+  return form.isTurned && columns <= kMostInBoxes && c.isAlongK && !c.windows &&
+         !c.channels;
 }
 
 int64_t HopperContraction::getRowsOfBox() const {
