@@ -50,7 +50,8 @@ inline constexpr llvm::StringLiteral kStateLengthAttr = "tenon.state_length";
 inline constexpr llvm::StringLiteral kReplacesAttr = "tenon.replaces";
 /// Attribute of a state's argument: how many rows a batch may have in it at most.
 inline constexpr llvm::StringLiteral kBudgetAttr = "tenon.budget";
-/// Attribute of a state's argument: it has no rows; each call replaces all of it.
+/// Attribute of a state's argument: it has no rows; each call replaces all of it, and
+/// as many earlier values are kept.
 inline constexpr llvm::StringLiteral kRecurrentAttr = "tenon.recurrent";
 /// Attribute of an argument, the cache's name: the caller hands in what it holds.
 inline constexpr llvm::StringLiteral kCacheAttr = "tenon.cache";

@@ -216,12 +216,12 @@ void ProgramDecoder::decodeCaches() {
     Cache cache{view(from->name()), from->has_length(), from->has_next(),
                 from->has_capacity(), 0,                0,
                 0,                    {},               from->budget(),
-                from->recurrent()};
+                from->recurrent(),    from->snapshots()};
     bool hasRows = cache.hasLength || cache.hasNext || cache.hasCapacity || cache.budget;
-    if (cache.budget < 0 || (cache.isRecurrent && hasRows))
+    if (cache.budget < 0 || (cache.isRecurrent ? hasRows : cache.numSnapshots > 0))
       fail(Status::corrupt, where, ' ', at,
-           ": expected a budget of at least 0, and none of what has no rows, but got ",
-           cache.budget);
+           ": expected a budget of at least 0, and rows or snapshots, but got ", cache.budget,
+           " and ", cache.numSnapshots);
     budget.spend(sizeOf(from->inputs()));
     for (size_t n = 0; n < sizeOf(from->inputs()); ++n)
       cache.inputs.push_back(

@@ -129,6 +129,7 @@ struct Cache {
   std::vector<uint32_t> inputs;    // those that hold it
   int64_t budget = 0;              // rows at most; 0: any number
   bool isRecurrent = false;        // has no rows: each call replaces it
+  uint32_t numSnapshots = 0;       // earlier values that are kept
   int64_t limit(int64_t rows) const { return budget ? std::min(budget, rows) : rows; }
   /// Whether a session keeps it.
   bool isKept() const { return inputs.empty(); }

@@ -147,7 +147,7 @@ void ProgramState::placeStates() {
   }
   for (const Cache &cache : program.caches)
     if (cache.isRecurrent)
-      memory.states->beginReplacing(cache.name);
+      memory.states->beginReplacing(cache);
 }
 
 void ProgramState::finish() {
@@ -155,6 +155,7 @@ void ProgramState::finish() {
     if (cache.isKept())
       memory.states->finish(
           cache, cache.hasNext ? expr(cache.next, "the rows of a cache") : -1);
+  memory.states->finishReplacing(program.caches);
 }
 
 bool ProgramState::bindSymbols(std::string &reason) {

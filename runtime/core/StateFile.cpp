@@ -87,6 +87,20 @@ private:
   std::FILE *file;
   int64_t left;
 };
+
+void write(Writer &writer, const Memory &memory, int64_t size, bool isOnHost) {
+  std::vector<uint8_t> bytes(isOnHost ? 0 : size);
+  if (!isOnHost)
+    memory.read(bytes.data(), 0, size);
+  writer.bytes(isOnHost ? memory.data() : bytes.data(), size);
+}
+
+void read(Reader &reader, Memory &memory, int64_t size, bool isOnHost) {
+  std::vector<uint8_t> bytes(isOnHost ? 0 : size);
+  reader.bytes(isOnHost ? memory.data() : bytes.data(), size);
+  if (!isOnHost)
+    memory.write(0, bytes.data(), size);
+}
 } // namespace
 
 void States::save(const std::string &path) const {
@@ -98,7 +112,7 @@ void States::save(const std::string &path) const {
     writer.text(name);
     for (int64_t value : {cache.length, int64_t(cache.isCounted), int64_t(cache.hasCapacity),
                           int64_t(cache.isUsed), int64_t(cache.isRecurrent),
-                          int64_t(cache.isTorn), cache.budget})
+                          int64_t(cache.isTorn), cache.budget, cache.at})
       writer.number(value);
   }
   writer.number(tensors.size());
@@ -110,11 +124,14 @@ void States::save(const std::string &path) const {
     writer.number(tensor.dims.size());
     for (int64_t dim : tensor.dims)
       writer.number(dim);
-    std::vector<uint8_t> bytes(space ? tensor.bytes : 0);
-    if (space)
-      tensor.memory.read(bytes.data(), 0, tensor.bytes);
-    writer.bytes(space ? bytes.data() : tensor.memory.data(), tensor.bytes);
+    write(writer, tensor.memory, tensor.bytes, !space);
+    writer.number(tensor.snapshots.size());
+    for (const Snapshot &snapshot : tensor.snapshots) {
+      writer.number(snapshot.at);
+      write(writer, snapshot.value, tensor.bytes, !space);
+    }
   }
+  writer.number(numCalls);
   writer.finish();
 }
 
@@ -143,6 +160,7 @@ void States::load(const std::string &path) {
     cache.isRecurrent = reader.number(1);
     cache.isTorn = reader.number(1);
     cache.budget = reader.number(most);
+    cache.at = reader.number(most);
   }
   for (int64_t i = reader.number(reader.rest()); i > 0; --i) {
     Tensor &tensor = fresh.tensors[reader.text()];
@@ -156,14 +174,17 @@ void States::load(const std::string &path) {
         tensor.bytes > reader.rest() || !fresh.caches.count(tensor.cache))
       fail(Status::corrupt, "'", path, "': expected tensors whose bytes it holds");
     tensor.memory = allocate(tensor.bytes);
-    std::vector<uint8_t> bytes(space ? tensor.bytes : 0);
-    reader.bytes(space ? bytes.data() : tensor.memory.data(), tensor.bytes);
-    if (space)
-      tensor.memory.write(0, bytes.data(), tensor.bytes);
+    read(reader, tensor.memory, tensor.bytes, !space);
+    for (int64_t n = isOld ? 0 : reader.number(reader.rest()); n > 0; --n) {
+      tensor.snapshots.push_back({reader.number(most), allocate(tensor.bytes)});
+      read(reader, tensor.snapshots.back().value, tensor.bytes, !space);
+    }
   }
+  fresh.numCalls = isOld ? 0 : reader.number(most);
   tensors = std::move(fresh.tensors);
   caches = std::move(fresh.caches);
   currentRoom = fresh.currentRoom;
+  numCalls = fresh.numCalls;
 }
 
 } // namespace tenon::rt

@@ -86,6 +86,7 @@ States::Tensor &States::place(const StateTensor &state, std::string_view cacheNa
     tensor.memory = Memory(); // first give back what it had
     tensor.memory = allocate(bytes);
   }
+  tensor.snapshots.clear();
   tensor.type = type;
   tensor.cache = cacheName;
   tensor.dims = dims;
@@ -109,11 +110,15 @@ void States::reset() {
   for (auto &[name, cache] : caches) {
     cache.length = 0;
     cache.isUsed = cache.isTorn = false;
+    cache.at = 0;
   }
+  numCalls = 0;
   // Of a buffer whose rows the session does not count, nothing may stay.
-  for (auto &[name, tensor] : tensors)
+  for (auto &[name, tensor] : tensors) {
+    tensor.snapshots.clear();
     if (!caches[tensor.cache].isCounted)
       tensor.memory.clear(tensor.bytes);
+  }
 }
 
 void States::rewind(int64_t row, int64_t rows) {
@@ -123,14 +128,12 @@ void States::rewind(int64_t row, int64_t rows) {
       fail(Status::unsupported, "expected row -1, all of the batch, as the rows of a batch "
                                 "have one length, but got row ", row, " of ", batch);
   }
-  for (const auto &[name, cache] : caches)
-    if (cache.isRecurrent && cache.isUsed)
-      fail(Status::unsupported, "recurrent state '", name, "': expected a state whose earlier "
-           "values are kept, but none are; reset the session to begin anew");
+  requireSnapshots(rows);
   for (const auto &[name, cache] : caches)
     if (cache.isCounted && (rows < 0 || rows > cache.length))
       fail(Status::usage, "cache '", name, "': expected at most the ", cache.length,
            " rows it has, but got ", rows);
+  restoreSnapshots(rows);
   for (auto &[name, cache] : caches)
     if (cache.isCounted) {
       cache.length = rows;
@@ -158,17 +161,23 @@ void States::selectRows(Tensor &tensor, const std::vector<int64_t> &rows) const 
   for (size_t d = 0; d < tensor.batch; ++d)
     outer *= tensor.dims[d];
   int64_t one = outer * before ? tensor.bytes / (outer * before) : 0;
-  Memory chosen = allocate(outer * after * one);
-  for (int64_t o = 0; o < outer; ++o)
-    for (int64_t i = 0; i < after; ++i)
-      chosen.copyFrom((o * after + i) * one, tensor.memory, (o * before + rows[i]) * one, one);
-  tensor.memory = std::move(chosen);
+  auto select = [&](Memory &from) {
+    Memory chosen = allocate(outer * after * one);
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t i = 0; i < after; ++i)
+        chosen.copyFrom((o * after + i) * one, from, (o * before + rows[i]) * one, one);
+    from = std::move(chosen);
+  };
+  select(tensor.memory);
+  for (Snapshot &snapshot : tensor.snapshots)
+    select(snapshot.value);
   tensor.dims[tensor.batch] = after;
   tensor.bytes = outer * after * one;
 }
 
 void States::copyFrom(const States &other) {
   caches = other.caches;
+  numCalls = other.numCalls;
   currentRoom = std::max(currentRoom, other.currentRoom);
   tensors.clear();
   for (const auto &[name, from] : other.tensors) {
@@ -180,13 +189,17 @@ void States::copyFrom(const States &other) {
     to.batch = from.batch;
     to.memory = allocate(from.bytes);
     to.memory.copyFrom(0, from.memory, 0, from.bytes);
+    for (const Snapshot &snapshot : from.snapshots) {
+      to.snapshots.push_back({snapshot.at, allocate(from.bytes)});
+      to.snapshots.back().value.copyFrom(0, snapshot.value, 0, from.bytes);
+    }
   }
 }
 
 int64_t States::bytes() const {
   int64_t sum = 0;
   for (const auto &[name, tensor] : tensors)
-    sum += tensor.memory.size();
+    sum += tensor.memory.size() + int64_t(tensor.snapshots.size()) * tensor.bytes;
   return sum;
 }
 
@@ -194,7 +207,7 @@ int64_t States::bytesOf(std::string_view cache) const {
   int64_t sum = 0;
   for (const auto &[name, tensor] : tensors)
     if (tensor.cache == cache)
-      sum += tensor.bytes;
+      sum += int64_t(1 + tensor.snapshots.size()) * tensor.bytes;
   return sum;
 }
 

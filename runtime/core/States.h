@@ -21,6 +21,11 @@ public:
 
   const std::shared_ptr<Space> space;
 
+  /// What a recurrent state was when the session's length was `at`.
+  struct Snapshot {
+    int64_t at;
+    Memory value;
+  };
   struct Tensor {
     ElementType type = ElementType::undefined;
     std::string cache;
@@ -28,6 +33,7 @@ public:
     int64_t bytes = 0;
     size_t batch = 0; // the dimension along which the batch's rows lie
     Memory memory;
+    std::vector<Snapshot> snapshots; // the oldest first
   };
   struct Cache {
     int64_t length = 0;     // rows in use, where the session counts them
@@ -37,6 +43,7 @@ public:
     bool isRecurrent = false; // calls replace all of it
     bool isTorn = false;      // one that failed may have done so in part
     int64_t budget = 0;       // rows at most; 0: any number
+    int64_t at = 0;           // the session's length when a recurrent state became so
   };
 
   /// Rows that there is room for now.
@@ -50,14 +57,16 @@ public:
   /// `restarts`, the call does not need what it holds.
   Tensor &place(const StateTensor &state, std::string_view cacheName, ElementType type,
                 const std::vector<int64_t> &dims, bool restarts);
-  /// Before a call that replaces the recurrent state.
-  void beginReplacing(std::string_view cache) { caches[std::string(cache)].isTorn = true; }
+  /// Before and after a call that replaces recurrent states.
+  void beginReplacing(const rt::Cache &cache);
+  void finishReplacing(const std::vector<rt::Cache> &caches);
   bool isTorn(std::string_view cache) const;
   /// After a call: the cache has `length` rows (not counted: -1).
   void finish(const rt::Cache &cache, int64_t length);
 
   void reset();
-  /// Forgets all but the first `rows` of each cache; row -1 is all of the batch.
+  /// Forgets all but the first `rows` of each cache; row -1 is all of the batch. A
+  /// recurrent state becomes what it was at that length, if a snapshot has it.
   void rewind(int64_t row, int64_t rows);
   /// Batch row i becomes what row rows[i] was.
   void selectRows(const std::vector<int64_t> &rows);
@@ -71,11 +80,16 @@ public:
 
 private:
   Memory allocate(int64_t bytes) const;
+  /// The rows of the longest cache; where none has rows, how many calls there were.
+  int64_t position() const;
+  const Snapshot *findSnapshot(const Tensor &tensor, int64_t at) const;
+  void requireSnapshots(int64_t at) const;
+  void restoreSnapshots(int64_t at);
   void selectRows(Tensor &tensor, const std::vector<int64_t> &rows) const;
   void keepRows(Tensor &tensor, const std::vector<int64_t> &dims, int64_t bytes);
 
   const int64_t capacity;
-  int64_t currentRoom;
+  int64_t currentRoom, numCalls = 0;
   std::map<std::string, Tensor, std::less<>> tensors;
   std::map<std::string, Cache, std::less<>> caches;
 };

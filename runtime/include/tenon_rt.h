@@ -248,7 +248,7 @@ TENON_RT_API tenon_status tenon_session_get_statistics(const tenon_session *sess
 /* What a session of an artifact compiled with --kv=session keeps from run to run: the
    rows that each cache holds, and recurrent states, which have no rows. A run appends to
    caches; one that fails leaves them as they were. It replaces recurrent states; after one
-   that fails they have to be reset or loaded. None of these may be called while the session runs. */
+   that fails they have to be reset, loaded or rewound. None of these may be called while the session runs. */
 
 typedef struct {
   size_t size;
@@ -266,8 +266,9 @@ TENON_RT_API tenon_status tenon_session_cache_info(const tenon_session *session,
 /* The next run begins anew. */
 TENON_RT_API tenon_status tenon_session_reset(tenon_session *session, tenon_error **error);
 /* Keeps the first `length` rows of each cache. `row` is -1, all of the batch; one of a
-   batch alone is TENON_UNSUPPORTED where its rows have one length, and so is any where a
-   recurrent state is in use. */
+   batch alone is TENON_UNSUPPORTED where its rows have one length. A recurrent state becomes
+   what it was at that length (without any cache: after so many runs), if the artifact says
+   that as many snapshots are kept; else that is TENON_UNSUPPORTED as well. */
 TENON_RT_API tenon_status tenon_session_rewind(tenon_session *session, int64_t row,
                                                int64_t length, tenon_error **error);
 /* A session of the same entry with a copy of the caches. */

@@ -88,6 +88,48 @@ TEST(Recurrent, AreNotUsedAfterAFailure) {
   std::remove(path.c_str());
 }
 
+// As many calls can be taken back as there are snapshots; what came after is forgotten.
+TEST(Recurrent, GoBackToSnapshots) {
+  Model model = makeDelayModel();
+  model.program().caches[0]->snapshots = 2;
+  auto s = session(model.write());
+  for (float x : {1, 2, 3, 4})
+    call(*s, x);
+  expectFailure(rt::Status::unsupported, {"recurrent state 'r'", "2, 3, but got 1"},
+                [&] { s->states().rewind(-1, 1); });
+  s->states().rewind(-1, 4);
+  EXPECT_EQ(call(*s, 5), 4);
+  s->states().rewind(-1, 3);
+  EXPECT_EQ(call(*s, 6), 3);
+  s->states().rewind(-1, 3);
+  expectFailure(rt::Status::unsupported, {"but none is"}, [&] { s->states().rewind(-1, 2); });
+  EXPECT_EQ(call(*s, 7), 3);
+  s->states().reset();
+  EXPECT_EQ(call(*s, 8), 0);
+  s->states().rewind(-1, 0);
+  EXPECT_EQ(call(*s, 9), 0);
+}
+
+// With a snapshot, what a call that failed found can be had back.
+TEST(Recurrent, GoBackBeforeAFailure) {
+  Model model = makeDelayModel();
+  model.program().caches[0]->snapshots = 1;
+  auto s = session(model.write());
+  call(*s, 1);
+  expectFailure(rt::Status::input, {"expected equal sizes"}, [&] { call(*s, 2, 2); });
+  s->states().rewind(-1, 1);
+  EXPECT_EQ(call(*s, 3), 1);
+}
+
+// Snapshots are of what has no rows.
+TEST(Recurrent, RefuseSnapshotsOfRows) {
+  Model model = makeDelayModel();
+  model.program().caches[0]->recurrent = false;
+  model.program().caches[0]->snapshots = 1;
+  std::string path = model.write();
+  expectFailure(rt::Status::corrupt, {"cache 0", "rows or snapshots"}, [&] { open(path); });
+}
+
 // A call that is refused before it begins leaves the state as it is.
 TEST(Recurrent, StayAfterBadInputs) {
   auto s = session(makeDelayModel().write());

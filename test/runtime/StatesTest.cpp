@@ -165,7 +165,7 @@ TEST(States, RefuseBadTables) {
   expectRefused(model, {"cache 0", "a budget of at least 0"});
   model = makeAppendModel();
   model.program().caches[0]->recurrent = true;
-  expectRefused(model, {"cache 0", "none of what has no rows"});
+  expectRefused(model, {"cache 0", "rows or snapshots"});
   model = makeAppendModel();
   model.program().states[0]->batch = 4;
   expectRefused(model, {"state 0", "dimension"});

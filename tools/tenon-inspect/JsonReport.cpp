@@ -208,6 +208,7 @@ static std::string cache(const rt::Program &program, const rt::Cache &cache) {
                 cache.hasNext ? quote(printExpr(program, cache.next)) : "null",
                 ", \"budget\": ", cache.budget ? std::to_string(cache.budget) : "null",
                 ", \"recurrent\": ", cache.isRecurrent ? "true" : "false",
+                ", \"snapshots\": ", cache.numSnapshots,
                 ", \"bytes_per_token\": ", bytesOrNull(bytesPerToken(program, cache)),
                 ", \"tensors\": ", list(tensors, [](const std::string &t) { return t; }), "}");
 }

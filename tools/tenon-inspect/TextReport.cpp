@@ -94,7 +94,7 @@ static std::string printTensors(const rt::Program &program, const char *what,
 static std::string printKind(const rt::Program &program, const rt::Cache &cache) {
   std::string kept = cache.isKept() ? "kept by the session, " : "inputs and outputs, ";
   if (cache.isRecurrent)
-    return kept + "replaced by each call";
+    return concat(kept, "replaced by each call, ", cache.numSnapshots, " earlier values kept");
   int64_t bytes = bytesPerToken(program, cache);
   return kept + (bytes < 0 ? "unknown" : concat(bytes)) + " bytes a token" +
          (cache.budget ? concat(", at most ", cache.budget, " rows") : "");

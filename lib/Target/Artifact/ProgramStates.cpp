@@ -49,7 +49,10 @@ LogicalResult ProgramWriter::addHidden(BlockArgument argument) {
            << plan::kStateAttr << "' of a state and a tensor, but got "
            << attributes.get(plan::kStateAttr);
   format::CacheT &cache = caches[parts[0]];
-  cache.recurrent = attributes.contains(plan::kRecurrentAttr);
+  if (auto snapshots = attributes.getAs<IntegerAttr>(plan::kRecurrentAttr)) {
+    cache.recurrent = true;
+    cache.snapshots = snapshots.getInt();
+  }
   if (auto budget = attributes.getAs<IntegerAttr>(plan::kBudgetAttr))
     cache.budget = budget.getInt();
   if (dims.size() > 2 && !cache.recurrent)

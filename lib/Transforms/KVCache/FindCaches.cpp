@@ -335,7 +335,12 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
   void runOnOperation() override {
     if ((page > 0) != (pages > 0)) {
       getOperation().emitError("expected 'page' and 'pages' together, but got ")
-          << page << " and " << pages;
+          << int64_t(page) << " and " << int64_t(pages);
+      return signalPassFailure();
+    }
+    if (snapshots < 0) {
+      getOperation().emitError("expected snapshots, but got ")
+          << int64_t(snapshots);
       return signalPassFailure();
     }
     if (failed(find()))
@@ -350,7 +355,7 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
         continue;
       finders.emplace_back(function, getOperation(), int8Group, page, pages,
                            budget);
-      recurrent.emplace_back(function, getOperation());
+      recurrent.emplace_back(function, getOperation(), snapshots);
     }
     for (RecurrentFinder &finder : recurrent)
       if (failed(finder.collect()))

@@ -40,8 +40,9 @@ static SmallVector<std::pair<Value, Value>> getOwnStates(Operation *op) {
       .Default([](Operation *) { return Pairs(); });
 }
 
-RecurrentFinder::RecurrentFinder(func::FuncOp function, ModuleOp module)
-    : function(function), module(module),
+RecurrentFinder::RecurrentFinder(func::FuncOp function, ModuleOp module,
+                                 int64_t snapshots)
+    : function(function), module(module), snapshots(snapshots),
       end(function.getBody().front().getTerminator()) {}
 
 StringRef RecurrentFinder::getName(BlockArgument argument) {
@@ -130,7 +131,7 @@ FailureOr<kv::StateOp> RecurrentFinder::getState(StringRef name,
                                                  RankedTensorType tensor) {
   auto makeType = [&](ArrayRef<int64_t> shape) {
     return kv::RecurrentType::get(function.getContext(), shape,
-                                  tensor.getElementType(), /*snapshots=*/0);
+                                  tensor.getElementType(), snapshots);
   };
   kv::RecurrentType type = makeType(tensor.getShape());
   auto known = module.lookupSymbol<kv::StateOp>(name);

@@ -13,7 +13,8 @@ class ShapeAnalysis;
 /// Inputs of fixed size that outputs replace: see FindCachesPass.
 class RecurrentFinder {
 public:
-  RecurrentFinder(mlir::func::FuncOp function, mlir::ModuleOp module);
+  RecurrentFinder(mlir::func::FuncOp function, mlir::ModuleOp module,
+                  int64_t snapshots);
 
   /// To be called before anything is a cache, as sizes are not followed through
   /// operations of `kv`.
@@ -43,6 +44,7 @@ private:
 
   mlir::func::FuncOp function;
   mlir::ModuleOp module;
+  int64_t snapshots;
   mlir::Operation *end;
   mlir::SmallVector<Pair> pairs;
   llvm::SmallSet<unsigned, 8> arguments, results; // of pairs

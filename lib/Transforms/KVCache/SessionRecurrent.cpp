@@ -74,10 +74,6 @@ LogicalResult RecurrentLowering::lower(StringAttr name, Uses &uses) {
   auto state =
       SymbolTable::lookupNearestSymbolFrom<kv::StateOp>(function, name);
   auto type = cast<kv::RecurrentType>(state.getType());
-  if (type.getSnapshots() > 0)
-    return state.emitError("expected a recurrent state without snapshots, as "
-                           "no session keeps any, but got ")
-           << type.getSnapshots();
   if (!uses.replace || !uses.read)
     return function.emitError("expected recurrent state '")
            << name.getValue() << "' to be read and replaced, but it is "
@@ -88,7 +84,8 @@ LogicalResult RecurrentLowering::lower(StringAttr name, Uses &uses) {
   attributes.erase("onnx.name");
   ArrayAttr tensor = builder.getStrArrayAttr({name.getValue(), "value"});
   attributes.set(plan::kStateAttr, tensor);
-  attributes.set(plan::kRecurrentAttr, builder.getUnitAttr());
+  attributes.set(plan::kRecurrentAttr,
+                 builder.getI64IntegerAttr(type.getSnapshots()));
   Value argument =
       addHiddenArgument(function, bound.getType(), attributes.getAttrs());
   noteReplaced(function, argument, bound);

@@ -256,7 +256,7 @@ class Session:
 
     def rewind(self, length: int, row: int = -1) -> None:
         """Keeps the first `length` rows of each cache; `row` -1: of the whole batch.
-        A recurrent state in use has no earlier value to go back to: an error."""
+        A recurrent state becomes what it was then, if it keeps snapshots; else an error."""
         _c.call("tenon_session_rewind", self._session.pointer, row, length)
 
     def fork(self) -> Session:

@@ -1,5 +1,8 @@
 // RUN: tenon-opt %s -split-input-file -find-caches | FileCheck %s
 // RUN: tenon-opt %s -split-input-file -find-caches='int8-group=4 page=4 pages=6' -o - | FileCheck %s --check-prefix=PAGED
+// RUN: not tenon-opt %s -split-input-file -find-caches='page=4' 2>&1 | FileCheck %s --check-prefix=PAGES
+
+// PAGES: expected 'page' and 'pages' together, but got 4 and 0
 
 // Two appends between arguments and results that one attention reads.
 // CHECK:       kv.state @"0" : !kv.cache<heads = 2, streams = [#kv.stream<"key", 8, #kv.plain<f32>>, #kv.stream<"value", 8, #kv.plain<f32>>], layout = #kv.contiguous, positions = sequential>

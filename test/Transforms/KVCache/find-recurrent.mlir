@@ -2,6 +2,11 @@
 // RUN: tenon-opt %s -split-input-file -find-caches -remark-format=emitRemark -remarks-filter=find-caches 2>&1 >/dev/null | FileCheck %s --check-prefix=REMARK
 // RUN: tenon-opt %s -split-input-file -find-caches -lower-caches='mode=session' | FileCheck %s --check-prefix=SESSION
 // RUN: tenon-opt %s -split-input-file -find-caches -lower-caches | FileCheck %s --check-prefix=IO
+// RUN: tenon-opt %s -split-input-file -find-caches='snapshots=2' | FileCheck %s --check-prefix=SNAPSHOTS
+// RUN: not tenon-opt %s -split-input-file -find-caches='snapshots=-1' 2>&1 | FileCheck %s --check-prefix=ERROR
+
+// SNAPSHOTS: kv.state @conv.0 : !kv.recurrent<?x3xf32, snapshots = 2>
+// ERROR: expected snapshots, but got -1
 
 // An input and an output of one size whose names say that they belong together. In a
 // session the output is what the state is given, in the signature they stay.
@@ -12,7 +17,7 @@
 // CHECK:         %[[PRESENT:.+]] = kv.replace @conv.0(%[[SUM]])
 // CHECK:         return %[[SUM]], %[[PRESENT]]
 // SESSION-LABEL: func @named(
-// SESSION-SAME:    %arg1: tensor<?x3xf32> {onnx.dims = ["batch", ""], tenon.recurrent, tenon.replaces = ["past_conv.0"], tenon.state = ["conv.0", "value"]})
+// SESSION-SAME:    %arg1: tensor<?x3xf32> {onnx.dims = ["batch", ""], tenon.recurrent = 0 : i64, tenon.replaces = ["past_conv.0"], tenon.state = ["conv.0", "value"]})
 // SESSION-SAME:    -> (tensor<?x3xf32> {onnx.name = "y"}, tensor<?x3xf32> {tenon.replaces = ["present_conv.0"], tenon.state = ["conv.0", "value"]})
 // SESSION:         %[[SUM:.+]] = onnx.Add(%arg1, %arg0)
 // SESSION:         return %[[SUM]], %[[SUM]]

@@ -52,16 +52,6 @@ func.func @buffer_with_a_budget(%k: tensor<?x2x?x8xf32>, %v: tensor<?x2x?x8xf32>
 
 // -----
 
-// expected-error @below {{expected a recurrent state without snapshots, as no session keeps any, but got 2}}
-kv.state @a : !kv.recurrent<4xf32, snapshots = 2>
-func.func @snapshots(%past: tensor<4xf32>) -> tensor<4xf32> {
-  %0 = kv.read @a(%past) : tensor<4xf32>
-  %1 = kv.replace @a(%0) : tensor<4xf32>
-  return %1 : tensor<4xf32>
-}
-
-// -----
-
 kv.state @a : !kv.recurrent<4xf32>
 func.func @replaced_twice(%past: tensor<4xf32>) {
   %0 = kv.read @a(%past) : tensor<4xf32>

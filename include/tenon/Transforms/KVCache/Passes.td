@@ -28,7 +28,8 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
 
     `int8-group` encodes the streams as bytes with a scale for each group of as many
     elements; `page` and `pages` put the slots into pages of one pool, whose places a
-    new argument, the input "page_table", gives. `budget` is that of each cache.
+    new argument, the input "page_table", gives. `budget` is that of each cache,
+    `snapshots` that of each recurrent state.
 
     ```mlir
     func.func @main(%q, %k, %v, %past_key, %past_value) {
@@ -59,6 +60,8 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
     Option<"pages", "pages", "int64_t", "0", "pages of the pool">,
     Option<"budget", "budget", "int64_t", "0",
            "slots that a batch may have in each cache at most; 0: any number">,
+    Option<"snapshots", "snapshots", "int64_t", "0",
+           "earlier values of each recurrent state that a session keeps">,
   ];
   let dependentDialects = ["tenon::kv::KVDialect"];
 }
@@ -84,7 +87,7 @@ def LowerCachesPass : Pass<"lower-caches", "mlir::ModuleOp"> {
     same rows, and is written once; `tenon.replaces` has the names of both.
 
     A recurrent state is an argument and a result with `tenon.state`; the argument has
-    `tenon.recurrent`. Snapshots of it are refused, as no session keeps any.
+    `tenon.recurrent`, how many earlier values of it the session keeps.
 
     ```mlir
     %0 = kv.bind @"0"(%past_key, %past_value)
