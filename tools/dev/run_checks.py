@@ -189,6 +189,7 @@ PARTS = {
     "entries": script("test/EndToEnd/entries.py", 600),
     "caches": script("test/EndToEnd/caches.py", 300),
     "states": script("test/EndToEnd/states.py", 300),
+    "recurrent": script("test/EndToEnd/recurrent.py", 300),
     "fuzz": script("tools/dev/fuzz.py", 600, "--count", "10000"),
     "round-trip": script("test/EndToEnd/round_trip.py", 900, "--full"),
     "corpus": script("test/EndToEnd/corpus.py", 900, "--all"),
@@ -201,7 +202,7 @@ PARTS = {
 # are in one lane, one after the other: `round-trip` takes what is there.
 LANES = (("model", "llama", "determinism", "artifact", "entries", "round-trip"),
          ("launches", "exports", "install", "dump", "debug", "quantize", "caches", "states",
-          "fuzz"))
+          "recurrent", "fuzz"))
 # Run where they are named, or with --full.
 ONLY_FULL = ("assemble", "bundle", "v3", "sanitize")
 

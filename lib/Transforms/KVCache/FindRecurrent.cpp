@@ -127,56 +127,50 @@ void RecurrentFinder::checkSizes(Pair &pair, const ShapeAnalysis &shapes) {
 }
 
 /// One state for all functions; where one fixes the batch, another need not.
-FailureOr<kv::StateOp> RecurrentFinder::getState(StringRef name,
-                                                 RankedTensorType tensor) {
-  auto makeType = [&](ArrayRef<int64_t> shape) {
-    return kv::RecurrentType::get(function.getContext(), shape,
-                                  tensor.getElementType(), snapshots);
-  };
-  kv::RecurrentType type = makeType(tensor.getShape());
+/// Null where the name is that of something else.
+kv::StateOp RecurrentFinder::getState(StringRef name, RankedTensorType tensor) {
+  auto type = kv::RecurrentType::get(function.getContext(), tensor.getShape(),
+                                     tensor.getElementType(), snapshots);
   auto known = module.lookupSymbol<kv::StateOp>(name);
   if (!known) {
     OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
     return kv::StateOp::create(builder, function.getLoc(), name, type);
   }
   auto other = dyn_cast<kv::RecurrentType>(known.getType());
-  if (other && other.takes(tensor))
+  if (!other)
+    return nullptr;
+  if (other.takes(tensor))
     return known;
-  auto otherTensor =
-      other ? RankedTensorType::get(other.getShape(), other.getElement())
-            : RankedTensorType();
-  if (other && type.takes(otherTensor)) {
-    known.setType(type);
-    return known;
-  }
-  return function.emitError("expected state '")
-         << name << "' to be of one type in all entries, but got "
-         << known.getType() << " and " << type;
+  if (!type.takes(RankedTensorType::get(other.getShape(), other.getElement())))
+    return nullptr;
+  known.setType(type);
+  return known;
 }
 
-LogicalResult RecurrentFinder::rewrite(const Pair &pair) {
+/// Why it is not one, or nothing.
+StringRef RecurrentFinder::rewrite(const Pair &pair) {
   StringRef output = getName(*pair.present);
   StringRef name =
       getRest(output, {"present_key_values", "present"}).value_or(output);
   std::string fallback =
       "state" + std::to_string(pair.present->getOperandNumber());
   auto tensor = cast<RankedTensorType>(pair.past.getType());
-  FailureOr<kv::StateOp> state =
+  kv::StateOp state =
       getState(name.empty() ? StringRef(fallback) : name, tensor);
-  if (failed(state))
-    return failure();
+  if (!state)
+    return "another state has its name";
   Location loc = pair.present->get().getLoc();
   OpBuilder builder = OpBuilder::atBlockBegin(&function.getBody().front());
   Value past = pair.past;
   auto read =
-      kv::ReadOp::create(builder, loc, tensor, state->getSymName(), past);
+      kv::ReadOp::create(builder, loc, tensor, state.getSymName(), past);
   past.replaceAllUsesExcept(read.getValue(), read);
   builder.setInsertionPoint(end);
   pair.present->set(kv::ReplaceOp::create(
-      builder, loc, tensor, state->getSymName(), pair.present->get()));
+      builder, loc, tensor, state.getSymName(), pair.present->get()));
   remark::passed(loc, remark::RemarkOpts::name("found").category("find-caches"))
-      << (Twine("found recurrent state '") + state->getSymName() + "'").str();
-  return success();
+      << (Twine("found recurrent state '") + state.getSymName() + "'").str();
+  return "";
 }
 
 LogicalResult RecurrentFinder::collect() {
@@ -192,25 +186,21 @@ LogicalResult RecurrentFinder::collect() {
   return success();
 }
 
-LogicalResult RecurrentFinder::rewrite() {
-  SmallVector<Pair> states;
+void RecurrentFinder::rewrite() {
   for (Pair &pair : pairs) {
     if (llvm::any_of(pair.past.getUsers(), llvm::IsaPred<kv::BindOp>) ||
         pair.present->get().getDefiningOp<kv::RowsOp>())
       continue; // a cache
+    StringRef obstacle = pair.obstacle;
     if (!llvm::all_of(pair.dims, [&](StringAttr dim) { return isGiven(dim); }))
-      pair.obstacle = "no other input has its batch";
-    if (pair.obstacle.empty())
-      states.push_back(pair);
-    else
-      remark::missed(pair.present->get().getLoc(),
+      obstacle = "no other input has its batch";
+    if (obstacle.empty())
+      obstacle = rewrite(pair);
+    if (!obstacle.empty())
+      remark::missed(pair.past.getLoc(),
                      remark::RemarkOpts::name("kept").category("find-caches"))
           << (Twine("left input '") + getName(pair.past) +
-              "' as it is: " + pair.obstacle)
+              "' as it is: " + obstacle)
                  .str();
   }
-  for (const Pair &pair : states)
-    if (failed(rewrite(pair)))
-      return failure();
-  return success();
 }

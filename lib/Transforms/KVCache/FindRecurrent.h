@@ -20,7 +20,7 @@ public:
   /// operations of `kv`.
   mlir::LogicalResult collect();
   /// Makes `kv.read` and `kv.replace` of what is no cache.
-  mlir::LogicalResult rewrite();
+  void rewrite();
 
 private:
   struct Pair {
@@ -36,9 +36,8 @@ private:
   void add(mlir::BlockArgument past, mlir::OpOperand &present);
   void checkSizes(Pair &pair, const ShapeAnalysis &shapes);
   bool isGiven(mlir::StringRef dim);
-  mlir::LogicalResult rewrite(const Pair &pair);
-  mlir::FailureOr<kv::StateOp> getState(mlir::StringRef name,
-                                        mlir::RankedTensorType tensor);
+  mlir::StringRef rewrite(const Pair &pair);
+  kv::StateOp getState(mlir::StringRef name, mlir::RankedTensorType tensor);
   mlir::StringRef getName(mlir::BlockArgument argument);
   mlir::StringRef getName(mlir::OpOperand &result);
 

@@ -117,3 +117,22 @@ func.func @any(%x: tensor<?x3xf32> {onnx.dims = ["batch", ""], onnx.name = "x"},
   %0 = onnx.Add(%past, %x) : (tensor<?x3xf32>, tensor<?x3xf32>) -> tensor<?x3xf32>
   return %0 : tensor<?x3xf32>
 }
+
+// -----
+
+// REMARK: left input 'past.0' as it is: another state has its name
+// CHECK:       kv.state @"0" : !kv.recurrent<3xf32>
+// CHECK-NOT:   kv.state
+// CHECK-LABEL: func @three
+// CHECK:         kv.read @"0"
+// CHECK-LABEL: func @four
+// CHECK-NOT:     kv.
+// CHECK:         return
+func.func @three(%past: tensor<3xf32> {onnx.name = "past.0"}) -> (tensor<3xf32> {onnx.name = "present.0"}) {
+  %0 = onnx.Neg(%past) : (tensor<3xf32>) -> tensor<3xf32>
+  return %0 : tensor<3xf32>
+}
+func.func @four(%past: tensor<4xf32> {onnx.name = "past.0"}) -> (tensor<4xf32> {onnx.name = "present.0"}) {
+  %0 = onnx.Neg(%past) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
