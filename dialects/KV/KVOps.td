@@ -173,7 +173,7 @@ def KV_ReplaceOp : KV_Op<"replace", [
     Pure, AllTypesMatch<["value", "replaced"]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "Replaces a recurrent state's value";
   let description = [{
-    `value` is what the next call finds. A result of the function that is `replaced`
+    `value` is what the next call finds; a function need not have read the state. A result of the function that is `replaced`
     only shows it: a session keeps it in its place.
 
     Constraints:

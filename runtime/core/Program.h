@@ -133,6 +133,8 @@ struct Cache {
   int64_t limit(int64_t rows) const { return budget ? std::min(budget, rows) : rows; }
   /// Whether a session keeps it.
   bool isKept() const { return inputs.empty(); }
+  /// Whether a call forgets what rows it had.
+  bool beginsAnew() const { return isKept() && hasNext && !hasLength; }
 };
 
 struct Program {

@@ -141,9 +141,8 @@ void ProgramState::placeStates() {
     const StateTensor &state = program.states[i];
     const Cache &cache = program.caches[state.cache];
     const Value &value = program.values[state.value];
-    bool restarts = cache.hasNext && !cache.hasLength;
-    stateTensors[i] =
-        &memory.states->place(state, cache.name, value.type, dims(value.dims), restarts);
+    stateTensors[i] = &memory.states->place(state, cache.name, value.type, dims(value.dims),
+                                            cache.beginsAnew());
   }
   for (const Cache &cache : program.caches)
     if (cache.isRecurrent)

@@ -35,9 +35,13 @@ void States::beginReplacing(const rt::Cache &cache) {
 
 void States::finishReplacing(const std::vector<rt::Cache> &replaced) {
   ++numCalls;
-  for (const rt::Cache &cache : replaced)
+  for (const rt::Cache &cache : replaced) {
     if (cache.isRecurrent)
       caches[std::string(cache.name)].at = position();
+    if (cache.beginsAnew())
+      for (auto &[name, tensor] : tensors)
+        tensor.snapshots.clear();
+  }
 }
 
 /// The newest of those at this length.

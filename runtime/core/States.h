@@ -57,8 +57,10 @@ public:
   /// `restarts`, the call does not need what it holds.
   Tensor &place(const StateTensor &state, std::string_view cacheName, ElementType type,
                 const std::vector<int64_t> &dims, bool restarts);
-  /// Before and after a call that replaces recurrent states.
+  /// Before a call that replaces the recurrent state.
   void beginReplacing(const rt::Cache &cache);
+  /// After a call of a program with these caches; where one began anew, no earlier value
+  /// belongs to what it holds now.
   void finishReplacing(const std::vector<rt::Cache> &caches);
   bool isTorn(std::string_view cache) const;
   /// After a call: the cache has `length` rows (not counted: -1).

@@ -40,9 +40,10 @@ RECURRENT = {  # the inputs behind x are states; their outputs are in the same o
         => (float[b, 16, s] y, float[b, 2, t, 8] present_key, float[b, 2, t, 8] present_value,
             float[b, 16, 2] present_conv)
         <int64[1] from = {-2}, int64[1] to = {9223372036854775807}, int64[1] last = {2}>
-        { a, present_key, present_value =
+        { v = Neg(x)
+          a, present_key, present_value =
               Attention<is_causal = 1, q_num_heads = 2, kv_num_heads = 2>
-              (x, x, x, "", past_key, past_value)
+              (x, x, v, "", past_key, past_value)
           turned = Transpose<perm = [0, 2, 1]>(a)
           all = Concat<axis = 2>(past_conv, turned)
           y = Conv<group = 16>(all, w)
@@ -158,13 +159,18 @@ def check_recurrent(tally, kind, folder):
     check_batch(tally, kind, steps, peer)
 
 
+def keep_snapshots(module, recurrent):
+    """Changes the type of the module's states."""
+    text = module.read_text()
+    module.write_text(text.replace(
+        f"kv.recurrent<{recurrent}>", f"kv.recurrent<{recurrent}, snapshots = 2>"))
+
+
 def check_snapshots(tally, kind, folder, recurrent):
     """A session goes back by two calls: to a length, or to a number of calls."""
     path = make_recurrent(kind, folder)
     module = compile_model(path, path.with_suffix(".mlir"), "--emit=kv")
-    text = module.read_text()
-    module.write_text(text.replace(
-        f"kv.recurrent<{recurrent}>", f"kv.recurrent<{recurrent}, snapshots = 2>"))
+    keep_snapshots(module, recurrent)
     model = load(compile_model(module, module.with_suffix(".snapshots"), "--kv=session"))
     session, peer = model.session(threads=2), ort_session(path)
     steps = Steps(kind, session, peer, 2)
@@ -199,6 +205,70 @@ def check_snapshots(tally, kind, folder, recurrent):
         tally.check(f"{kind}: and no further", "its value is kept" in message, message)
 
 
+FIRST = """<ir_version: 10, opset_import: ["" : 24]>
+    g (float[b, s, 16] x) => (float[b, 16, s] y, float[b, 2, t, 8] present_key,
+                              float[b, 2, t, 8] present_value, float[b, 16, 2] present_conv)
+    <float[1] zero = {0}, int64[2] sizes = {16, 2}, int64[1] from = {-2},
+     int64[1] to = {9223372036854775807}, int64[1] last = {2}>
+    { v = Neg(x)
+      a, present_key, present_value =
+          Attention<is_causal = 1, q_num_heads = 2, kv_num_heads = 2>(x, x, v)
+      turned = Transpose<perm = [0, 2, 1]>(a)
+      batch = Shape<start = 0, end = 1>(x)
+      shape = Concat<axis = 0>(batch, sizes)
+      none = Expand(zero, shape)
+      all = Concat<axis = 2>(none, turned)
+      y = Conv<group = 16>(all, w)
+      present_conv = Slice(all, from, to, last) }"""
+
+
+def check_first_step(tally, folder):
+    """A first step that has no past, and the others, which have: two entries."""
+    kind = "attention and a convolution"
+    path, first = make_recurrent(kind, folder), folder / "first.onnx"
+    model = onnx.parser.parse_model(FIRST)
+    model.graph.initializer.extend(x for x in onnx.load(path).graph.initializer
+                                   if x.name == "w")
+    onnx.save(model, first)
+    entry = f"--entry=next={path}"
+    artifact = compile_model(first, folder / "entries.tenon", entry, "--kv=session")
+    start = load(artifact).session("main", threads=1)
+    then = load(artifact).session("next", threads=1, shares=start)
+    outputs = [o.name for o in start.outputs]
+    tally.check("a first step: the states have left the signature", outputs == ["y"],
+                str(outputs))
+    for batch in (2, 3):
+        steps = Steps(kind, start, ort_session(path), batch)
+        worst = steps.step(4)
+        steps.session = then
+        worst = max(worst, *(steps.step(tokens) for tokens in (1, 2)))
+        tally.check(f"a first step, batch {batch}: what it leaves is where the next begins",
+                    worst < 2e-6, f"largest difference {worst:.1e}")
+        start.reset()
+    module = compile_model(first, folder / "entries.mlir", entry, "--emit=kv")
+    keep_snapshots(module, "?x16x2xf32")
+    check_new_sequence(tally, path, compile_model(module, folder / "kept.tenon", "--kv=session"))
+
+
+def check_new_sequence(tally, path, artifact):
+    """A first step begins anew: no rewind leads to what was before it."""
+    start = load(artifact).session("main", threads=1)
+    then = load(artifact).session("next", threads=1, shares=start)
+    for tokens in (4, 5):
+        steps = Steps(None, start, ort_session(path), 1)
+        steps.step(tokens)
+        steps.session = then
+        for length in {0, 4} - {tokens}:
+            message = error_of(lambda: start.rewind(length))
+            tally.check(f"a first step of {tokens} tokens: no rewind leads before it",
+                        "but none is" in message, message)
+        before = steps.state
+        steps.step(1)
+        start.rewind(tokens)
+        steps.state = before
+        tally.check("and one of a later step leads to it", steps.step(2) < 2e-6)
+
+
 def check_batch(tally, kind, steps, peer):
     """Rows of the batch, wherever its dimension is."""
     session, at = steps.session, 1 if kind in ("LSTM", "GRU") else 0
@@ -225,6 +295,7 @@ def main():
                 check_recurrent(tally, kind, folder)
             except CompileError as error:
                 tally.check(f"{kind} compiles", False, str(error))
+        check_first_step(tally, folder)
         check_snapshots(tally, "two delay lines", folder, "?x3xf32")
         check_snapshots(tally, "attention and a convolution", folder, "?x16x2xf32")
     tally.finish()

@@ -368,6 +368,8 @@ struct FindCaches final : tenon::impl::FindCachesPassBase<FindCaches> {
         return failure();
     for (RecurrentFinder &finder : recurrent)
       finder.rewrite();
+    for (RecurrentFinder &finder : recurrent)
+      finder.rewriteFirstSteps();
     return success();
   }
 };

@@ -24,6 +24,8 @@ static std::optional<StringRef> getRest(StringRef name,
   return std::nullopt;
 }
 
+static constexpr StringRef kPresentWords[] = {"present_key_values", "present"};
+
 /// The state that an operator of the standard takes, and what it makes of it.
 static SmallVector<std::pair<Value, Value>> getOwnStates(Operation *op) {
   using Pairs = SmallVector<std::pair<Value, Value>>;
@@ -70,7 +72,7 @@ void RecurrentFinder::add(BlockArgument past, OpOperand &present) {
 void RecurrentFinder::collectByName() {
   llvm::StringMap<OpOperand *> presents;
   for (OpOperand &result : end->getOpOperands())
-    if (auto rest = getRest(getName(result), {"present_key_values", "present"}))
+    if (auto rest = getRest(getName(result), kPresentWords))
       presents.try_emplace(*rest, &result);
   for (BlockArgument argument : function.getArguments()) {
     auto rest = getRest(getName(argument), {"past_key_values", "past"});
@@ -102,7 +104,7 @@ bool RecurrentFinder::isGiven(StringRef dim) {
                  });
     if (names && stays)
       for (auto name : names.getAsRange<StringAttr>())
-        if (name.getValue() == dim)
+        if (name.getValue() == dim && !dim.empty())
           return true;
   }
   return false;
@@ -150,8 +152,7 @@ kv::StateOp RecurrentFinder::getState(StringRef name, RankedTensorType tensor) {
 /// Why it is not one, or nothing.
 StringRef RecurrentFinder::rewrite(const Pair &pair) {
   StringRef output = getName(*pair.present);
-  StringRef name =
-      getRest(output, {"present_key_values", "present"}).value_or(output);
+  StringRef name = getRest(output, kPresentWords).value_or(output);
   std::string fallback =
       "state" + std::to_string(pair.present->getOperandNumber());
   auto tensor = cast<RankedTensorType>(pair.past.getType());
@@ -165,24 +166,70 @@ StringRef RecurrentFinder::rewrite(const Pair &pair) {
   auto read =
       kv::ReadOp::create(builder, loc, tensor, state.getSymName(), past);
   past.replaceAllUsesExcept(read.getValue(), read);
-  builder.setInsertionPoint(end);
-  pair.present->set(kv::ReplaceOp::create(
-      builder, loc, tensor, state.getSymName(), pair.present->get()));
-  remark::passed(loc, remark::RemarkOpts::name("found").category("find-caches"))
-      << (Twine("found recurrent state '") + state.getSymName() + "'").str();
+  replace(*pair.present, state.getSymName());
   return "";
+}
+
+void RecurrentFinder::replace(OpOperand &present, StringRef state) {
+  Value next = present.get();
+  OpBuilder builder(end);
+  present.set(kv::ReplaceOp::create(builder, next.getLoc(), next.getType(),
+                                    state, next));
+  remark::passed(next.getLoc(),
+                 remark::RemarkOpts::name("found").category("find-caches"))
+      << (Twine("found recurrent state '") + state + "'").str();
+}
+
+/// Outputs "present..." of known sizes that no input is the past of.
+void RecurrentFinder::collectFirstSteps(const ShapeAnalysis &shapes) {
+  Builder builder(function.getContext());
+  for (OpOperand &result : end->getOpOperands()) {
+    auto dims = shapes.getDims(result.get());
+    if (results.contains(result.getOperandNumber()) || !dims ||
+        !getRest(getName(result), kPresentWords))
+      continue;
+    SmallVector<Attribute> names;
+    for (AffineExpr dim : *dims) {
+      auto symbol = dyn_cast<AffineSymbolExpr>(dim);
+      StringRef name =
+          symbol ? StringRef(shapes.getSymbols()[symbol.getPosition()].name)
+                 : "";
+      if (isa<AffineConstantExpr>(dim) || isGiven(name))
+        names.push_back(builder.getStringAttr(name));
+    }
+    if (names.size() == dims->size())
+      firsts.push_back({&result, builder.getArrayAttr(names)});
+  }
+}
+
+void RecurrentFinder::rewriteFirstSteps() {
+  for (First &first : firsts) {
+    auto name = getRest(getName(*first.present), kPresentWords);
+    auto state = module.lookupSymbol<kv::StateOp>(*name);
+    auto type = state ? dyn_cast<kv::RecurrentType>(state.getType()) : nullptr;
+    RankedTensorType tensor = getRanked(first.present->get());
+    if (!type || !tensor || !type.takes(tensor))
+      continue;
+    function.setResultAttr(first.present->getOperandNumber(), "onnx.dims",
+                           first.dims);
+    replace(*first.present, *name);
+  }
 }
 
 LogicalResult RecurrentFinder::collect() {
   collectByName();
   collectByOperator();
-  if (pairs.empty())
+  auto isPresent = [&](OpOperand &result) {
+    return getRest(getName(result), kPresentWords).has_value();
+  };
+  if (pairs.empty() && llvm::none_of(end->getOpOperands(), isPresent))
     return success();
   FailureOr<ShapeAnalysis> shapes = ShapeAnalysis::compute(function);
   if (failed(shapes))
     return failure();
   for (Pair &pair : pairs)
     checkSizes(pair, *shapes);
+  collectFirstSteps(*shapes);
   return success();
 }
 

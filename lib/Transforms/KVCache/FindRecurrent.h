@@ -21,6 +21,8 @@ public:
   mlir::LogicalResult collect();
   /// Makes `kv.read` and `kv.replace` of what is no cache.
   void rewrite();
+  /// Makes `kv.replace` of what begins states that other functions read.
+  void rewriteFirstSteps();
 
 private:
   struct Pair {
@@ -31,12 +33,20 @@ private:
         dims; // names of those that are not fixed
   };
 
+  /// An output whose state the function does not read.
+  struct First {
+    mlir::OpOperand *present;
+    mlir::ArrayAttr dims; // of the inputs that its dimensions are those of
+  };
+
   void collectByName();
+  void collectFirstSteps(const ShapeAnalysis &shapes);
   void collectByOperator();
   void add(mlir::BlockArgument past, mlir::OpOperand &present);
   void checkSizes(Pair &pair, const ShapeAnalysis &shapes);
   bool isGiven(mlir::StringRef dim);
   mlir::StringRef rewrite(const Pair &pair);
+  void replace(mlir::OpOperand &present, mlir::StringRef state);
   kv::StateOp getState(mlir::StringRef name, mlir::RankedTensorType tensor);
   mlir::StringRef getName(mlir::BlockArgument argument);
   mlir::StringRef getName(mlir::OpOperand &result);
@@ -46,6 +56,7 @@ private:
   int64_t snapshots;
   mlir::Operation *end;
   mlir::SmallVector<Pair> pairs;
+  mlir::SmallVector<First> firsts;
   llvm::SmallSet<unsigned, 8> arguments, results; // of pairs
 };
 

@@ -35,6 +35,8 @@ public:
 private:
   LogicalResult collect();
   LogicalResult lower(StringAttr name, Uses &uses);
+  SmallVector<unsigned> getShown(kv::ReplaceOp replace);
+  DictionaryAttr getDims(Uses &uses);
   void eraseShown();
   NamedAttribute named(StringRef name, Attribute value) {
     return builder.getNamedAttr(name, value);
@@ -69,35 +71,60 @@ LogicalResult RecurrentLowering::collect() {
   return success();
 }
 
+/// The results that show the state.
+SmallVector<unsigned> RecurrentLowering::getShown(kv::ReplaceOp replace) {
+  SmallVector<unsigned> shown;
+  for (OpOperand &use : replace.getReplaced().getUses())
+    if (use.getOwner() == function.getBody().front().getTerminator())
+      shown.push_back(use.getOperandNumber());
+  return shown;
+}
+
+/// What is bound, or else what is shown, says which input has the batch.
+DictionaryAttr RecurrentLowering::getDims(Uses &uses) {
+  NamedAttrList attributes;
+  if (uses.read) {
+    attributes = function.getArgAttrDict(
+        cast<BlockArgument>(uses.read.getBound()).getArgNumber());
+    attributes.erase("onnx.name");
+  } else {
+    for (unsigned result : getShown(uses.replace))
+      if (Attribute dims = function.getResultAttr(result, "onnx.dims"))
+        attributes.set("onnx.dims", dims);
+  }
+  return attributes.getDictionary(builder.getContext());
+}
+
 /// The tensor as an argument and a result.
 LogicalResult RecurrentLowering::lower(StringAttr name, Uses &uses) {
   auto state =
       SymbolTable::lookupNearestSymbolFrom<kv::StateOp>(function, name);
-  auto type = cast<kv::RecurrentType>(state.getType());
-  if (!uses.replace || !uses.read)
-    return function.emitError("expected recurrent state '")
-           << name.getValue() << "' to be read and replaced, but it is "
-           << (uses.read ? "read" : "replaced") << " alone";
-  Value bound = uses.read.getBound();
-  NamedAttrList attributes(
-      function.getArgAttrDict(cast<BlockArgument>(bound).getArgNumber()));
-  attributes.erase("onnx.name");
+  if (!uses.replace)
+    return uses.read.emitError("expected a state that the function replaces as "
+                               "well, but it reads '")
+           << name.getValue() << "' alone";
+  Value next = uses.replace.getValue();
+  NamedAttrList attributes = getDims(uses);
+  if (!getRanked(next).hasStaticShape() && !attributes.get("onnx.dims"))
+    return uses.replace.emitError("expected a batch that an input has, but got "
+                                  "a result without 'onnx.dims'");
   ArrayAttr tensor = builder.getStrArrayAttr({name.getValue(), "value"});
   attributes.set(plan::kStateAttr, tensor);
   attributes.set(plan::kRecurrentAttr,
-                 builder.getI64IntegerAttr(type.getSnapshots()));
+                 builder.getI64IntegerAttr(
+                     cast<kv::RecurrentType>(state.getType()).getSnapshots()));
   Value argument =
-      addHiddenArgument(function, bound.getType(), attributes.getAttrs());
-  noteReplaced(function, argument, bound);
-  uses.read.getValue().replaceAllUsesWith(argument);
+      addHiddenArgument(function, next.getType(), attributes.getAttrs());
+  if (uses.read) {
+    noteReplaced(function, argument, uses.read.getBound());
+    uses.read.getValue().replaceAllUsesWith(argument);
+  }
   SmallVector<NamedAttribute> ofResult = {named(plan::kStateAttr, tensor)};
   SmallVector<Attribute> names;
-  Operation *end = function.getBody().front().getTerminator();
-  for (OpOperand &use : uses.replace.getReplaced().getUses())
-    if (use.getOwner() == end)
-      if (auto shown = function.getResultAttrOfType<StringAttr>(
-              use.getOperandNumber(), "onnx.name"))
-        names.push_back(shown);
+  for (unsigned result : getShown(uses.replace))
+    if (auto shown =
+            function.getResultAttrOfType<StringAttr>(result, "onnx.name"))
+      names.push_back(shown);
   if (!names.empty())
     ofResult.push_back(named(plan::kReplacesAttr, builder.getArrayAttr(names)));
   addHiddenResult(function, uses.replace.getValue(), ofResult);
@@ -112,10 +139,11 @@ void RecurrentLowering::eraseShown() {
       (void)function.eraseResult(i);
     }
   for (auto &[name, uses] : states) {
-    Value bound = uses.read.getBound();
-    // What a call finds and returns elsewhere is no longer that argument.
     uses.replace.getReplaced().replaceAllUsesWith(uses.replace.getValue());
     uses.replace.erase();
+    if (!uses.read)
+      continue;
+    Value bound = uses.read.getBound();
     uses.read.erase();
     (void)function.eraseArgument(cast<BlockArgument>(bound).getArgNumber());
   }

@@ -136,3 +136,42 @@ func.func @four(%past: tensor<4xf32> {onnx.name = "past.0"}) -> (tensor<4xf32> {
   %0 = onnx.Neg(%past) : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// An output without an input of its own begins a state that another function reads.
+// CHECK:       kv.state @"0" : !kv.recurrent<?x3xf32>
+// CHECK-LABEL: func @first
+// CHECK:         kv.replace @"0"(%{{.+}}) : tensor<?x3xf32>
+// CHECK-LABEL: func @next
+// SESSION-LABEL: func @first
+// SESSION-SAME:    %arg1: tensor<?x3xf32> {onnx.dims = ["batch", ""], tenon.recurrent = 0 : i64, tenon.state = ["0", "value"]})
+// SESSION-SAME:    -> (tensor<?x3xf32> {tenon.replaces = ["present.0"], tenon.state = ["0", "value"]})
+func.func @first(%x: tensor<?x3xf32> {onnx.dims = ["batch", ""], onnx.name = "x"}) -> (tensor<?x3xf32> {onnx.name = "present.0"}) {
+  %0 = onnx.Neg(%x) : (tensor<?x3xf32>) -> tensor<?x3xf32>
+  return %0 : tensor<?x3xf32>
+}
+func.func @next(%x: tensor<?x3xf32> {onnx.dims = ["batch", ""], onnx.name = "x"}, %past: tensor<?x3xf32> {onnx.dims = ["batch", ""], onnx.name = "past.0"}) -> (tensor<?x3xf32> {onnx.name = "present.0"}) {
+  %0 = onnx.Add(%past, %x) : (tensor<?x3xf32>, tensor<?x3xf32>) -> tensor<?x3xf32>
+  return %0 : tensor<?x3xf32>
+}
+
+// -----
+
+// It does not if no other function reads one, or one of another size.
+// CHECK-LABEL: func @alone
+// CHECK-NOT:     kv.
+// CHECK:         return
+// CHECK-LABEL: func @other_size
+// CHECK-NOT:     kv.
+// CHECK:         return
+// CHECK-LABEL: func @next
+func.func @alone(%x: tensor<3xf32>) -> (tensor<3xf32> {onnx.name = "present.1"}) {
+  return %x : tensor<3xf32>
+}
+func.func @other_size(%x: tensor<4xf32>) -> (tensor<4xf32> {onnx.name = "present.0"}) {
+  return %x : tensor<4xf32>
+}
+func.func @next(%past: tensor<3xf32> {onnx.name = "past.0"}) -> (tensor<3xf32> {onnx.name = "present.0"}) {
+  return %past : tensor<3xf32>
+}

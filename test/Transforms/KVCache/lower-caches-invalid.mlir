@@ -64,8 +64,17 @@ func.func @replaced_twice(%past: tensor<4xf32>) {
 // -----
 
 kv.state @a : !kv.recurrent<4xf32>
-// expected-error @below {{expected recurrent state 'a' to be read and replaced, but it is read alone}}
 func.func @read_alone(%past: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{expected a state that the function replaces as well, but it reads 'a' alone}}
   %0 = kv.read @a(%past) : tensor<4xf32>
   return %0 : tensor<4xf32>
+}
+
+// -----
+
+kv.state @a : !kv.recurrent<?x4xf32>
+func.func @unknown_batch(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  // expected-error @below {{expected a batch that an input has, but got a result without 'onnx.dims'}}
+  %0 = kv.replace @a(%x) : tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
 }

@@ -25,6 +25,8 @@ def FindCachesPass : Pass<"find-caches", "mlir::ModuleOp"> {
     `kv.read` and `kv.replace`. Such are "past..." and "present..." whose names are the
     same behind that word, and what LSTM, GRU, RNN, CausalConvWithState or LinearAttention
     alone takes and makes of it. Both are of one type, whose batch another input has too.
+    An output "present..." without such an input begins the state where another function
+    has one of its name and size.
 
     `int8-group` encodes the streams as bytes with a scale for each group of as many
     elements; `page` and `pages` put the slots into pages of one pool, whose places a
