@@ -119,8 +119,9 @@ public:
     if (!elements || elements.getNumElements() != 1)
       return toF32(zero);
     APInt value = *elements.value_begin<APInt>();
-    return number(elementOf(zero).isUnsignedInteger() ? value.getZExtValue()
-                                                      : value.getSExtValue());
+    return number(elementOf(zero).isUnsignedInteger()
+                      ? double(value.getZExtValue())
+                      : double(value.getSExtValue()));
   }
   Value add(Value a, Value b) {
     return b ? make<onnx::AddOp>(elementOf(a), a, b) : a;

@@ -40,6 +40,18 @@ func.func @either_scale(%a: tensor<2x3xui8>, %s: tensor<?xf32>, %z: tensor<ui8>,
 
 // -----
 
+// A zero point below zero keeps its sign.
+// CHECK-LABEL: func @negative_zero_point
+// CHECK:         %[[ZERO:.*]] = onnx.Constant {value = dense<-9.300000e+01>
+// CHECK:         onnx.Sub(%[[ZERO]]
+func.func @negative_zero_point(%a: tensor<4xi8>, %b: tensor<4xi8>, %s: tensor<f32>) -> tensor<4xi8> {
+  %z = onnx.Constant {value = dense<-93> : tensor<i8>} : tensor<i8>
+  %0 = onnx.ms.QLinearAdd(%a, %s, %z, %b, %s, %z, %s, %z) : (tensor<4xi8>, tensor<f32>, tensor<i8>, tensor<4xi8>, tensor<f32>, tensor<i8>, tensor<f32>, tensor<i8>) -> tensor<4xi8>
+  return %0 : tensor<4xi8>
+}
+
+// -----
+
 // What has its channels last is left, to be refused by name.
 // CHECK-LABEL: func @channels_last
 // CHECK:         onnx.ms.QLinearGlobalAveragePool
