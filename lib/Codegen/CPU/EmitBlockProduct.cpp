@@ -112,7 +112,7 @@ Value BlockProductEmitter::open(Value argument) {
   for (AffineExpr dim : kernel.getArgumentDims(index).getResults())
     count = count * dim;
   return frame.bufferAs(
-      index, simplify(count, kernel.getNumKernelSymbols()),
+      index, simplify(count),
       cast<RankedTensorType>(argument.getType()).getElementType());
 }
 

@@ -43,7 +43,7 @@ private:
     Value memory = rows.getMemory(access.storage);
     return memory.getDefiningOp<memref::ViewOp>().getSource();
   }
-  Value size(AffineExpr expr) { return frame.size(simplify(expr, 64)); }
+  Value size(AffineExpr expr) { return frame.size(simplify(expr)); }
 
   void emitTiles();
   int64_t getKnownRows() const;

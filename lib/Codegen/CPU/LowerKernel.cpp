@@ -109,7 +109,7 @@ static LoweredKernel joinParts(kernel::FuncOp kernel, ModuleOp module,
     workspace = workspace + part.workspace;
   }
   LoweredKernel joined = frame.finish(first);
-  joined.workspace = simplify(workspace, kernel.getNumKernelSymbols());
+  joined.workspace = simplify(workspace);
   return joined;
 }
 

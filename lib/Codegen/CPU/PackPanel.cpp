@@ -25,7 +25,7 @@ static Value emitTerms(RowEmitter &rows, OpBuilder &builder,
       continue;
     Value value = arith::MulIOp::create(
         builder, loc, rows.getIndex(builder, term.expr, loops),
-        rows.frame.size(simplify(term.stride, 64)));
+        rows.frame.size(simplify(term.stride)));
     total = arith::AddIOp::create(builder, loc, total, value);
   }
   return total;
@@ -327,7 +327,7 @@ void PanelPacker::packElements(Value columns) {
 
 /// Columns lie along k.
 void PanelPacker::packColumns(Value column, Value columns) {
-  Value apart = rows.frame.size(simplify(source.access.getStride(n), 64));
+  Value apart = rows.frame.size(simplify(source.access.getStride(n)));
   Value from = b.add(b.add(base, getColumnOffset(column)), low);
   b.forEach(b.index(0), columns, 1, [&](Value j) {
     Value start = b.add(from, b.mul(j, apart));

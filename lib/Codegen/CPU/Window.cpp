@@ -57,7 +57,7 @@ static std::optional<int64_t> getStride(const Access &access, unsigned loop) {
   AffineExpr last = access.index.back();
   AffineExpr dim = getAffineDimExpr(loop, last.getContext());
   for (int64_t stride = 1; stride <= kMostStride; ++stride)
-    if (!simplify(last - dim * stride, 64).isFunctionOfDim(loop))
+    if (!simplify(last - dim * stride).isFunctionOfDim(loop))
       return stride;
   return std::nullopt;
 }

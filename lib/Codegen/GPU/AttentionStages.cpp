@@ -49,9 +49,7 @@ private:
   AffineExpr number(int64_t value) const {
     return getAffineConstantExpr(value, kernel::FuncOp(kernel).getContext());
   }
-  AffineExpr simplified(AffineExpr expr) const {
-    return simplify(expr, kernel::FuncOp(kernel).getNumKernelSymbols());
-  }
+  AffineExpr simplified(AffineExpr expr) const { return simplify(expr); }
 
   AttentionOp op;
   kernel::FuncOp kernel;

@@ -109,7 +109,7 @@ Value ContractionEmitter::getOffset(ThreadBuilder &b, const Access &access) {
   for (const LinearAccess::Term &term : linear.terms) {
     Value &sum = term.loop == int(contraction.k) ? along : outer;
     Value place = getIndex(b.builder, term.expr, getLoops(step));
-    sum = b.add(sum, b.mul(place, frame.size(simplify(term.stride, 64))));
+    sum = b.add(sum, b.mul(place, frame.size(simplify(term.stride))));
   }
   return b.add(outer, along);
 }
@@ -128,7 +128,7 @@ Value ContractionEmitter::readRun(ThreadBuilder &b, const Factor &factor,
     AffineExpr size = getAffineConstantExpr(1, element.getContext());
     for (AffineExpr dim : storage.dims)
       size = size * dim;
-    source = frame.bufferAs(storage.buffer, simplify(size, 64), element);
+    source = frame.bufferAs(storage.buffer, simplify(size), element);
     indices = {getOffset(b, access)};
   } else {
     indices = getIndices(b.builder, access, getLoops(product));

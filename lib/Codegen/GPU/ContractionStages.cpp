@@ -117,7 +117,7 @@ LogicalResult ContractionStages::addWarps(const ProductForm &form,
       (reading.found->twin || callsFunctions(*reading.program)))
     staged.stages.back().residents = 1;
   if (form.first == 1 && form.last == 1) {
-    staged.stages.back().rows = simplify(rows, kernel.getNumKernelSymbols());
+    staged.stages.back().rows = simplify(rows);
     staged.stages.back().residents = getResidentsForOneRow(blocks, target);
   }
   return success();

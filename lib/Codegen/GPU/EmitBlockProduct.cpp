@@ -74,7 +74,7 @@ BlockProductEmitter::Matrix BlockProductEmitter::open(Value argument) {
   AffineExpr count = number(1);
   for (AffineExpr dim : kernel.getArgumentDims(index).getResults())
     count = count * dim;
-  count = simplify(count, kernel.getNumKernelSymbols());
+  count = simplify(count);
   return {frame.bufferAs(index, count, type.getElementType()), type.getShape()};
 }
 

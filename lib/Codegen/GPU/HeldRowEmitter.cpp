@@ -19,8 +19,8 @@ void HeldRowEmitter::enter() {
     Value row = b.div(lane, b.index(form.threads));
     number = b.add(b.mul(number, b.index(form.rows)), row);
     lane = b.rem(lane, b.index(form.threads));
-    auto count = dyn_cast<AffineConstantExpr>(
-        simplify(getCountExpr(stage.rows), /*numSymbols=*/64));
+    auto count =
+        dyn_cast<AffineConstantExpr>(simplify(getCountExpr(stage.rows)));
     if (!count || count.getValue() % form.rows != 0) {
       Value rows = getCount(stage.rows);
       isRow = b.isLess(number, rows);

@@ -60,7 +60,7 @@ std::optional<MappedFactor> MappedFactor::get(const KernelProgram &program,
     if (!stride || (i > 0 && !(stride * width).isMultipleOf(16)))
       return std::nullopt;
     if (i > 0)
-      factor.map.strides.push_back(simplify(stride * width, 64));
+      factor.map.strides.push_back(simplify(stride * width));
   }
   return factor;
 }

@@ -117,9 +117,9 @@ Value StageJoiner::getScratch(LoopBuilder &b, KernelFrame &frame,
       getNumArguments() + kernel.getNumKernelSymbols() + 2);
   if (offset == 0)
     return scratch;
-  return memref::ViewOp::create(
-      b.builder, b.loc, cast<MemRefType>(scratch.getType()), scratch,
-      frame.size(simplify(offset, kernel.getNumKernelSymbols())), ValueRange());
+  return memref::ViewOp::create(b.builder, b.loc,
+                                cast<MemRefType>(scratch.getType()), scratch,
+                                frame.size(simplify(offset)), ValueRange());
 }
 
 /// The arguments of a part's function up to the symbols.
@@ -170,8 +170,7 @@ AffineExpr StageJoiner::getMadeByBlocks() const {
 /// The prologue's own stages, for more rows than blocks make for themselves.
 void StageJoiner::addPrologue(AffineExpr isMadeByBlocks) {
   for (const LoweredStage &stage : prologue->staged.stages) {
-    AffineExpr grid = simplify(stage.grid * (1 - isMadeByBlocks),
-                               kernel.getNumKernelSymbols());
+    AffineExpr grid = simplify(stage.grid * (1 - isMadeByBlocks));
     if (grid == 0)
       continue;
     KernelFrame frame(kernel, module,
@@ -357,7 +356,7 @@ StagedKernel StageJoiner::join() {
     for (ArrayRef<Member> members : groups)
       addStage(members);
   }
-  joined.workspace = simplify(joined.workspace, kernel.getNumKernelSymbols());
+  joined.workspace = simplify(joined.workspace);
   return joined;
 }
 

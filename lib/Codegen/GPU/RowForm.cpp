@@ -43,7 +43,7 @@ static AffineExpr getOffset(const RowForm &form, const Step &step,
                             const Access &access) {
   AffineExpr last = access.index.back();
   AffineExpr dim = getAffineDimExpr(getLoop(form, step), last.getContext());
-  return simplify(last - dim, 64);
+  return simplify(last - dim);
 }
 
 int64_t tenon::getPieceWidth(const KernelProgram &program, const RowForm &form,

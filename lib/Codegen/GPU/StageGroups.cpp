@@ -182,7 +182,7 @@ static bool isWide(const Step &step, int shared) {
         continue;
       AffineExpr dim = getAffineDimExpr(loop, index.getContext());
       ok &= i + 1 == access.index.size() &&
-            !simplify(index - dim, 64).isFunctionOfDim(loop);
+            !simplify(index - dim).isFunctionOfDim(loop);
     }
   });
   return ok;

@@ -54,16 +54,16 @@ MappedFactor::getWindows(const KernelProgram &program,
   map.dims.push_back(isGrouped ? storage.dims.back() : windows.channels);
   int64_t width = storage.element.getIntOrFloatBitWidth() / 8;
   auto addStride = [&](AffineExpr elements) {
-    map.strides.push_back(simplify(elements * width, 64));
+    map.strides.push_back(simplify(elements * width));
     return map.strides.back().isMultipleOf(kMapBytes);
   };
   for (const ImageWindows::Axis &axis : llvm::reverse(windows.axes)) {
     if (!isInReach(axis, kReach[positions - 1]) || !addStride(axis.stride))
       return std::nullopt;
     map.dims.push_back(axis.size);
-    map.lower.push_back(simplify(-axis.before, 64));
+    map.lower.push_back(simplify(-axis.before));
     map.upper.push_back(
-        simplify(axis.after - (axis.kernel - 1) * axis.dilation, 64));
+        simplify(axis.after - (axis.kernel - 1) * axis.dilation));
     map.steps.push_back(axis.step);
   }
   map.dims.push_back(windows.images);
@@ -82,7 +82,7 @@ bool MappedFactor::splitChannels(int64_t count) {
   MLIRContext *context = map.dims[0].getContext();
   AffineExpr places = map.dims[0].floorDiv(count);
   map.dims[0] = getAffineConstantExpr(count, context);
-  map.dims.insert(map.dims.begin() + 1, simplify(places, 64));
+  map.dims.insert(map.dims.begin() + 1, simplify(places));
   map.strides.insert(map.strides.begin(),
                      getAffineConstantExpr(count * width, context));
   channels = count;

@@ -52,17 +52,17 @@ HeadsTensor AttentionOperands::open(Value argument, AffineMap map,
       tensor.strides[axis.getPosition()] = stride;
       tensor.sizes[axis.getPosition()] = dim;
     } else if (leading == 0 && map.getNumResults() == 5) {
-      tensor.first = simplify(map.getResult(position) * stride, numSymbols);
+      tensor.first = simplify(map.getResult(position) * stride);
       tensor.part = {map.getResult(position), dim, stride};
     }
-    stride = simplify(stride * dim, numSymbols);
+    stride = simplify(stride * dim);
   }
   Type stored = tensor.element.isInteger(1)
                     ? IntegerType::get(op.getContext(), 8)
                     : tensor.element;
   for (unsigned i = 0; i < leading; ++i)
     stride = stride * tensor.dims[i];
-  tensor.memory = frame.bufferAs(number, simplify(stride, numSymbols), stored);
+  tensor.memory = frame.bufferAs(number, simplify(stride), stored);
   return tensor;
 }
 
@@ -89,7 +89,7 @@ Value AttentionOperands::openFlat(Value argument) {
   for (AffineExpr dim : kernel.getArgumentDims(number).getResults())
     product = product * dim;
   return frame.bufferAs(
-      number, simplify(product, numSymbols),
+      number, simplify(product),
       cast<RankedTensorType>(argument.getType()).getElementType());
 }
 

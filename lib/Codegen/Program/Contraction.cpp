@@ -253,7 +253,7 @@ void LoopMerger::merge(unsigned loop) {
       dims[first] = dims[first].floorDiv(inner);
     }
     for (AffineExpr &index : access.index)
-      index = simplify(index.replaceDims(dims), 64);
+      index = simplify(index.replaceDims(dims));
   });
   for (auto [number, place] : places) {
     if (place < 0)

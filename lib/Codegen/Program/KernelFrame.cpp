@@ -9,9 +9,16 @@
 using namespace mlir;
 using namespace tenon;
 
-AffineExpr tenon::simplify(AffineExpr expr, unsigned numSymbols) {
-  constexpr unsigned mostLoops = 32;
-  return simplifyAffineExpr(expr, mostLoops, numSymbols);
+AffineExpr tenon::simplify(AffineExpr expr) {
+  // MLIR's flattening needs room for each that the expression names.
+  unsigned numDims = 0, numSymbols = 0;
+  expr.walk([&](AffineExpr part) {
+    if (auto dim = dyn_cast<AffineDimExpr>(part))
+      numDims = std::max(numDims, dim.getPosition() + 1);
+    if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
+      numSymbols = std::max(numSymbols, symbol.getPosition() + 1);
+  });
+  return simplifyAffineExpr(expr, numDims, numSymbols);
 }
 
 /// func @NAME.body(buffers, symbols, begin, end, workspace)
@@ -146,13 +153,13 @@ Value KernelFrame::addArgument(Type type) {
 }
 
 Value KernelFrame::allocate(ArrayRef<AffineExpr> dims, Type element) {
-  Value offset = size(simplify(used, numSymbols));
+  Value offset = size(simplify(used));
   unsigned width = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
   AffineExpr bytes =
       getAffineConstantExpr(llvm::divideCeil(width, 8), kernel.getContext());
   for (AffineExpr dim : dims)
     bytes = bytes * dim;
-  used = used + simplify(bytes, numSymbols).ceilDiv(64) * 64;
+  used = used + simplify(bytes).ceilDiv(64) * 64;
   Value workspace = function.getArgument(numBuffers + numSymbols + 2);
   return view(workspace, offset, dims, element);
 }
@@ -217,5 +224,5 @@ void KernelFrame::restart() {
 }
 
 LoweredKernel KernelFrame::finish(AffineExpr grid) {
-  return {function, simplify(grid, numSymbols), simplify(used, numSymbols)};
+  return {function, simplify(grid), simplify(used)};
 }

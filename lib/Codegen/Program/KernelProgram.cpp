@@ -117,7 +117,7 @@ bool ProgramReader::getExprs(ArrayRef<OpFoldResult> from, Exprs &to) {
     to.push_back(getExpr(size));
     if (!to.back())
       return false;
-    to.back() = simplify(to.back(), kernel.getNumKernelSymbols());
+    to.back() = simplify(to.back());
   }
   return true;
 }
@@ -372,8 +372,7 @@ bool ProgramReader::readPad(tensor::PadOp op) {
       !readScalar(padding.getDefiningOp()))
     return false;
   for (auto [before, size, after] : llvm::zip(low, *inner, high))
-    whole.push_back(
-        simplify(before + size + after, kernel.getNumKernelSymbols()));
+    whole.push_back(simplify(before + size + after));
   if (readsPadded && viewPadded(op, low, high)) {
     dims[op.getResult()] = whole;
     return true;

@@ -10,11 +10,10 @@ using namespace mlir;
 using namespace tenon;
 
 bool Access::isContiguousAlong(unsigned loop) const {
-  constexpr unsigned mostSymbols = 16;
   if (index.empty())
     return false;
   AffineExpr dim = getAffineDimExpr(loop, index[0].getContext());
-  return !simplify(index.back() - dim, mostSymbols).isFunctionOfDim(loop);
+  return !simplify(index.back() - dim).isFunctionOfDim(loop);
 }
 
 SmallVector<int> Step::getReducedClasses() const {

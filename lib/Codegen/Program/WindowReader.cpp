@@ -58,11 +58,10 @@ bool WindowReader::readAxis(const Access &access, unsigned dim) {
     axis.dilation = sum->reducedFactor;
     kernels.push_back(sum->reduced);
   }
-  axis.before = simplify(-sum->rest, 64);
-  axis.after = simplify((axis.outputs - 1) * axis.step +
-                            (axis.kernel - 1) * axis.dilation + 1 -
-                            axis.before - axis.size,
-                        64);
+  axis.before = simplify(-sum->rest);
+  axis.after =
+      simplify((axis.outputs - 1) * axis.step +
+               (axis.kernel - 1) * axis.dilation + 1 - axis.before - axis.size);
   outputs.push_back(sum->parallel);
   windows.axes.push_back(axis);
   return true;

@@ -46,7 +46,7 @@ public:
     return getAffineConstantExpr(value, op->getContext());
   }
   mlir::AffineExpr simplified(mlir::AffineExpr expr) const {
-    return simplify(expr, numSymbols);
+    return simplify(expr);
   }
   mlir::Value size(mlir::AffineExpr expr) {
     return frame.size(simplified(expr));

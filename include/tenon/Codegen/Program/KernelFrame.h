@@ -70,7 +70,7 @@ private:
 
 /// `expr` with products of sums written out and the like, so that equal sizes
 /// compare equal.
-mlir::AffineExpr simplify(mlir::AffineExpr expr, unsigned numSymbols);
+mlir::AffineExpr simplify(mlir::AffineExpr expr);
 
 /// 1 if the size is more than 0, else 0. An expression has no comparison; in
 /// code KernelFrame makes one of it.
