@@ -79,12 +79,14 @@ static SmallVector<AffineExpr> getNeighbours(AffineExpr atom,
   return {};
 }
 
-bool SymbolTable::isNonNegative(const Polynomial &sum, int depth) const {
+bool SymbolTable::isNonNegative(const Polynomial &sum, Search search) const {
   std::optional<int64_t> low = getBound(sum, /*low=*/true);
   if (low && *low >= 0)
     return true;
-  if (depth == 0 || !sum.isValid())
+  search.tries /= std::max<int64_t>(sum.getTerms().size(), 1);
+  if (search.depth == 0 || search.tries == 0 || !sum.isValid())
     return false;
+  --search.depth;
   // Replace an atom by something that makes the sum no greater.
   for (const Monomial &term : sum.getTerms()) {
     if (term.atoms.size() != 1)
@@ -96,7 +98,7 @@ bool SymbolTable::isNonNegative(const Polynomial &sum, int depth) const {
     for (AffineExpr other : getNeighbours(atom, getSymbol(atom), below))
       if (isNonNegative(
               sum - old + Polynomial::get(normalize(other)) * term.coefficient,
-              depth - 1))
+              search))
         return true;
     // -k * c * (a floordiv c) >= -k * a
     auto quotient = dyn_cast<AffineBinaryOpExpr>(atom);
@@ -109,7 +111,7 @@ bool SymbolTable::isNonNegative(const Polynomial &sum, int depth) const {
       dividend = dividend - Polynomial::get(divisor.getValue() - 1, context);
     if (isNonNegative((sum - old) * divisor.getValue() +
                           dividend * term.coefficient,
-                      depth - 1))
+                      search))
       return true;
   }
   return false;
@@ -129,7 +131,6 @@ static SmallVector<int64_t> getFactors(const Polynomial &sum) {
 /// Whether a multiple of the sum is one of something assumed plus what is not
 /// negative: a - c = c (a floordiv c - 1) + a mod c.
 bool SymbolTable::isAssumed(const Polynomial &sum) const {
-  constexpr int kDepth = 2;
   for (const SizeFact &fact : assumptions) {
     AffineExpr difference = normalize(sub(fact.a, fact.b));
     if (!difference) // it overflows
@@ -137,18 +138,17 @@ bool SymbolTable::isAssumed(const Polynomial &sum) const {
     Polynomial known = Polynomial::get(difference);
     for (int64_t own : getFactors(sum))
       for (int64_t factor : getFactors(known))
-        if (isNonNegative(sum * own - known * factor, kDepth))
+        if (isNonNegative(sum * own - known * factor, {/*depth=*/2}))
           return true;
   }
   return false;
 }
 
 bool SymbolTable::isNonNegative(AffineExpr expr) const {
-  constexpr int kDepth = 4;
   if (!expr)
     return false;
   Polynomial sum = Polynomial::get(expr);
-  return isNonNegative(sum, kDepth) || isAssumed(sum);
+  return isNonNegative(sum, {/*depth=*/4}) || isAssumed(sum);
 }
 
 bool SymbolTable::assumeAtLeast(AffineExpr a, AffineExpr b, Operation *op) {

@@ -98,7 +98,13 @@ private:
                               mlir::AffineExpr b);
   std::optional<int64_t> getBound(const Polynomial &sum, bool low) const;
   std::optional<int64_t> getAtomBound(mlir::AffineExpr atom, bool low) const;
-  bool isNonNegative(const Polynomial &sum, int depth) const;
+  /// How many atoms are replaced in a row, and about how many sums are tried:
+  /// each may be any of a sum's terms, which can be hundreds.
+  struct Search {
+    int depth;
+    int64_t tries = 4096;
+  };
+  bool isNonNegative(const Polynomial &sum, Search search) const;
   bool isAssumed(const Polynomial &sum) const;
   const Symbol *getSymbol(mlir::AffineExpr expr) const;
   bool substitute(mlir::AffineExpr symbol, mlir::AffineExpr by,
