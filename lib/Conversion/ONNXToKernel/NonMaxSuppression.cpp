@@ -1,15 +1,16 @@
 // NonMaxSuppression: of each batch's and class's boxes, those with the best
 // scores that overlap no better one. One kernel selects into room for all boxes
 // and counts; the count is read; a second kernel takes the part that is filled.
-// For many threads boxes are sorted first; then each that is left takes out
-// those behind it, in the rows of all classes at once.
+// One thread takes the best box of a heap, time and again. For many threads
+// boxes are sorted first; then each that is left takes out those behind it, in
+// the rows of all classes at once.
 
+#include "Heap.h"
 #include "Positions.h"
 #include "RowSearches.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -44,15 +45,13 @@ private:
   Dims rowDims() const {
     return {scoreDims[0] * scoreDims[1], scoreDims[2], lowering.constant(1)};
   }
-  SmallVector<Value> selectClass(OpBuilder &builder, Location loc,
-                                 ValueRange place, ValueRange state);
-  SmallVector<Value> selectNext(OpBuilder &builder, Location loc,
-                                ValueRange place, Value begin,
-                                ValueRange state);
-  SmallVector<Value> findBest(OpBuilder &builder, Location loc,
-                              ValueRange place, Value score, Value index);
-  Value isFree(OpBuilder &builder, Location loc, Value batch, Value candidate,
-               Value begin, ValueRange state);
+  using Exprs = ScalarCode::Exprs;
+  Exprs collect(const Heap &heap, ScalarCode &code, ArrayRef<ScalarExpr> place,
+                ArrayRef<ScalarExpr> tensors);
+  Exprs selectClass(ScalarCode &code, ArrayRef<ScalarExpr> place,
+                    ArrayRef<ScalarExpr> state);
+  ScalarExpr isFree(ScalarCode &code, ScalarExpr batch, ScalarExpr candidate,
+                    ScalarExpr rows, ScalarExpr begin, ScalarExpr end);
   Box readBox(ScalarCode &code, Value batch, Value index) const;
   ScalarExpr isSuppressed(const Box &a, const Box &b, ScalarExpr limit) const;
 
@@ -116,97 +115,79 @@ ScalarExpr SuppressionBuilder::isSuppressed(const Box &a, const Box &b,
          (all > 0) & (common / all > limit);
 }
 
-/// Whether the candidate overlaps none of the class's rows, which begin at
-/// `begin`.
-Value SuppressionBuilder::isFree(OpBuilder &builder, Location loc, Value batch,
-                                 Value candidate, Value begin,
-                                 ValueRange state) {
-  Value yes =
-      arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
-  Value count = IndexMath{builder, loc}.sub(state[1], begin);
-  return emitLoops(builder, loc, count, yes,
-                   [&](OpBuilder &nested, Location at, ValueRange p,
-                       ValueRange free) -> SmallVector<Value> {
-                     IndexMath math{nested, at};
-                     ScalarCode code(nested, at);
-                     Value row = math.add(begin, p[0]);
-                     Value other = math.toIndex(
-                         math.extract(state[0], {row, math.constant(2)}));
-                     Box mine = readBox(code, batch, candidate);
-                     Box selected = readBox(code, batch, other);
-                     return {code(free[0]) &
-                             !isSuppressed(mine, selected, code(overlapLimit))};
-                   })[0];
+/// Whether the candidate overlaps none of the boxes of rows [begin, end).
+ScalarExpr SuppressionBuilder::isFree(ScalarCode &code, ScalarExpr batch,
+                                      ScalarExpr candidate, ScalarExpr rows,
+                                      ScalarExpr begin, ScalarExpr end) {
+  Box mine = readBox(code, batch, candidate);
+  return code.loopWhile(
+      {begin, code.truth(true)},
+      [&](ArrayRef<ScalarExpr> state) { return state[1] & (state[0] < end); },
+      [&](ArrayRef<ScalarExpr> state) {
+        ScalarExpr other = code.read(rows, {state[0], code.index(2)}).toIndex();
+        Box selected = readBox(code, batch, other);
+        return Exprs{state[0] + 1,
+                     !isSuppressed(mine, selected, code(overlapLimit))};
+      })[1];
 }
 
-/// The box that follows (score, index) in the order of falling scores, then
-/// rising indices: whether there is one, its score, its index.
-SmallVector<Value> SuppressionBuilder::findBest(OpBuilder &builder,
-                                                Location loc, ValueRange place,
-                                                Value score, Value index) {
-  Value no =
-      arith::ConstantOp::create(builder, loc, builder.getBoolAttr(false));
-  SmallVector<Value> none{no, score, index};
-  return emitLoops(builder, loc, numBoxes, none,
-                   [&](OpBuilder &nested, Location at, ValueRange p,
-                       ValueRange best) -> SmallVector<Value> {
-                     ScalarCode code(nested, at);
-                     ScalarExpr mine = code(IndexMath{nested, at}.extract(
-                         launch->input(1), {place[0], place[1], p[0]}));
-                     ScalarExpr before = code(score), found = code(best[0]);
-                     ScalarExpr follows =
-                         (code(index) < 0) | (mine < before) |
-                         ((mine == before) & (code(p[0]) > code(index)));
-                     if (scoreLimit)
-                       follows = follows & (mine > code(scoreLimit));
-                     ScalarExpr wins =
-                         follows & (!found | (mine > code(best[1])));
-                     return {found | wins, wins.select(mine, code(best[1])),
-                             wins.select(code(p[0]), code(best[2]))};
+/// The class's boxes whose scores are more than the limit: both tensors, then
+/// how many.
+SuppressionBuilder::Exprs
+SuppressionBuilder::collect(const Heap &heap, ScalarCode &code,
+                            ArrayRef<ScalarExpr> place,
+                            ArrayRef<ScalarExpr> tensors) {
+  Exprs start(tensors);
+  start.push_back(code.index(0));
+  return code.loop(code.index(0), code(numBoxes), start,
+                   [&](ScalarExpr box, ArrayRef<ScalarExpr> state) {
+                     ScalarExpr score =
+                         code.read(launch->input(1), {place[0], place[1], box});
+                     ScalarExpr enters = scoreLimit ? score > code(scoreLimit)
+                                                    : code.truth(true);
+                     Exprs next = heap.write(state, state[2], {score, box});
+                     next.push_back(enters.select(state[2] + 1, state[2]));
+                     return next;
                    });
 }
 
-/// State: rows, their number, and the score and index looked at last.
-SmallVector<Value> SuppressionBuilder::selectNext(OpBuilder &builder,
-                                                  Location loc,
-                                                  ValueRange place, Value begin,
-                                                  ValueRange state) {
-  IndexMath math{builder, loc};
-  SmallVector<Value> best = findBest(builder, loc, place, state[2], state[3]);
-  Value hasRoom = math.compare(P::slt, math.sub(state[1], begin), limit);
-  Value free = isFree(builder, loc, place[0], best[2], begin, state);
-  Value enters = math.both(math.both(best[0], hasRoom), free);
-  SmallVector<Value> next =
-      emitIf(builder, loc, enters, state.take_front(2),
-             [&](OpBuilder &b, Location at) -> SmallVector<Value> {
-               IndexMath inner{b, at};
-               Value rows = state[0];
-               Value row[] = {place[0], place[1], best[2]};
-               for (auto [column, entry] : llvm::enumerate(row))
-                 rows = tensor::InsertOp::create(
-                     b, at, inner.toInteger(entry, i64), rows,
-                     ValueRange{state[1], inner.constant(column)});
-               return {rows, inner.add(state[1], inner.constant(1))};
-             });
-  next.append({best[1], best[2]});
-  return next;
-}
-
-SmallVector<Value> SuppressionBuilder::selectClass(OpBuilder &builder,
-                                                   Location loc,
-                                                   ValueRange place,
-                                                   ValueRange state) {
-  IndexMath math{builder, loc};
-  Value begin = state[1];
-  Value score = arith::ConstantOp::create(
-      builder, loc, builder.getZeroAttr(lowering.element(op.getScores())));
-  SmallVector<Value> start{state[0], state[1], score, math.constant(-1)};
-  SmallVector<Value> end = emitLoops(
-      builder, loc, numBoxes, start,
-      [&](OpBuilder &nested, Location at, ValueRange, ValueRange current) {
-        return selectNext(nested, at, place, begin, current);
-      });
-  return {end[0], end[1]};
+/// State: rows, their number, then scores and boxes of a class, which are made
+/// a heap and taken from it until none is left or there are enough rows.
+SuppressionBuilder::Exprs
+SuppressionBuilder::selectClass(ScalarCode &code, ArrayRef<ScalarExpr> place,
+                                ArrayRef<ScalarExpr> state) {
+  ScalarExpr begin = state[1], zero = code.index(0);
+  auto isBetter = [](Heap::Entry a, Heap::Entry b) {
+    return (a.element > b.element) |
+           ((a.element == b.element) & (a.number < b.number));
+  };
+  auto flat = [](ScalarExpr i) { return Exprs{i}; };
+  Heap heap(code, flat, isBetter);
+  Exprs all = collect(heap, code, place, state.drop_front(2));
+  Exprs start(state.take_front(2));
+  start.append(heap.build(ArrayRef(all).take_front(2), all[2]));
+  start.push_back(all[2]);
+  auto goesOn = [&](ArrayRef<ScalarExpr> now) {
+    return (now[4] > zero) & (now[1] - begin < code(limit));
+  };
+  auto takeBest = [&](ArrayRef<ScalarExpr> now) {
+    Heap::Entry best = heap.read(now.slice(2, 2), zero);
+    ScalarExpr last = now[4] - 1;
+    Value rows = now[0];
+    ScalarExpr row[] = {place[0], place[1], best.number};
+    for (auto [column, entry] : llvm::enumerate(row))
+      rows =
+          tensor::InsertOp::create(code.builder, code.loc, entry.to(i64), rows,
+                                   ValueRange{now[1], code.index(column)});
+    ScalarExpr free =
+        isFree(code, place[0], best.number, code(rows), begin, now[1]);
+    Exprs next{code(rows), free.select(now[1] + 1, now[1])};
+    next.append(heap.sink(now.slice(2, 2), zero, last,
+                          heap.read(now.slice(2, 2), last)));
+    next.push_back(last);
+    return next;
+  };
+  return Exprs(ArrayRef(code.loopWhile(start, goesOn, takeBest)).take_front(4));
 }
 
 /// Within the launch.
@@ -233,20 +214,23 @@ SmallVector<Value> SuppressionBuilder::select() {
                       {Result{i64, {room, lowering.constant(3)}},
                        Result{i64, {lowering.constant(1)}}});
   launch = &opened;
-  OpBuilder &builder = opened.builder();
-  IndexMath math{builder, loc};
   readLimits();
-  SmallVector<Value> extents{opened.index(scoreDims[0]),
-                             opened.index(scoreDims[1])};
-  SmallVector<Value> start{opened.destination(0), math.constant(0)};
-  SmallVector<Value> end = emitLoops(
-      builder, loc, extents, start,
-      [&](OpBuilder &nested, Location at, ValueRange place, ValueRange state) {
-        return selectClass(nested, at, place, state);
+  ScalarCode code(opened.builder(), loc);
+  ScalarExpr zero = code.index(0);
+  Dims boxes{scoreDims[2]};
+  Exprs start{code(opened.destination(0)), zero,
+              code(opened.empty(boxes, lowering.element(op.getScores()))),
+              code(opened.empty(boxes, i64))};
+  Exprs end = code.loop(
+      zero, code(opened.index(scoreDims[0])), start,
+      [&](ScalarExpr batch, ArrayRef<ScalarExpr> before) {
+        return code.loop(zero, code(opened.index(scoreDims[1])), before,
+                         [&](ScalarExpr group, ArrayRef<ScalarExpr> state) {
+                           return selectClass(code, {batch, group}, state);
+                         });
       });
-  Value count =
-      tensor::InsertOp::create(builder, loc, math.toInteger(end[1], i64),
-                               opened.destination(1), math.constant(0));
+  Value count = tensor::InsertOp::create(code.builder, loc, end[1].to(i64),
+                                         opened.destination(1), Value(zero));
   return SmallVector<Value>(
       lowering.finish(opened, {end[0], count}).getResults());
 }

@@ -2,12 +2,11 @@
 // larger than every number, as in NumPy; of equal elements the first comes
 // first.
 
+#include "Heap.h"
 #include "RowSearches.h"
 #include "ScalarExpr.h"
 
 #include "dialects/ONNX/ONNXDialect.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 #include <cmath>
 
@@ -109,84 +108,51 @@ static LogicalResult lowerHardmax(Operation *op, Lowering &lowering) {
   return success();
 }
 
-namespace {
-/// TopK within a launch on [outer, n, inner] tensors: one selection after the
-/// other, each the first element behind the one before.
-class Selection {
-public:
-  Selection(LaunchBuilder &launch, ElementKind kind, bool largest)
-      : launch(launch), code(launch.builder(), launch.loc()), kind(kind),
-        largest(largest) {}
-
-  /// Fills both destinations.
-  SmallVector<Value> run(Value outer, Value n, Value inner, Value k);
-
-private:
-  ScalarExpr elementAt(ScalarExpr a, ScalarExpr i, ScalarExpr b) {
-    return toOrdered(code, code.read(launch.input(0), {a, i, b}), kind);
-  }
-  /// The index of the best element behind `previous`, -1 for none before.
-  ScalarExpr next(ScalarExpr a, ScalarExpr b, ScalarExpr previous, Value n);
-  ScalarExpr insert(ScalarExpr element, Value tensor, ArrayRef<ScalarExpr> at);
-
-  LaunchBuilder &launch;
-  ScalarCode code;
-  ElementKind kind;
-  bool largest;
-};
-} // namespace
-
-ScalarExpr Selection::next(ScalarExpr a, ScalarExpr b, ScalarExpr previous,
-                           Value n) {
-  ScalarExpr last = elementAt(a, previous.max(code.index(0)), b);
-  ScalarExpr none = previous < code.index(0);
-  auto found =
-      code.loop(code.index(0), code(n), {last, code.index(-1)},
-                [&](ScalarExpr i, ArrayRef<ScalarExpr> state) {
-                  ScalarExpr element = elementAt(a, i, b);
-                  ScalarExpr tied = !isBefore(last, element, largest) &
-                                    !isBefore(element, last, largest);
-                  ScalarExpr behind = none | isBefore(last, element, largest) |
-                                      (tied & (i > previous));
-                  ScalarExpr better = (state[1] < code.index(0)) |
-                                      isBefore(element, state[0], largest);
-                  ScalarExpr taken = behind & better;
-                  return ScalarCode::Exprs{taken.select(element, state[0]),
-                                           taken.select(i, state[1])};
-                });
-  return found[1].max(code.index(0));
-}
-
-ScalarExpr Selection::insert(ScalarExpr element, Value tensor,
-                             ArrayRef<ScalarExpr> at) {
-  SmallVector<Value> where(at.begin(), at.end());
-  return code(
-      tensor::InsertOp::create(code.builder, code.loc, element, tensor, where));
-}
-
-SmallVector<Value> Selection::run(Value outer, Value n, Value inner, Value k) {
+/// TopK within a launch on [outer, n, inner] tensors: of each row a heap of the
+/// k best so far, the last of them at its root.
+static SmallVector<Value> selectByHeap(LaunchBuilder &launch, ElementKind kind,
+                                       bool largest, Value outer, Value n,
+                                       Value inner, Value k) {
   using Exprs = ScalarCode::Exprs;
-  ScalarExpr zero = code.index(0);
-  Exprs whole = code.loop(
-      zero, code(outer),
-      {code(launch.destination(0)), code(launch.destination(1))},
-      [&](ScalarExpr a, ArrayRef<ScalarExpr> slabs) {
-        return code.loop(
-            zero, code(inner), slabs,
-            [&](ScalarExpr b, ArrayRef<ScalarExpr> columns) {
-              Exprs state(columns);
-              state.push_back(code.index(-1));
-              Exprs done = code.loop(
-                  zero, code(k), state,
-                  [&](ScalarExpr i, ArrayRef<ScalarExpr> s) {
-                    ScalarExpr j = next(a, b, s[2], n);
-                    ScalarExpr value = code.read(launch.input(0), {a, j, b});
-                    ScalarExpr number = j.to(code.builder.getI64Type());
-                    return Exprs{insert(value, s[0], {a, i, b}),
-                                 insert(number, s[1], {a, i, b}), j};
+  ScalarCode code(launch.builder(), launch.loc());
+  ScalarExpr zero = code.index(0), most = code(k).min(code(n));
+  auto selectRow = [&](ScalarExpr a, ScalarExpr b,
+                       ArrayRef<ScalarExpr> tensors) {
+    auto isFirst = [&](Heap::Entry x, Heap::Entry y) {
+      ScalarExpr one = toOrdered(code, x.element, kind);
+      ScalarExpr other = toOrdered(code, y.element, kind);
+      return isBefore(one, other, largest) |
+             (!isBefore(other, one, largest) & (x.number < y.number));
+    };
+    auto isNearer = [&](Heap::Entry x, Heap::Entry y) { return isFirst(y, x); };
+    auto place = [&](ScalarExpr i) { return Exprs{a, i, b}; };
+    Heap heap(code, place, isNearer);
+    auto entryAt = [&](ScalarExpr i) {
+      return Heap::Entry{code.read(launch.input(0), {a, i, b}), i};
+    };
+    Exprs filled = code.loop(zero, most, tensors,
+                             [&](ScalarExpr i, ArrayRef<ScalarExpr> state) {
+                               return heap.write(state, i, entryAt(i));
+                             });
+    ScalarExpr end = (most == zero).select(zero, code(n));
+    Exprs best =
+        code.loop(most, end, heap.build(filled, most),
+                  [&](ScalarExpr i, ArrayRef<ScalarExpr> state) {
+                    Heap::Entry entry = entryAt(i);
+                    return code.chooseAll(
+                        isFirst(entry, heap.read(state, zero)),
+                        [&] { return heap.sink(state, zero, most, entry); },
+                        [&] { return Exprs(state); });
                   });
-              return Exprs{done[0], done[1]};
-            });
+    return heap.unwind(best, most);
+  };
+  Exprs start{code(launch.destination(0)), code(launch.destination(1))};
+  Exprs whole = code.loop(
+      zero, code(outer), start, [&](ScalarExpr a, ArrayRef<ScalarExpr> slabs) {
+        return code.loop(zero, code(inner), slabs,
+                         [&](ScalarExpr b, ArrayRef<ScalarExpr> columns) {
+                           return selectRow(a, b, columns);
+                         });
       });
   return {whole[0], whole[1]};
 }
@@ -219,10 +185,10 @@ static LogicalResult lowerTopK(Operation *op, Lowering &lowering) {
       lowering.launch(loc, flat,
                       {Result{element, selected},
                        Result{lowering.builder.getI64Type(), selected}});
-  Selection selection(launch, lowering.kind(data), isLargest);
   SmallVector<Value> found =
-      selection.run(launch.index(outer), launch.index(dims[*axis]),
-                    launch.index(inner), launch.index(result[*axis]));
+      selectByHeap(launch, lowering.kind(data), isLargest, launch.index(outer),
+                   launch.index(dims[*axis]), launch.index(inner),
+                   launch.index(result[*axis]));
   return replace(lowering.finish(launch, found).getResults());
 }
 
