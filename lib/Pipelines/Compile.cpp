@@ -58,6 +58,7 @@ void tenon::buildExportPipeline(OpPassManager &passes) {
 void tenon::buildONNXPipeline(OpPassManager &passes) {
   ShapeOptions shapes = getShapeOptions();
   passes.addNestedPass<func::FuncOp>(createExpandQuantizedPass());
+  passes.addNestedPass<func::FuncOp>(createExpandFusedPass());
   passes.addNestedPass<func::FuncOp>(createSimplifyPass(shapes));
   passes.addNestedPass<func::FuncOp>(createFoldQuantizedWeightsPass());
 }

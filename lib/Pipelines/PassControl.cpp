@@ -13,9 +13,13 @@ using namespace tenon;
 
 /// Whether lowering needs what the pass does.
 static bool isRequired(StringRef pass) {
-  static const llvm::StringSet<> required = {
-      "convert-onnx-to-kernel", "outline-kernels",       "plan-memory",
-      "onnx-expand-quantized",  "onnx-expand-functions", "lower-caches"};
+  static const llvm::StringSet<> required = {"convert-onnx-to-kernel",
+                                             "outline-kernels",
+                                             "plan-memory",
+                                             "onnx-expand-quantized",
+                                             "onnx-expand-fused",
+                                             "onnx-expand-functions",
+                                             "lower-caches"};
   return required.contains(pass) || pass.starts_with("verify-");
 }
 

@@ -186,6 +186,15 @@ def gather_blocks(zeros=False, bits=4):
                 quantize_axis=1)
 
 
+def fused(op, shapes, batch="x", **attributes):
+    """What ONNX Runtime's optimizer makes; the first dimension of `batch` is open."""
+    def feeds(n):
+        made = {name: rand(*shape, seed=i) for i, (name, shape) in enumerate(shapes.items())}
+        made[batch] = rand(2 + 3 * n, *shapes[batch][1:], seed=9)
+        return made
+    return Case(op, list(shapes), ["y"], feeds, {batch: ["b", *shapes[batch][1:]]}, **attributes)
+
+
 def cases():
     prompt, step, chunk = ((0, 0), (7, 1)), ((4, 70), (1, 1)), ((4, 40), (3, 2))
     yield "gqa_prompt", group_query(*prompt)
@@ -230,6 +239,23 @@ def cases():
     yield "gather_blocks", gather_blocks()
     yield "gather_blocks_zeros", gather_blocks(zeros=True)
     yield "gather_blocks_8", gather_blocks(bits=8)
+    yield "fused_matmul", fused("FusedMatMul", {"x": (2, 5, 7), "w": (7, 4)}, alpha=0.5)
+    yield "fused_matmul_turned", fused("FusedMatMul", {"x": (2, 7, 5), "w": (4, 7)}, transA=1,
+                                       transB=1)
+    image = {"x": (1, 3, 8, 9), "w": (4, 3, 3, 3), "b": (4,)}
+    yield "fused_conv", fused("FusedConv", image, activation="Relu", strides=[2, 1])
+    yield "fused_conv_clip", fused("FusedConv", image, activation="Clip", pads=[1, 1, 1, 1],
+                                   activation_params=[-0.5, 1.5])
+    yield "fused_conv_leaky", fused("FusedConv", image, activation="LeakyRelu",
+                                    activation_params=[0.2])
+    yield "fused_gemm", fused("FusedGemm", {"x": (2, 7), "w": (4, 7), "c": (4,)}, transB=1,
+                              activation="Relu", alpha=0.5, beta=2.0)
+    yield "fused_gemm_hard", fused("FusedGemm", {"x": (2, 7), "w": (7, 4)}, beta=0.5,
+                                   activation="HardSigmoid", activation_alpha=0.3,
+                                   activation_beta=0.4)
+    for op in ("BiasGelu", "FastGelu"):
+        yield op, fused(op, {"x": (2, 3, 33), "b": (33,)})
+    yield "QuickGelu", fused("QuickGelu", {"x": (2, 33)}, alpha=1.5)
 
 
 def run(tally, name, case, folder):

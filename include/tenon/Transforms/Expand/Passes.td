@@ -30,4 +30,27 @@ def ExpandQuantizedPass : Pass<"onnx-expand-quantized", "mlir::func::FuncOp"> {
   }];
 }
 
+def ExpandFusedPass : Pass<"onnx-expand-fused", "mlir::func::FuncOp"> {
+  let summary = "Writes what ONNX Runtime's optimizer fused as its parts";
+  let description = [{
+    Models that ONNX Runtime saved after its optimizations have operators of
+    com.microsoft that stand for a few of the default domain's. They become these
+    again, and are fused as those of other models are.
+
+    ```mlir
+    %0 = onnx.ms.FusedMatMul(%a, %b) {alpha = 0.125 : f32, transB = 1 : i64} : ...
+    // becomes
+    %1 = onnx.Transpose(%b) {perm = array<i64: 1, 0>} : ...
+    %2 = onnx.MatMul(%a, %1) : ...
+    %0 = onnx.Mul(%2, %alpha) : ...
+    ```
+
+    Before: any function of `onnx` operations.
+    After:  no FusedMatMul, FusedConv, FusedGemm, Gelu, BiasGelu, FastGelu or
+            QuickGelu of com.microsoft whose operands have known ranks, but for
+            products whose batches are turned and activations that are not known.
+    Numerics: reassociates; a product's factor is applied to its sums.
+  }];
+}
+
 #endif // TENON_TRANSFORMS_EXPAND_PASSES_TD
