@@ -24,6 +24,10 @@ void populateTargetPatterns(mlir::RewritePatternSet &patterns,
 void populateBranchPatterns(mlir::RewritePatternSet &patterns,
                             const ShapeAnalysis &shapes);
 
+/// Lists of tensors whose members are known go away.
+void populateSequencePatterns(mlir::RewritePatternSet &patterns,
+                              const ShapeAnalysis &shapes);
+
 /// Values with the same elements, as expressions, become one value. Returns
 /// whether there were any.
 bool shareEqualElements(mlir::func::FuncOp function,

@@ -92,6 +92,7 @@ struct Simplify final : tenon::impl::SimplifyPassBase<Simplify> {
     populateIdentityPatterns(patterns, *shapes);
     populateTargetPatterns(patterns, *shapes);
     populateBranchPatterns(patterns, *shapes);
+    populateSequencePatterns(patterns, *shapes);
     ForgetErased listener(*shapes);
     GreedyRewriteConfig config;
     config.setListener(&listener)
