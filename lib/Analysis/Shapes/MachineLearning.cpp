@@ -97,6 +97,18 @@ static LogicalResult inferTfIdfVectorizer(Node &node) {
   return success();
 }
 
+/// A place for each category on a new last axis.
+static LogicalResult inferOneHotEncoder(Node &node) {
+  const Dims *data = node.getDims(0);
+  std::optional<ArrayRef<int64_t>> categories = node.getInts("cats_int64s");
+  if (!data || !categories)
+    return success();
+  Dims result(*data);
+  result.push_back(node.constant(categories->size()));
+  node.setDims(0, std::move(result));
+  return success();
+}
+
 static LogicalResult inferSame(Node &node) {
   if (const Dims *data = node.getDims(0))
     node.setDims(0, *data);
@@ -107,14 +119,15 @@ void addMachineLearning(ShapeTable &table) {
   table["ml.ArrayFeatureExtractor"] = inferFeatureExtractor;
   for (StringRef name : {"ml.LinearClassifier", "ml.TreeEnsembleClassifier"})
     table[name] = inferClassifier;
+  table["ml.OneHotEncoder"] = inferOneHotEncoder;
   table["TfIdfVectorizer"] = inferTfIdfVectorizer;
   table["ml.SVMClassifier"] = inferSupportVectorClassifier;
   table["ml.LinearRegressor"] = inferLinearRegressor;
   table["ml.SVMRegressor"] = inferSupportVectorRegressor;
   for (StringRef name : {"ml.TreeEnsemble", "ml.TreeEnsembleRegressor"})
     table[name] = inferTreeRegressor;
-  for (StringRef name :
-       {"ml.Binarizer", "ml.Imputer", "ml.Normalizer", "ml.Scaler"})
+  for (StringRef name : {"ml.Binarizer", "ml.Imputer", "ml.LabelEncoder",
+                         "ml.Normalizer", "ml.Scaler"})
     table[name] = inferSame;
 }
 

@@ -39,6 +39,7 @@ static const LoweringTable &getLowerings() {
     addDeterminantLowerings(all);
     addEinsumLowerings(all);
     addElementwiseLowerings(all);
+    addEncoderLowerings(all);
     addFoundSizeLowerings(all);
     addGeneratorLowerings(all);
     addIndexingLowerings(all);

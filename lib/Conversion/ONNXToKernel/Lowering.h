@@ -202,6 +202,7 @@ void addConvolutionLowerings(LoweringTable &table);
 void addDeconvolutionLowerings(LoweringTable &table);
 void addEinsumLowerings(LoweringTable &table);
 void addElementwiseLowerings(LoweringTable &table);
+void addEncoderLowerings(LoweringTable &table);
 void addFoundSizeLowerings(LoweringTable &table);
 void addGeneratorLowerings(LoweringTable &table);
 void addIndexingLowerings(LoweringTable &table);

@@ -67,3 +67,55 @@ func.func @grams_beyond(%x: tensor<6xi32> {onnx.name = "x"}) -> tensor<2xf32> {
   %0 = onnx.TfIdfVectorizer(%x) {mode = "TF", min_gram_length = 1 : i64, max_gram_length = 2 : i64, max_skip_count = 0 : i64, ngram_counts = array<i64: 0, 4>, ngram_indexes = array<i64: 1, 0>, pool_int64s = array<i64: 7, 8, 9>} : (tensor<6xi32>) -> tensor<2xf32>
   return %0 : tensor<2xf32>
 }
+
+// -----
+
+// Keys are looked through; those of floats may be no numbers.
+// CHECK-LABEL: func @labels
+// CHECK:         kernel.launch
+// CHECK:           scf.for
+// CHECK:             arith.cmpf oeq
+// CHECK:             arith.cmpf une
+// CHECK:             arith.select
+func.func @labels(%x: tensor<?xf32> {onnx.dims = ["n"], onnx.name = "x"}) -> tensor<?xi64> {
+  %0 = onnx.ml.LabelEncoder(%x) {keys_floats = array<f32: 0.5, 1.5>, values_int64s = array<i64: 7, 9>, default_int64 = -1 : i64, default_float = -0.0 : f32, default_string = "_Unused"} : (tensor<?xf32>) -> tensor<?xi64>
+  return %0 : tensor<?xi64>
+}
+
+// -----
+
+// Keys of another kind are refused.
+func.func @words(%x: tensor<?xi64> {onnx.dims = ["n"], onnx.name = "x"}) -> tensor<?xi64> {
+  // expected-error @below {{expected keys and values in lists of floats or integers, but got others}}
+  %0 = onnx.ml.LabelEncoder(%x) {keys_strings = ["a"], values_int64s = array<i64: 7>, default_int64 = -1 : i64, default_float = -0.0 : f32, default_string = "_Unused"} : (tensor<?xi64>) -> tensor<?xi64>
+  return %0 : tensor<?xi64>
+}
+
+// -----
+
+// A key for each value.
+func.func @missing_value(%x: tensor<?xi64> {onnx.dims = ["n"], onnx.name = "x"}) -> tensor<?xi64> {
+  // expected-error @below {{expected keys of the input's type, and as many values, but got others}}
+  %0 = onnx.ml.LabelEncoder(%x) {keys_int64s = array<i64: 1, 2>, values_int64s = array<i64: 7>, default_int64 = -1 : i64, default_float = -0.0 : f32, default_string = "_Unused"} : (tensor<?xi64>) -> tensor<?xi64>
+  return %0 : tensor<?xi64>
+}
+
+// -----
+
+// Categories get a last axis.
+// CHECK-LABEL: func @one_hot
+// CHECK:         kernel.launch
+// CHECK-SAME:    -> tensor<?x2x3xf32>
+func.func @one_hot(%x: tensor<?x2xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<?x2x3xf32> {
+  %0 = onnx.ml.OneHotEncoder(%x) {cats_int64s = array<i64: 4, 5, 6>, zeros = 1 : i64} : (tensor<?x2xf32>) -> tensor<?x2x3xf32>
+  return %0 : tensor<?x2x3xf32>
+}
+
+// -----
+
+// With zeros = 0 what has no category is an error, which a kernel cannot tell.
+func.func @no_zeros(%x: tensor<?x2xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> tensor<?x2x3xf32> {
+  // expected-error @below {{expected 'zeros' of 1, but got 0}}
+  %0 = onnx.ml.OneHotEncoder(%x) {cats_int64s = array<i64: 4, 5, 6>, zeros = 0 : i64} : (tensor<?x2xf32>) -> tensor<?x2x3xf32>
+  return %0 : tensor<?x2x3xf32>
+}
