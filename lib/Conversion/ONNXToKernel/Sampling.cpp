@@ -98,8 +98,10 @@ ScalarExpr Sampler::visit(ScalarCode &code, Exprs at, ScalarExpr inside,
   }
   unsigned axis = rank() - position.size();
   ScalarExpr last = size(code, axis) - 1.0;
-  // Far outside, where any pixel is that has no part in the image.
-  ScalarExpr x = position.front().clamp(last.like(-4), last + 4.0);
+  ScalarExpr x = position.front();
+  // Far outside all pixels are alike, but where they are mirrored.
+  if (padding != Padding::Reflection)
+    x = x.clamp(last.like(-4), last + 4.0);
   ScalarExpr base = x.floor();
   std::optional<ScalarExpr> sum;
   for (unsigned tap = 0; tap < taps; ++tap) {
@@ -153,7 +155,8 @@ static LogicalResult lowerGridSample(Operation *op, Lowering &lowering) {
               aligns ? raw * 0.5 * (size - 1.0) : (raw * size - 1.0) * 0.5;
           if (taps == 1)
             place = place.roundEven();
-          if (padding == Padding::Border || taps != 4)
+          // Of cubic interpolation each pixel is folded, as PyTorch does.
+          if (taps != 4)
             place = sampler.fold(code, axis, place);
           position.push_back(place);
         }
