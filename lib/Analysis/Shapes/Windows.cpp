@@ -79,8 +79,11 @@ static AffineExpr getPadded(Node &node, const Window &window, size_t axis,
                             AffineExpr size) {
   if (window.autoPad == "VALID")
     return size;
-  int64_t both = window.pads[axis] + window.pads[axis + window.kernel.size()];
-  return node.symbols.add(size, node.constant(both));
+  SymbolTable &symbols = node.symbols;
+  int64_t before = window.pads[axis],
+          behind = window.pads[axis + window.kernel.size()];
+  return symbols.add(symbols.add(size, node.constant(before)),
+                     node.constant(behind));
 }
 
 /// How many windows fit on one axis.
@@ -96,8 +99,9 @@ static AffineExpr countWindows(Node &node, const Window &window, size_t axis,
   AffineExpr steps = symbols.floorDiv(room, stride);
   if (window.ceil) {
     // The last window begins inside the data or the padding before it.
-    AffineExpr last =
-        symbols.floorDiv(symbols.add(size, node.constant(before - 1)), stride);
+    AffineExpr last = symbols.floorDiv(
+        symbols.sub(symbols.add(size, node.constant(before)), node.constant(1)),
+        stride);
     steps = symbols.min(symbols.ceilDiv(room, stride), last);
   }
   return symbols.add(steps, node.constant(1));

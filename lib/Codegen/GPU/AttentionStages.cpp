@@ -220,8 +220,8 @@ FailureOr<StagedKernel> AttentionStages::lower() {
         return failure();
       last = form->last;
       ++form;
-    } while (form != forms->end() && form->first == last + 1 &&
-             getParts(*form) == parts);
+    } while (form != forms->end() && last != AttentionForm::kNoEnd &&
+             form->first == last + 1 && getParts(*form) == parts);
     addMerge(parts, getRuns(first, last));
   }
   if (staged.stages.empty())
