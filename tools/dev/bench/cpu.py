@@ -161,8 +161,8 @@ def main():
     text = "\n".join(table(engines, args, probe(args.threads)))
     print(text)
     if args.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
+        before, _, behind = PAGE.read_text().partition(BEGIN)
+        after = behind.partition(END)[2]
         PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
