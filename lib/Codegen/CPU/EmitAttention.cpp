@@ -97,7 +97,7 @@ AttentionEmitter::AttentionEmitter(AttentionOp op, kernel::FuncOp kernel,
 }
 
 Value AttentionEmitter::allocate(AffineExpr rows, Type type) {
-  return frame.allocate(simplified(rows * kLanes), type);
+  return frame.allocate(simplify(rows * kLanes), type);
 }
 
 void AttentionEmitter::forVectors(llvm::function_ref<void(Value)> body) {
@@ -401,7 +401,7 @@ AffineExpr AttentionEmitter::emit() {
   scale = AttentionOperands::scale(loops);
   loops.forEach(frame.begin(), frame.end(), 1, [&](Value item) {
     enterItem(item);
-    auto known = dyn_cast<AffineConstantExpr>(simplified(rows));
+    auto known = dyn_cast<AffineConstantExpr>(simplify(rows));
     if (known)
       return emitItem(known.getValue() <= kFewLanes ? kFewLanes : kLanes);
     Value few = loops.isLess(size(rows), loops.index(kFewLanes + 1));

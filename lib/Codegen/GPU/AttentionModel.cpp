@@ -52,7 +52,7 @@ private:
 /// large GPU busy, of as many keys as are worth one.
 KeyParts AttentionModel::chooseParts() const {
   constexpr int64_t fewKeys = 512, manyTokens = 256, blocks = 3 * 132;
-  AffineExpr tokens = simplified(query.sizes[2]), all = simplified(keys);
+  AffineExpr tokens = simplify(query.sizes[2]), all = simplify(keys);
   if (tokens == all || getKnown(all, fewKeys) < fewKeys ||
       getKnown(tokens, manyTokens) > manyTokens)
     return {};
@@ -65,7 +65,7 @@ KeyParts AttentionModel::chooseParts() const {
 KeyParts AttentionModel::choosePartsOfFew() const {
   constexpr int64_t few = 33, enough = 100, rounds = 8, finest = 32;
   constexpr int64_t fewestTiles = 7;
-  if (getKnown(simplified(keys), INT64_MAX) <= KeyParts::kFewestKeys)
+  if (getKnown(simplify(keys), INT64_MAX) <= KeyParts::kFewestKeys)
     return {};
   return {
       {{0, multiprocessors},
@@ -85,8 +85,8 @@ int64_t AttentionModel::chooseKeysOfMapped(bool isForFew) {
   int64_t keysOfTile = chunks <= 2 ? 128 : chunks == 3 && !isForFew ? 80 : 64;
   if (op.getMask())
     return keysOfTile / 2 / depth * depth;
-  bool isKnown = isa<AffineConstantExpr>(
-      simplified(query.sizes[0] * query.sizes[2] + keys));
+  bool isKnown =
+      isa<AffineConstantExpr>(simplify(query.sizes[0] * query.sizes[2] + keys));
   return chunks > 3 && !isForFew && !isKnown ? keysOfTile - depth : keysOfTile;
 }
 
@@ -148,7 +148,7 @@ SmallVector<AttentionForm> AttentionModel::choose() {
   few.last = kFewRows;
   rest.first = kFewRows + 1;
   forms.append({few, rest});
-  auto known = dyn_cast<AffineConstantExpr>(simplified(rows));
+  auto known = dyn_cast<AffineConstantExpr>(simplify(rows));
   if (!known)
     return forms;
   llvm::erase_if(forms, [&](const AttentionForm &form) {

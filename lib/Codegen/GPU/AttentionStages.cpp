@@ -49,7 +49,6 @@ private:
   AffineExpr number(int64_t value) const {
     return getAffineConstantExpr(value, kernel::FuncOp(kernel).getContext());
   }
-  AffineExpr simplified(AffineExpr expr) const { return simplify(expr); }
 
   AttentionOp op;
   kernel::FuncOp kernel;
@@ -64,10 +63,10 @@ private:
 void AttentionStages::read() {
   KernelFrame frame = getFrame();
   AttentionOperands operands(op, kernel, frame);
-  rows = operands.simplified(operands.rows);
-  keys = operands.simplified(operands.keys);
-  items = operands.simplified(operands.query.sizes[0] * operands.heads);
-  tokens = operands.simplified(operands.query.sizes[2]);
+  rows = simplify(operands.rows);
+  keys = simplify(operands.keys);
+  items = simplify(operands.query.sizes[0] * operands.heads);
+  tokens = simplify(operands.query.sizes[2]);
   frame.getFunction().erase();
 }
 
@@ -86,10 +85,10 @@ AffineExpr AttentionStages::getParts(const AttentionForm &form) const {
   if (form.parts.rules.empty())
     return number(1);
   if (form.kind == Kind::mapped)
-    return simplified(getPartsByRules(form.parts));
+    return simplify(getPartsByRules(form.parts));
   AffineExpr blocks =
       number(form.parts.rules[0].blocks).floorDiv(items * tokens + 1);
-  return simplified(
+  return simplify(
       (keys * blocks).floorDiv(keys + blocks * form.parts.fewestKeys + 1) + 1);
 }
 
@@ -192,7 +191,7 @@ void AttentionStages::addMerge(AffineExpr parts, AffineExpr runs) {
   stage.waitsItself = emitter.waitsItself();
   AffineExpr blocks = emitter.emit() * runs;
   AffineExpr bytes = frame.finish(blocks).workspace;
-  staged.workspace = emitter.simplified(staged.workspace + bytes * runs);
+  staged.workspace = simplify(staged.workspace + bytes * runs);
   stage.form = "merged parts";
   addStage(frame, blocks, std::move(stage));
 }

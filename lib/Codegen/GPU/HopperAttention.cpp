@@ -39,8 +39,7 @@ static_assert(fit(kOfMany) && fit(kOfWide) && fit(kOfMasked));
 
 /// Query heads of a key head; 0 if that is not known.
 static int64_t getGroupSize(const AttentionRows &operands) {
-  auto known =
-      dyn_cast<AffineConstantExpr>(operands.simplified(operands.group));
+  auto known = dyn_cast<AffineConstantExpr>(simplify(operands.group));
   return known ? known.getValue() : 0;
 }
 
@@ -61,7 +60,7 @@ bool HopperAttention::matches(const AttentionRows &operands, int64_t rows) {
 }
 
 bool HopperAttention::hasUnseen() const {
-  return lengths || simplified(keys) != simplified(key.sizes[2]);
+  return lengths || simplify(keys) != simplify(key.sizes[2]);
 }
 
 unsigned HopperAttention::getThreads() const {
@@ -99,13 +98,13 @@ TensorMapUse HopperAttention::getMap(Value buffer, const HeadsTensor &tensor,
   map.type = tensor.element;
   map.swizzle = kRowBytes;
   for (unsigned axis : axes) {
-    map.dims.push_back(simplified(tensor.sizes[axis]));
+    map.dims.push_back(simplify(tensor.sizes[axis]));
     if (axis != axes[0])
-      map.strides.push_back(simplified(tensor.strides[axis] * kWidth));
+      map.strides.push_back(simplify(tensor.strides[axis] * kWidth));
   }
   if (tensor.part.number) {
-    map.dims.push_back(simplified(tensor.part.count));
-    map.strides.push_back(simplified(tensor.part.stride * kWidth));
+    map.dims.push_back(simplify(tensor.part.count));
+    map.strides.push_back(simplify(tensor.part.stride * kWidth));
   }
   return map;
 }

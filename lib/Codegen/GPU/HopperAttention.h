@@ -102,10 +102,10 @@ private:
   }
   mlir::AffineExpr getBlocks() const;
   bool areItemsKnown() const {
-    return llvm::isa<mlir::AffineConstantExpr>(simplified(getItems()));
+    return llvm::isa<mlir::AffineConstantExpr>(simplify(getItems()));
   }
   bool areKeysKnown() const {
-    return llvm::isa<mlir::AffineConstantExpr>(simplified(keys));
+    return llvm::isa<mlir::AffineConstantExpr>(simplify(keys));
   }
 
   static constexpr int64_t kRowsOfGroup = 64;

@@ -9,8 +9,7 @@ using kernel::AttentionOp;
 
 AttentionOperands::AttentionOperands(AttentionOp op, kernel::FuncOp kernel,
                                      KernelFrame &frame)
-    : op(op), kernel(kernel), frame(frame),
-      numSymbols(kernel.getNumKernelSymbols()) {
+    : op(op), kernel(kernel), frame(frame) {
   query = open(op.getQuery(), op.getMap(AttentionOp::OfQuery));
   key = open(op.getKey(), op.getMap(AttentionOp::OfKey));
   value = open(op.getValue(), op.getMap(AttentionOp::OfValue));
@@ -71,7 +70,7 @@ void AttentionOperands::keepParts(AffineExpr parts) {
     AffineExpr product = number(1);
     for (AffineExpr dim : dims)
       product = product * dim;
-    return frame.allocate(simplified(product), type);
+    return frame.allocate(simplify(product), type);
   };
   isSplit = true;
   splits = parts;

@@ -7,7 +7,6 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "llvm/ADT/StringSwitch.h"
 
 namespace tenon {
@@ -52,12 +51,6 @@ public:
     SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(rank));
     std::swap(order[rank - 1], order[rank - 2]);
     return transpose(x, order);
-  }
-  Value gather(Value table, Value rows) {
-    return make("onnx.Gather", {table, rows},
-                typeOf(getRanked(rows).getRank() + 1,
-                       getRanked(table).getElementType()),
-                named("axis", 0));
   }
   NamedAttribute text(StringRef name, StringRef value) {
     return rewriter.getNamedAttr(name, rewriter.getStringAttr(value));
@@ -167,7 +160,7 @@ static const char *checkMatMul(onnx::MsFusedMatMulOp op) {
                                                     : nullptr;
 }
 
-/// alpha * (a' x b'): the factor meets the smaller operand's elements.
+/// alpha * (a' x b')
 static SmallVector<Value> expandMatMul(onnx::MsFusedMatMulOp op, Parts &parts) {
   Value a = parts.turned(op.getA(), op.getTransA());
   Value b = parts.turned(op.getB(), op.getTransB());
@@ -257,14 +250,7 @@ struct ExpandFused final : tenon::impl::ExpandFusedPassBase<ExpandFused> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     populateExpansions(patterns);
-    RewriteContract contract;
-    GreedyRewriteConfig config;
-    config.setListener(&contract)
-        .enableFolding(false)
-        .enableConstantCSE(false)
-        .setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
-    if (failed(
-            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+    if (failed(applyUnderContract(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
 };

@@ -7,7 +7,6 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace tenon {
 #define GEN_PASS_DEF_EXPANDQUANTIZEDPASS
@@ -434,14 +433,7 @@ struct ExpandQuantized final
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     populateExpansions(patterns);
-    RewriteContract contract;
-    GreedyRewriteConfig config;
-    config.setListener(&contract)
-        .enableFolding(false)
-        .enableConstantCSE(false)
-        .setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
-    if (failed(
-            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+    if (failed(applyUnderContract(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
 };

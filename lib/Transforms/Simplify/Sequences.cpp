@@ -43,104 +43,108 @@ struct ListPattern : OpRewritePattern<Op> {
   const ShapeAnalysis &shapes;
 };
 
-/// SequenceInsert(list of known members, tensor) -> SequenceConstruct
-struct InsertMember final : ListPattern<onnx::SequenceInsertOp> {
-  using ListPattern::ListPattern;
+/// A pattern of what reads a list whose members are known.
+template <typename Op>
+struct MembersPattern : ListPattern<Op> {
+  using ListPattern<Op>::ListPattern;
 
-  LogicalResult matchAndRewrite(onnx::SequenceInsertOp op,
-                                PatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const final {
     auto members = getMembers(op.getInputSequence());
     if (!members)
       return rewriter.notifyMatchFailure(op, "the members are not known");
-    int64_t count = members->size();
+    return rewrite(op, *members, rewriter);
+  }
+
+  virtual LogicalResult rewrite(Op op, SmallVector<Value> &members,
+                                PatternRewriter &rewriter) const = 0;
+};
+
+/// SequenceInsert(list of known members, tensor) -> SequenceConstruct
+struct InsertMember final : MembersPattern<onnx::SequenceInsertOp> {
+  using MembersPattern::MembersPattern;
+
+  LogicalResult rewrite(onnx::SequenceInsertOp op, SmallVector<Value> &members,
+                        PatternRewriter &rewriter) const override {
+    int64_t count = members.size();
     auto place = getPlace(op.getPosition(), count, count);
     if (!place || *place > count)
       return rewriter.notifyMatchFailure(op, "the place is not known");
 
-    members->insert(members->begin() + *place, op.getTensor());
+    members.insert(members.begin() + *place, op.getTensor());
     rewriter.replaceOpWithNewOp<onnx::SequenceConstructOp>(
-        op, op->getResult(0).getType(), *members);
+        op, op->getResult(0).getType(), members);
     return success();
   }
 };
 
 /// SequenceErase(list of known members) -> SequenceConstruct
-struct EraseMember final : ListPattern<onnx::SequenceEraseOp> {
-  using ListPattern::ListPattern;
+struct EraseMember final : MembersPattern<onnx::SequenceEraseOp> {
+  using MembersPattern::MembersPattern;
 
-  LogicalResult matchAndRewrite(onnx::SequenceEraseOp op,
-                                PatternRewriter &rewriter) const override {
-    auto members = getMembers(op.getInputSequence());
-    if (!members)
-      return rewriter.notifyMatchFailure(op, "the members are not known");
-    int64_t count = members->size();
+  LogicalResult rewrite(onnx::SequenceEraseOp op, SmallVector<Value> &members,
+                        PatternRewriter &rewriter) const override {
+    int64_t count = members.size();
     auto place = getPlace(op.getPosition(), count, count - 1);
     if (!place || *place >= count)
       return rewriter.notifyMatchFailure(op, "the place is not known");
 
-    members->erase(members->begin() + *place);
+    members.erase(members.begin() + *place);
     rewriter.replaceOpWithNewOp<onnx::SequenceConstructOp>(
-        op, op->getResult(0).getType(), *members);
+        op, op->getResult(0).getType(), members);
     return success();
   }
 };
 
 /// SequenceAt(list of known members, place) -> the member
-struct TakeMember final : ListPattern<onnx::SequenceAtOp> {
-  using ListPattern::ListPattern;
+struct TakeMember final : MembersPattern<onnx::SequenceAtOp> {
+  using MembersPattern::MembersPattern;
 
-  LogicalResult matchAndRewrite(onnx::SequenceAtOp op,
-                                PatternRewriter &rewriter) const override {
-    auto members = getMembers(op.getInputSequence());
-    if (!members)
-      return rewriter.notifyMatchFailure(op, "the members are not known");
-    int64_t count = members->size();
+  LogicalResult rewrite(onnx::SequenceAtOp op, SmallVector<Value> &members,
+                        PatternRewriter &rewriter) const override {
+    int64_t count = members.size();
     auto place = getPlace(op.getPosition(), count, count);
     if (!place || *place >= count)
       return rewriter.notifyMatchFailure(op, "the place is not known");
 
-    rewriter.replaceOp(op, (*members)[*place]);
+    rewriter.replaceOp(op, members[*place]);
     return success();
   }
 };
 
 /// SequenceLength(list of known members) -> Constant
-struct CountMembers final : ListPattern<onnx::SequenceLengthOp> {
-  using ListPattern::ListPattern;
+struct CountMembers final : MembersPattern<onnx::SequenceLengthOp> {
+  using MembersPattern::MembersPattern;
 
-  LogicalResult matchAndRewrite(onnx::SequenceLengthOp op,
-                                PatternRewriter &rewriter) const override {
-    auto members = getMembers(op.getInputSequence());
-    if (!members)
-      return rewriter.notifyMatchFailure(op, "the members are not known");
+  LogicalResult rewrite(onnx::SequenceLengthOp op, SmallVector<Value> &members,
+                        PatternRewriter &rewriter) const override {
 
     NodeBuilder nodes(rewriter, op.getLoc());
-    rewriter.replaceOp(op, nodes.integer(members->size()));
+    rewriter.replaceOp(op, nodes.integer(members.size()));
     return success();
   }
 };
 
 /// ConcatFromSequence(list of known members) -> Concat
-struct JoinMembers final : ListPattern<onnx::ConcatFromSequenceOp> {
-  using ListPattern::ListPattern;
+struct JoinMembers final : MembersPattern<onnx::ConcatFromSequenceOp> {
+  using MembersPattern::MembersPattern;
 
-  LogicalResult matchAndRewrite(onnx::ConcatFromSequenceOp op,
-                                PatternRewriter &rewriter) const override {
-    auto members = getMembers(op.getInputSequence());
-    if (!members || members->empty())
-      return rewriter.notifyMatchFailure(op, "the members are not known");
-    for (Value member : *members)
+  LogicalResult rewrite(onnx::ConcatFromSequenceOp op,
+                        SmallVector<Value> &members,
+                        PatternRewriter &rewriter) const override {
+    if (members.empty())
+      return rewriter.notifyMatchFailure(op, "the list is empty");
+    for (Value member : members)
       if (!getRanked(member))
         return rewriter.notifyMatchFailure(op, "a member's rank is not known");
 
     NodeBuilder nodes(rewriter, op.getLoc());
     int64_t axis = op.getAxis();
     if (op.getNewAxis())
-      for (Value &member : *members)
+      for (Value &member : members)
         member = nodes.unsqueeze(member, {axis});
-    RankedTensorType first = getRanked(members->front());
+    RankedTensorType first = getRanked(members.front());
     Type type = nodes.typeOf(first.getRank(), first.getElementType());
-    rewriter.replaceOp(op, nodes.make("onnx.Concat", *members, type,
+    rewriter.replaceOp(op, nodes.make("onnx.Concat", members, type,
                                       nodes.named("axis", axis)));
     return success();
   }

@@ -45,12 +45,7 @@ public:
   mlir::AffineExpr number(int64_t value) const {
     return getAffineConstantExpr(value, op->getContext());
   }
-  mlir::AffineExpr simplified(mlir::AffineExpr expr) const {
-    return simplify(expr);
-  }
-  mlir::Value size(mlir::AffineExpr expr) {
-    return frame.size(simplified(expr));
-  }
+  mlir::Value size(mlir::AffineExpr expr) { return frame.size(simplify(expr)); }
   /// Where the element at (batch, head, token, feature) lies; null: 0.
   mlir::Value offset(LoopBuilder &loops, const HeadsTensor &tensor,
                      llvm::ArrayRef<mlir::Value> position);
@@ -72,7 +67,6 @@ private:
 
   kernel::FuncOp kernel;
   KernelFrame &frame;
-  unsigned numSymbols;
 };
 
 } // namespace tenon
