@@ -6,16 +6,14 @@
 
 namespace tenon::rt::cuda {
 
-Replay::~Replay() { destroy(); }
+Replay::~Replay() {
+  for (Instance &instance : instances)
+    destroy(instance);
+}
 
-void Replay::destroy() noexcept {
-  for (Instance &instance : instances) {
-    gpu->destroyGraph(nullptr, instance.exec);
-    instance = {};
-  }
-  gpu->destroyGraph(graph, nullptr);
-  graph = nullptr;
-  nodes.clear();
+void Replay::destroy(Instance &instance) noexcept {
+  gpu->destroyGraph(instance.graph, instance.exec);
+  instance = {};
 }
 
 static CUkernelNodeParams kernelParams(const CommandList &list, const Command &command,
@@ -55,14 +53,15 @@ bool Replay::overlaps(const CommandList &list, size_t index) const {
          command.stage->waitsItself;
 }
 
-void Replay::addNode(const CommandList &list, size_t index) {
+void Replay::addNode(Instance &instance, const CommandList &list, size_t index) {
   const Command &command = list.commands[index];
+  CUgraph graph = instance.graph;
   CUgraphNode node = nullptr;
-  const CUgraphNode *before = index ? &nodes.back() : nullptr;
+  const CUgraphNode *before = index ? &instance.nodes.back() : nullptr;
   bool isEarly = overlaps(list, index);
   size_t numBefore = index && !isEarly ? 1 : 0;
   if (command.kind == CommandKind::launch) {
-    node = addLaunch(list, command, before, numBefore);
+    node = addLaunch(graph, list, command, before, numBefore);
   } else {
     CUmemcpy3D params = copyParams(command);
     gpu->check(gpu->driver.cuGraphAddMemcpyNode(&node, graph, before, numBefore, &params,
@@ -72,10 +71,10 @@ void Replay::addNode(const CommandList &list, size_t index) {
   if (isEarly)
     gpu->check(gpu->driver.cuGraphAddDependencies(graph, before, &node, &programmaticEdge, 1),
                "cuGraphAddDependencies");
-  nodes.push_back(node);
+  instance.nodes.push_back(node);
 }
 
-CUgraphNode Replay::addLaunch(const CommandList &list, const Command &command,
+CUgraphNode Replay::addLaunch(CUgraph graph, const CommandList &list, const Command &command,
                               const CUgraphNode *before, size_t numBefore) {
   CUgraphNode node = nullptr;
   CUkernelNodeParams params = kernelParams(list, command, pointers);
@@ -92,25 +91,19 @@ CUgraphNode Replay::addLaunch(const CommandList &list, const Command &command,
   return node;
 }
 
-void Replay::build(const CommandList &now) {
-  destroy();
-  gpu->check(gpu->driver.cuGraphCreate(&graph, 0), "cuGraphCreate");
+void Replay::build(Instance &instance, const CommandList &now) {
+  destroy(instance);
   try {
+    gpu->check(gpu->driver.cuGraphCreate(&instance.graph, 0), "cuGraphCreate");
     for (size_t i = 0; i < now.size(); ++i)
-      addNode(now, i);
-    made = now;
-    instantiate(instances[0]);
-    next = 0;
+      addNode(instance, now, i);
+    gpu->check(gpu->driver.cuGraphInstantiate(&instance.exec, instance.graph, 0),
+               "cuGraphInstantiateWithFlags");
+    instance.holds = now;
   } catch (...) {
-    destroy();
+    destroy(instance);
     throw;
   }
-}
-
-void Replay::instantiate(Instance &instance) {
-  gpu->check(gpu->driver.cuGraphInstantiate(&instance.exec, graph, 0),
-             "cuGraphInstantiateWithFlags");
-  instance.holds = made;
 }
 
 static size_t countChanges(const CommandList &from, const CommandList &to) {
@@ -120,7 +113,10 @@ static size_t countChanges(const CommandList &from, const CommandList &to) {
   return changes;
 }
 
-bool Replay::isMuch(size_t changes) const { return changes > nodes.size() / 2 + 8; }
+/// Whether so many changed nodes cost more than the graph saves.
+static bool isMuch(size_t changes, const CommandList &list) {
+  return changes > list.size() / 2 + 8;
+}
 
 void Replay::update(Instance &instance, const CommandList &to) {
   for (size_t i = 0; i < to.size(); ++i) {
@@ -129,12 +125,13 @@ void Replay::update(Instance &instance, const CommandList &to) {
     const Command &command = to.commands[i];
     if (command.kind == CommandKind::launch) {
       CUkernelNodeParams params = kernelParams(to, command, pointers);
-      gpu->check(gpu->driver.cuGraphExecKernelNodeSetParams(instance.exec, nodes[i], &params),
+      gpu->check(gpu->driver.cuGraphExecKernelNodeSetParams(instance.exec, instance.nodes[i],
+                                                            &params),
                  "new parameters of '", command.stage->symbol, "'");
     } else {
       CUmemcpy3D params = copyParams(command);
-      gpu->check(gpu->driver.cuGraphExecMemcpyNodeSetParams(instance.exec, nodes[i], &params,
-                                                            gpu->handle()),
+      gpu->check(gpu->driver.cuGraphExecMemcpyNodeSetParams(instance.exec, instance.nodes[i],
+                                                            &params, gpu->handle()),
                  "new parameters of a copy");
     }
     instance.holds.take(i, to);
@@ -145,32 +142,34 @@ bool Replay::launch(CommandList &given, CUstream stream) {
   std::swap(before, last);
   std::swap(last, given); // whose memory serves the next run
   const CommandList &now = last;
-  bool fits = graph && now.hasSameForm(made);
+  Instance *instance = &instances[next];
+  bool fits = instance->exec && now.hasSameForm(instance->holds);
   if (!now.size() || (!fits && !now.hasSameForm(before)))
     return false;
-  if (!fits)
-    build(now);
-  Instance &instance = instances[next];
+  if (!fits) {
+    destroy(instances[1 - next]); // it is of the form that was
+    build(*instance, now);
+  }
   // A single run that differs much from those before is as fast without the graph.
-  bool misses = isMuch(countChanges(now, instance.holds)) && !hasMissed;
+  bool misses = isMuch(countChanges(now, instance->holds), now) && !hasMissed;
   hasMissed = misses;
   if (misses)
     return false;
-  update(instance, now);
-  gpu->check(gpu->driver.cuGraphLaunch(instance.exec, stream), "cuGraphLaunch");
+  update(*instance, now);
+  gpu->check(gpu->driver.cuGraphLaunch(instance->exec, stream), "cuGraphLaunch");
   return true;
 }
 
 void Replay::prepareNext() {
-  if (hasMissed || !graph || !last.hasSameForm(made) || !last.hasSameForm(before))
+  if (hasMissed || !last.hasSameForm(before))
     return;
   size_t changes = countChanges(last, before);
-  if (changes == 0 || isMuch(changes))
+  if (changes == 0 || isMuch(changes, last))
     return;
   predicted.extrapolate(before, last);
   Instance &other = instances[1 - next];
   if (!other.exec)
-    instantiate(other);
+    build(other, last);
   update(other, predicted);
   next = 1 - next;
 }

@@ -29,27 +29,26 @@ public:
   void prepareNext();
 
 private:
+  /// With a graph of its own: the nodes of one that was made earlier name memory that may
+  /// be gone, and drivers look at it when they make an instance.
   struct Instance {
+    CUgraph graph = nullptr;
+    std::vector<CUgraphNode> nodes;
     CUgraphExec exec = nullptr;
     CommandList holds; // the parameters of its nodes
   };
 
-  void build(const CommandList &now);
+  void build(Instance &instance, const CommandList &now);
   bool overlaps(const CommandList &list, size_t index) const;
-  void addNode(const CommandList &list, size_t index);
-  CUgraphNode addLaunch(const CommandList &list, const Command &command,
+  void addNode(Instance &instance, const CommandList &list, size_t index);
+  CUgraphNode addLaunch(CUgraph graph, const CommandList &list, const Command &command,
                         const CUgraphNode *before, size_t numBefore);
-  void instantiate(Instance &instance);
   void update(Instance &instance, const CommandList &to);
-  bool isMuch(size_t changes) const;
-  void destroy() noexcept;
+  void destroy(Instance &instance) noexcept;
 
   const std::shared_ptr<Gpu> gpu;
   CommandList before, last; // what the last two runs asked for
   CommandList predicted;
-  CUgraph graph = nullptr;
-  std::vector<CUgraphNode> nodes;
-  CommandList made; // the parameters that the graph was made with
   Instance instances[2];
   int next = 0; // the instance that the next run takes
   bool hasMissed = false;

@@ -56,6 +56,7 @@ std::mutex mutex; // of all below
 FakeDriver driver;
 std::deque<std::function<int()>> queue;
 std::map<uint64_t, uint64_t> blocks; // of the GPU: address -> bytes
+std::vector<std::unique_ptr<char, decltype(&std::free)>> freed;
 std::map<uint64_t, uint64_t> pinned;
 int lost = 0; // the result of all calls after a failure
 } // namespace
@@ -185,8 +186,10 @@ EXPORT int cuMemFree_v2(uint64_t address) {
   if (found == blocks.end())
     return invalid;
   driver.allocated -= found->second;
+  // It stays, so that no other block has this address.
+  std::memset(reinterpret_cast<void *>(address), 0xdd, found->second);
+  freed.emplace_back(reinterpret_cast<char *>(address), &std::free);
   blocks.erase(found);
-  std::free(reinterpret_cast<void *>(address));
   return ok;
 }
 EXPORT int cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
@@ -458,6 +461,7 @@ using Work = std::function<int()>;
 struct Graph {
   std::vector<std::pair<std::string, Work>> work;
   std::vector<std::unique_ptr<Node>> nodes;
+  std::vector<std::pair<uint64_t, size_t>> copied; // memory of the GPU that copies name
   size_t numEdges = 0;
 };
 } // namespace
@@ -510,6 +514,9 @@ EXPORT int cuGraphAddKernelNode_v2(void **node, void *graph, void *const *before
 }
 EXPORT int cuGraphAddMemcpyNode(void **node, void *graph, void *const *before,
                                 size_t numBefore, const CopyNode *params, void *context) {
+  for (const CopySide *side : {&params->source, &params->target})
+    if (side->memoryType == 2)
+      static_cast<Graph *>(graph)->copied.emplace_back(side->device, params->width);
   return context ? addNode(node, graph, before, numBefore, params) : invalid;
 }
 EXPORT int cuGraphKernelNodeSetAttribute(void *, int attribute, const void *) {
@@ -526,11 +533,17 @@ EXPORT int cuGraphAddDependencies_v2(void *handle, void *const *from, void *cons
   ++driver.earlyNodes;
   return ok;
 }
-EXPORT int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long) {
-  if (static_cast<Graph *>(graph)->numEdges + 1 != static_cast<Graph *>(graph)->nodes.size())
+/// Driver 580 looks at the memory that copies name, and crashes where it is gone.
+EXPORT int cuGraphInstantiateWithFlags(void **exec, void *handle, unsigned long long) {
+  std::lock_guard<std::mutex> lock(mutex);
+  const Graph &graph = *static_cast<Graph *>(handle);
+  if (graph.numEdges + 1 != graph.nodes.size())
     return invalid;
+  for (auto [address, bytes] : graph.copied)
+    if (!within(blocks, address, bytes))
+      return illegalAddress;
   Graph *instance = new Graph;
-  instance->work = static_cast<Graph *>(graph)->work;
+  instance->work = graph.work;
   ++driver.graphs;
   *exec = instance;
   return ok;

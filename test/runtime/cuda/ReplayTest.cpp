@@ -226,8 +226,10 @@ TEST_F(Replay, IssuesWhatIsWatched) {
 
 // Memory that grows between runs, and bound memory, are seen by the graph.
 TEST_F(Replay, FollowsMemory) {
-  auto s = open(makeCudaScaleModel().write());
-  for (int64_t n : {1, 1, 64, 2, 64})
+  Model model = makeCudaScaleModel();
+  model.program().symbols[0]->max = 4096;
+  auto s = open(model.write());
+  for (int64_t n : {1, 1, 4096, 2, 64})
     run(*s, n);
   std::vector<float> y(64), x(64, 3);
   s->bindOutput(0, floats(y), 256);
@@ -240,6 +242,17 @@ TEST_F(Replay, FollowsMemory) {
   }
   // The graph leaves memory that is not page-locked to a copy of its own.
   EXPECT_EQ(std::count(fake->log.begin(), fake->log.end(), "graph"), 2);
+}
+
+// The second instance is made long after the first, when memory that this one's nodes were
+// made with may be gone.
+TEST_F(Replay, MakesInstancesOfLivingMemory) {
+  Model model = makeCudaScaleModel();
+  model.program().symbols[0]->max = 4096;
+  auto s = open(model.write());
+  for (int64_t n : {8, 8, 4096, 7, 6, 5})
+    run(*s, n);
+  EXPECT_EQ(fake->graphs, 2);
 }
 
 // A run that fails on the way leaves nothing behind for the next one.
