@@ -16,7 +16,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tenon_tools import BUILD, ROOT, CompileError, Tally, compile_model, tenon_session
+from tenon_tools import (BUILD, DEVICE, ROOT, CompileError, Tally, compile_model, default_target,
+                         tenon_session)
 
 sys.path.append(str(ROOT / "tools/dev/models"))
 from llama_source import TINY, RandomSource  # noqa: E402
@@ -172,7 +173,7 @@ def check_replaced(tally, folder):
     artifact = tenon.load(str(compile_model(folder / "old.onnx", folder / "old.tenon")))
     other = np.random.default_rng(9).integers(-128, 128, (96, 40), np.int8)
     artifact.replace_weight("q", other)
-    ours = artifact.session().run(feeds)["y"]
+    ours = artifact.session(device=DEVICE).run(feeds)["y"]
     weight.initializers[0] = onnx.numpy_helper.from_array(other, "q")
     product(folder / "new.onnx", weight)
     worst = difference(ours, oracle(folder / "new.onnx", feeds)["y"])
@@ -219,7 +220,7 @@ def check_pass(tally, form, maker, folder):
         expected = oracle(small, feeds)
         for made, source, extra in (("artifact", path, [passes]), ("export", small, [])):
             artifact = folder / f"{made}.tenon"
-            run_compiler(source, "-o", artifact, "--target=cpu:host", *extra)
+            run_compiler(source, "-o", artifact, f"--target={default_target()}", *extra)
             results = tenon_session(artifact).run(feeds)
             worst = max(difference(results[n], expected[n]) for n in expected)
             tally.check(f"{name}: {made} equal to ONNX Runtime on the export",
@@ -250,14 +251,14 @@ def check_halves(tally, form, maker, folder):
     writer.save()
     feeds = feeds_for(path)
     exact, whole = oracle(path, feeds), folder / "whole.tenon"
-    run_compiler(path, "-o", whole, "--target=cpu:host")
+    run_compiler(path, "-o", whole, f"--target={default_target()}")
     for kind, (limit, least, most) in HALVES.items():
         name, passes = f"{form} {kind}", f"--passes=convert-float{{to={kind}}}"
         small, artifact = folder / "half.onnx", folder / "half.tenon"
         run_compiler(path, "-o", small, passes, "--emit=onnx")
         onnx.checker.check_model(str(small))
         expected = (oracle if kind == "f16" else reference)(small, feeds)
-        run_compiler(path, "-o", artifact, "--target=cpu:host", passes)
+        run_compiler(path, "-o", artifact, f"--target={default_target()}", passes)
         results = tenon_session(artifact).run(feeds)
         worst = max(difference(results[n], expected[n]) for n in expected)
         tally.check(f"{name}: equal to the export", worst <= limit, f"{worst:.1e}")

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / "test/EndToEnd")]
 
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
-from tenon_tools import BUILD, tenon_session  # noqa: E402
+from tenon_tools import BUILD, default_target, tenon_session  # noqa: E402
 
 MODELS, PAGE = ROOT / "models/smollm2", ROOT / "docs/benchmarks/quantize.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -122,7 +122,7 @@ class Engine:
 
 def compile_form(passes, emit, output):
     passes = [f"--passes={passes}"] if passes else []
-    target = ["--emit=onnx"] if emit else ["--target=cpu:host"]
+    target = ["--emit=onnx"] if emit else [f"--target={default_target()}"]
     subprocess.run([BUILD / "bin/tenon-compile", MODELS / "plain.onnx", "-o", output,
                     *passes, *target], check=True)
     return output
