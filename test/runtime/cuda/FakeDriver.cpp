@@ -217,23 +217,22 @@ static int copyChecked(void *to, const void *from, size_t bytes, bool toGpu, boo
   return ok;
 }
 
-EXPORT int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
+/// What the host waits for.
+static int copyNow(const std::string &kind, void *to, const void *from, size_t bytes, bool toGpu,
+                   bool fromGpu) {
   std::lock_guard<std::mutex> lock(mutex);
-  driver.log.push_back("sync HtoD " + std::to_string(bytes));
+  driver.log.push_back("sync " + kind + " " + std::to_string(bytes));
   drain();
-  return lost ? lost : copyChecked(pointer(to), from, bytes, true, false);
+  return lost ? lost : copyChecked(to, from, bytes, toGpu, fromGpu);
+}
+EXPORT int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
+  return copyNow("HtoD", pointer(to), from, bytes, true, false);
 }
 EXPORT int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex);
-  driver.log.push_back("sync DtoH " + std::to_string(bytes));
-  drain();
-  return lost ? lost : copyChecked(to, pointer(from), bytes, false, true);
+  return copyNow("DtoH", to, pointer(from), bytes, false, true);
 }
 EXPORT int cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex);
-  driver.log.push_back("sync DtoD " + std::to_string(bytes));
-  drain();
-  return lost ? lost : copyChecked(pointer(to), pointer(from), bytes, true, true);
+  return copyNow("DtoD", pointer(to), pointer(from), bytes, true, true);
 }
 EXPORT int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -548,18 +547,19 @@ EXPORT int cuGraphInstantiateWithFlags(void **exec, void *handle, unsigned long 
   *exec = instance;
   return ok;
 }
-EXPORT int cuGraphExecKernelNodeSetParams_v2(void *exec, void *node, const KernelNode *params) {
+template <typename Params>
+static int setParams(void *exec, void *node, const Params *params) {
   std::lock_guard<std::mutex> lock(mutex);
   ++driver.updates;
   static_cast<Graph *>(exec)->work[static_cast<Node *>(node)->index] = workOf(*params);
   return ok;
 }
+EXPORT int cuGraphExecKernelNodeSetParams_v2(void *exec, void *node, const KernelNode *params) {
+  return setParams(exec, node, params);
+}
 EXPORT int cuGraphExecMemcpyNodeSetParams(void *exec, void *node, const CopyNode *params,
                                           void *) {
-  std::lock_guard<std::mutex> lock(mutex);
-  ++driver.updates;
-  static_cast<Graph *>(exec)->work[static_cast<Node *>(node)->index] = workOf(*params);
-  return ok;
+  return setParams(exec, node, params);
 }
 EXPORT int cuGraphLaunch(void *exec, void *) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -572,37 +572,4 @@ EXPORT int cuGraphLaunch(void *exec, void *) {
 EXPORT int cuGraphExecDestroy(void *exec) {
   delete static_cast<Graph *>(exec);
   return ok;
-}
-
-/// What both kinds of tensor maps have.
-static int noteMap(void *map, int type, unsigned rank, void *address, const uint64_t *dims,
-                   const uint64_t *strides, int swizzle) {
-  ++driver.mapsEncoded;
-  std::memset(map, 0, 128);
-  std::memcpy(map, &address, sizeof(address));
-  driver.mapDims.assign(dims, dims + rank);
-  driver.mapStrides.assign(strides, strides + rank - 1);
-  driver.mapType = type;
-  driver.mapSwizzle = swizzle;
-  return reinterpret_cast<uint64_t>(map) % 64 ? invalid : ok;
-}
-
-EXPORT int cuTensorMapEncodeIm2col(void *map, int type, unsigned rank, void *address,
-                                   const uint64_t *dims, const uint64_t *strides,
-                                   const int *lower, const int *upper, unsigned channels,
-                                   unsigned windows, const unsigned *steps, int, int swizzle,
-                                   int, int) {
-  driver.mapBox = {channels, windows};
-  driver.mapLower.assign(lower, lower + rank - 2);
-  driver.mapUpper.assign(upper, upper + rank - 2);
-  driver.mapSteps.assign(steps, steps + rank);
-  return noteMap(map, type, rank, address, dims, strides, swizzle);
-}
-
-EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
-                                  const uint64_t *dims, const uint64_t *strides,
-                                  const unsigned *box, const unsigned *, int, int swizzle,
-                                  int, int) {
-  driver.mapBox.assign(box, box + rank);
-  return noteMap(map, type, rank, address, dims, strides, swizzle);
 }
