@@ -1,11 +1,13 @@
 #include "EmitAttention.h"
 #include "LaneProduct.h"
 #include "MaskTile.h"
+#include "RowProduct.h"
 #include "tenon/Codegen/Program/AttentionOperands.h"
 #include "tenon/Codegen/Program/WholeKernel.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace tenon;
@@ -13,6 +15,8 @@ using kernel::AttentionOp;
 
 /// Query rows of an item, and of one when there are few rows in all.
 static constexpr int64_t kLanes = 64, kFewLanes = 16;
+/// So few rows are taken one by one, their features and keys being the lanes.
+static constexpr int64_t kRowsAlone = 8;
 /// Keys whose scores exist at a time.
 static constexpr int64_t kKeys = 64;
 
@@ -34,6 +38,10 @@ private:
   void forVectors(llvm::function_ref<void(Value)> body);
 
   void enterItem(Value item);
+  void ifFewRows(int64_t most, llvm::function_ref<void()> few,
+                 llvm::function_ref<void()> many);
+  bool mayTakeRowsAlone() const;
+  void emitRowsAlone();
   void emitItem(int64_t lanes);
   /// memory[lane] = bound
   void keep(Value bound, Value memory, Value lane) {
@@ -43,6 +51,7 @@ private:
   }
   void startLane(Value lane);
   void emitKeys(Value first, Value count);
+  void emitKeysOfRow(Value first, Value count);
   void capScores(Value count);
   MaskTile getMaskTile();
   Value mayMatter(Value highest);
@@ -50,6 +59,7 @@ private:
   void hideKeys(Value first, Value count);
   void exponentiate(Value memory, Value count);
   void updateSums(Value count);
+  void updateSumsOfRow(Value count);
   void finishLane(Value lane);
   std::pair<Value, Value> splitLane(Value lane);
   Value multiply(Value a, Value b) {
@@ -110,6 +120,26 @@ void AttentionEmitter::enterItem(Value item) {
   keyHead = loops.take(item, size(heads));
   batch = item;
   firstRow = loops.mul(tile, loops.index(kLanes));
+}
+
+/// What a vector has lies side by side, in whole vectors.
+bool AttentionEmitter::mayTakeRowsAlone() const {
+  auto isWhole = [&](const HeadsTensor &tensor) {
+    auto features = dyn_cast<AffineConstantExpr>(simplify(tensor.sizes[3]));
+    return features && features.getValue() % width == 0 &&
+           tensor.strides[3] == number(1);
+  };
+  return isWhole(key) && isWhole(value);
+}
+
+/// A row at a time: what it shares with the next one is in a cache by then.
+void AttentionEmitter::emitRowsAlone() {
+  Value first = firstRow;
+  loops.forEach(loops.index(0), size(rows), 1, [&](Value row) {
+    firstRow = row;
+    emitItem(1);
+  });
+  firstRow = first;
 }
 
 /// The query and the query head of a lane; lanes past the last row repeat it.
@@ -174,10 +204,13 @@ void AttentionEmitter::emitItem(int64_t itemLanes) {
       loops.min(bound(limits, last), loops.add(loops.mul(split, part), part));
   loops.forEach(begin, end, kKeys, [&](Value first) {
     Value count = loops.min(loops.index(kKeys), loops.sub(end, first));
+    auto emitTile = [&] {
+      return lanes == 1 ? emitKeysOfRow(first, count) : emitKeys(first, count);
+    };
     if (!op.getMask())
-      return emitKeys(first, count);
+      return emitTile();
     Value highest = getMaskTile().emit(loops, first, count);
-    loops.ifElse(mayMatter(highest), [&] { emitKeys(first, count); });
+    loops.ifElse(mayMatter(highest), emitTile);
   });
   loops.forEach(zero, rowCount, 1, [&](Value l) { finishLane(l); });
 }
@@ -253,6 +286,25 @@ void AttentionEmitter::emitKeys(Value first, Value count) {
   product.rows = size(value.sizes[3]);
   product.depth = count;
   product.emit(loops);
+}
+
+/// As `emitKeys` for a single lane, which sees all of these keys.
+void AttentionEmitter::emitKeysOfRow(Value first, Value count) {
+  auto rowsOf = [&](const HeadsTensor &tensor) {
+    auto features = cast<AffineConstantExpr>(simplify(tensor.sizes[3]));
+    return MatrixRows{
+        tensor.memory,           offset(tensor, {batch, keyHead, first}),
+        size(tensor.strides[2]), count,
+        features.getValue(),     VectorType::get(width, type)};
+  };
+  rowsOf(key).multiply(loops, queries, scores);
+  if (op.getSoftcap().convertToDouble() != 0)
+    capScores(count);
+  if (op.getMask())
+    addMask(count);
+  updateSumsOfRow(count);
+  Value factor = loops.load(factors, loops.index(0));
+  rowsOf(value).addWeighted(loops, scores, factor, outputs);
 }
 
 /// score -> cap * tanh(score / cap)
@@ -370,6 +422,48 @@ void AttentionEmitter::updateSums(Value count) {
   });
 }
 
+/// As `updateSums` for a single lane; keys are elements of vectors, those past
+/// `count` hidden.
+void AttentionEmitter::updateSumsOfRow(Value count) {
+  Value zero = loops.index(0);
+  VectorType vector = VectorType::get(width, type);
+  Value end = loops.mul(loops.ceilDiv(count, width), loops.index(width));
+  loops.forEach(count, end, 1, [&](Value at) {
+    loops.store(negativeInfinity(type), scores, at);
+  });
+  auto reduce = [&](vector::CombiningKind kind, Value start) -> Value {
+    Value all =
+        loops.fold(zero, end, width, start, [&](Value at, ValueRange running) {
+          return SmallVector<Value>{vector::makeArithReduction(
+              loops.builder, loops.loc, kind, running[0],
+              loops.load(scores, at, width))};
+        })[0];
+    return vector::ReductionOp::create(loops.builder, loops.loc, kind, all,
+                                       arith::FastMathFlags::reassoc);
+  };
+  Value before = loops.load(maxima, zero);
+  Value maximum = arith::MaximumFOp::create(
+      loops.builder, loops.loc, before,
+      reduce(vector::CombiningKind::MAXIMUMF, negativeInfinity(vector)));
+  // Without any key so far, -inf - -inf would be NaN.
+  Value none = isEqual(maximum, negativeInfinity(type));
+  Value shift = select(none, loops.constant(type, 0), maximum);
+  loops.store(maximum, maxima, zero);
+  loops.store(arith::SubFOp::create(loops.builder, loops.loc, before, shift),
+              factors, zero);
+  Value shifts = loops.splat(shift, width);
+  loops.forEach(zero, end, width, [&](Value at) {
+    Value score = loops.load(scores, at, width);
+    loops.store(arith::SubFOp::create(loops.builder, loops.loc, score, shifts),
+                scores, at);
+  });
+  exponentiate(scores, end);
+  exponentiate(factors, loops.index(1));
+  Value start = multiply(loops.load(sums, zero), loops.load(factors, zero));
+  Value sum = reduce(vector::CombiningKind::ADD, loops.constant(vector, 0));
+  loops.store(plus(start, sum), sums, zero);
+}
+
 /// Divides by the sum and stores the lane's row of the result.
 void AttentionEmitter::finishLane(Value lane) {
   auto [token, head] = splitLane(lane);
@@ -397,15 +491,26 @@ void AttentionEmitter::finishLane(Value lane) {
       lse, at);
 }
 
+/// Code for up to `most` rows of queries, and for more of them.
+void AttentionEmitter::ifFewRows(int64_t most, llvm::function_ref<void()> few,
+                                 llvm::function_ref<void()> many) {
+  auto known = dyn_cast<AffineConstantExpr>(simplify(rows));
+  if (known || most == 0)
+    return known && known.getValue() <= most ? few() : many();
+  loops.ifElse(loops.isLess(size(rows), loops.index(most + 1)), few, many);
+}
+
 AffineExpr AttentionEmitter::emit() {
   scale = AttentionOperands::scale(loops);
   loops.forEach(frame.begin(), frame.end(), 1, [&](Value item) {
     enterItem(item);
-    auto known = dyn_cast<AffineConstantExpr>(simplify(rows));
-    if (known)
-      return emitItem(known.getValue() <= kFewLanes ? kFewLanes : kLanes);
-    Value few = loops.isLess(size(rows), loops.index(kFewLanes + 1));
-    loops.ifElse(few, [&] { emitItem(kFewLanes); }, [&] { emitItem(kLanes); });
+    ifFewRows(
+        mayTakeRowsAlone() ? kRowsAlone : 0, [&] { emitRowsAlone(); },
+        [&] {
+          ifFewRows(
+              kFewLanes, [&] { emitItem(kFewLanes); },
+              [&] { emitItem(kLanes); });
+        });
   });
   return query.sizes[0] * heads * rows.ceilDiv(kLanes) * splits;
 }

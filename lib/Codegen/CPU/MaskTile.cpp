@@ -102,10 +102,46 @@ void MaskTile::hideRest(LoopBuilder &loops, Value low, Value high) const {
                 [&](Value place) { loops.store(hidden, target, place); });
 }
 
+/// A single lane's keys are elements of vectors; returns how many of them have
+/// an element in the target.
+Value MaskTile::copyRow(LoopBuilder &loops, Value first, Value known,
+                        Value count) const {
+  Value whole = loops.index(0);
+  if (isContiguous) {
+    whole = loops.sub(known, loops.rem(known, loops.index(vectorWidth)));
+    Value start = getStart(loops, loops.index(0), first);
+    loops.forEach(loops.index(0), whole, vectorWidth, [&](Value key) {
+      Value row = loops.load(source, loops.add(start, key), vectorWidth);
+      loops.store(toFloat(loops, row), target, key);
+    });
+  }
+  copyScalars(loops, first, whole, known);
+  Value end =
+      loops.mul(loops.ceilDiv(count, vectorWidth), loops.index(vectorWidth));
+  hideRest(loops, known, end);
+  return end;
+}
+
+Value MaskTile::findHighest(LoopBuilder &loops, Value size) const {
+  Value lowest = loops.constant(VectorType::get(vectorWidth, type()),
+                                -std::numeric_limits<double>::infinity());
+  Value maxima =
+      loops.fold(loops.index(0), size, vectorWidth, lowest,
+                 [&](Value place, ValueRange running) {
+                   return SmallVector<Value>{arith::MaximumFOp::create(
+                       loops.builder, loops.loc, running[0],
+                       loops.load(target, place, vectorWidth))};
+                 })[0];
+  return vector::ReductionOp::create(loops.builder, loops.loc,
+                                     vector::CombiningKind::MAXIMUMF, maxima);
+}
+
 Value MaskTile::emit(LoopBuilder &loops, Value first, Value count) const {
   Value known = count, zero = loops.index(0);
   if (keys)
     known = loops.max(zero, loops.min(count, loops.sub(keys, first)));
+  if (lanes == 1)
+    return findHighest(loops, copyRow(loops, first, known, count));
   if (isSameForAll) {
     repeatRow(loops, first, known);
   } else {
@@ -118,15 +154,5 @@ Value MaskTile::emit(LoopBuilder &loops, Value first, Value count) const {
   }
   if (keys)
     hideRest(loops, known, count);
-  Value lowest = loops.constant(VectorType::get(vectorWidth, type()),
-                                -std::numeric_limits<double>::infinity());
-  Value maxima =
-      loops.fold(zero, loops.mul(count, loops.index(lanes)), vectorWidth,
-                 lowest, [&](Value place, ValueRange running) {
-                   return SmallVector<Value>{arith::MaximumFOp::create(
-                       loops.builder, loops.loc, running[0],
-                       loops.load(target, place, vectorWidth))};
-                 })[0];
-  return vector::ReductionOp::create(loops.builder, loops.loc,
-                                     vector::CombiningKind::MAXIMUMF, maxima);
+  return findHighest(loops, loops.mul(count, loops.index(lanes)));
 }

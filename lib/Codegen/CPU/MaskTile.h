@@ -20,7 +20,8 @@ struct MaskTile {
   mlir::Value target;
   int64_t lanes = 0, vectorWidth = 0;
 
-  /// Emits the tile; returns its largest element.
+  /// Emits the tile; returns its largest element. A single lane may be hidden
+  /// from as many keys past `count` as a vector has lanes.
   mlir::Value emit(LoopBuilder &loops, mlir::Value first,
                    mlir::Value count) const;
 
@@ -36,6 +37,9 @@ private:
                   mlir::Value count) const;
   void copyScalars(LoopBuilder &loops, mlir::Value first, mlir::Value low,
                    mlir::Value high) const;
+  mlir::Value copyRow(LoopBuilder &loops, mlir::Value first, mlir::Value known,
+                      mlir::Value count) const;
+  mlir::Value findHighest(LoopBuilder &loops, mlir::Value size) const;
   void hideRest(LoopBuilder &loops, mlir::Value low, mlir::Value high) const;
 };
 

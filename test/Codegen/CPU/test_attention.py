@@ -159,6 +159,28 @@ def qkv(batch, heads, kv_heads, rows, keys, size, value_size=None, dtype=np.floa
             rand(batch, kv_heads, keys, value_size or size, dtype=dtype, seed=2))
 
 
+def hidden_cases(prefix, q, k, v):
+    """What hides keys from rows; five or three tokens."""
+    rows, tokens = (q, k, v), q.shape[2]
+    lowest = np.full((1, 1, tokens, 90), np.finfo(np.float32).min)
+    first_rows = np.arange(tokens)[:, None] < np.full((1, 90), tokens - 2)
+    yield prefix + "float_mask", Case(*rows, mask=rand(2, 4, tokens, 90))
+    yield prefix + "mask_of_keys", Case(*rows, mask=rand(2, 1, 1, 90))
+    yield prefix + "lowest_mask", Case(*rows, mask=lowest)
+    yield prefix + "bool_mask", Case(*rows, mask=rand(tokens, 90) > 0.5)
+    yield prefix + "no_key_allowed", Case(*rows, mask=first_rows)
+    yield prefix + "short_mask", Case(*rows, mask=rand(2, 4, tokens, 71))
+    yield prefix + "short_bool_mask", Case(*rows, mask=rand(tokens, 7) > 0)
+    yield prefix + "causal_offset", Case(*rows, causal=True, positions=np.array([60, 0]))
+    yield prefix + "one_offset", Case(*rows, causal=True, positions=np.array([85]))
+    yield prefix + "before_all_keys", Case(*rows, causal=True, positions=np.array([-3, 2]))
+    yield prefix + "lengths", Case(*rows, lengths=np.array([0, 71]))
+    yield prefix + "windows", Case(*rows, left=3, right=1, positions=np.array([40, 80]))
+    yield prefix + "softcap", Case(*rows, softcap=0.7, mask=rand(tokens, 90))
+    yield prefix + "sinks", Case(*rows, sinks=rand(4), causal=True)
+    yield prefix + "sinks_split", Case(*rows, sinks=rand(4), splits=4)
+
+
 def cases():
     tokens_first = (TOKENS_FIRST, HEADS_FIRST, HEADS_FIRST, TOKENS_FIRST)
     yield "one_of_each", Case(*qkv(1, 1, 1, 1, 1, 1))
@@ -179,24 +201,18 @@ def cases():
     yield "large_group", Case(*qkv(1, 71, 1, 3, 20, 16))
     yield "f16", Case(*qkv(1, 4, 2, 9, 70, 40, dtype=np.float16), tolerance=2e-3)
     yield "f64", Case(*qkv(1, 4, 2, 9, 70, 40, dtype=np.float64), tolerance=1e-12)
-    small = qkv(2, 4, 2, 5, 90, 8)
-    yield "float_mask", Case(*small, mask=rand(2, 4, 5, 90))
-    yield "mask_of_keys", Case(*small, mask=rand(2, 1, 1, 90))
-    yield "lowest_mask", Case(*small, mask=np.full((1, 1, 5, 90), np.finfo(np.float32).min))
-    yield "bool_mask", Case(*small, mask=rand(5, 90) > 0.5)
-    yield "no_key_allowed", Case(*small, mask=np.arange(5)[:, None] < np.full((1, 90), 3))
-    yield "short_mask", Case(*small, mask=rand(2, 4, 5, 71))
-    yield "short_bool_mask", Case(*small, mask=rand(5, 7) > 0)
-    yield "causal_offset", Case(*small, causal=True, positions=np.array([60, 0]))
-    yield "one_offset", Case(*small, causal=True, positions=np.array([85]))
-    yield "before_all_keys", Case(*small, causal=True, positions=np.array([-3, 2]))
-    yield "lengths", Case(*small, lengths=np.array([0, 71]))
-    yield "windows", Case(*small, left=3, right=1, positions=np.array([40, 80]))
+    yield from hidden_cases("", *qkv(2, 4, 2, 5, 90, 8))
+    # Up to eight rows of whole vectors are taken one by one.
+    yield from hidden_cases("few_", *qkv(2, 4, 2, 3, 90, 16))
+    few = (1, 8, 2, 2, 70)
+    yield "few_f16", Case(*qkv(*few, 16, 48, dtype=np.float16), tolerance=2e-3)
+    yield "few_f64", Case(*qkv(*few, 32, dtype=np.float64), tolerance=1e-12)
+    yield "few_wide", Case(*qkv(*few, 256, 208), order=(TOKENS_FIRST,) * 4, dynamic=True)
+    yield "few_strided", Case(*qkv(*few, 16), order=parts, splits=2, causal=True)
+    yield "eight_rows", Case(*qkv(1, 4, 1, 2, 65, 16), causal=True, positions=np.array([63]))
+    yield "nine_rows", Case(*qkv(1, 9, 1, 1, 65, 16))
     yield "left_window", Case(*qkv(1, 2, 1, 80, 80, 8), left=5, causal=True)
     yield "default_scale", Case(*qkv(1, 2, 1, 9, 9, 33), scale=None)
-    yield "softcap", Case(*small, softcap=0.7, mask=rand(5, 90))
-    yield "sinks", Case(*small, sinks=rand(4), causal=True)
-    yield "sinks_split", Case(*small, sinks=rand(4), splits=4)
 
 
 def check_split_at_every_point(kernels, target, name, symbols, case):
