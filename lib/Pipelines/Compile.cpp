@@ -313,9 +313,8 @@ private:
     if (failed(lowerCaches(options.caches)))
       return failure();
     return runPasses("onnx to kernel", [&](OpPassManager &passes) {
-      buildONNXToKernelPipeline(
-          passes, options.keepGoing, device,
-          options.joinsLaunches.value_or(device == DeviceClass::gpu));
+      buildONNXToKernelPipeline(passes, options.keepGoing, device,
+                                options.joinsLaunches);
     });
   }
 

@@ -24,14 +24,14 @@ from onnx_writer import OnnxWriter  # noqa: E402
 from opset24_form import Opset24Form  # noqa: E402
 from plain_form import PlainForm  # noqa: E402
 
-# Most launches of a layer: two norms; seven products, the gate, sums and biases within
-# them; rotary of the query; two appends to caches; attention and, as decoding splits the
-# keys, its merge. With packed weights there are five products, the gate, and the query's
-# columns apart.
+# Most launches of a layer with --no-join-launches: two norms; seven products, the gate, sums
+# and biases within them; rotary of the query; two appends to caches; attention and, as
+# decoding splits the keys, its merge. With packed weights there are five products, the gate,
+# and the query's columns apart.
 FORMS = {"plain": (PlainForm, 14), "opset24": (Opset24Form, 14), "genai-f32": (GenaiF32, 14),
          "genai-int4": (GenaiInt4, 14)}
-# The same with --join-launches on the CPU, and as it is with code for CUDA, where a norm is made
-# by the products that read it: Q, K and V are one, rotary and appends another, the gate a third.
+# The same joined, on the CPU, and with code for CUDA, where a norm is made by the products
+# that read it: Q, K and V are one, rotary and appends another, the gate a third.
 JOINED = {"plain": (10, 6), "opset24": (9, 6), "genai-f32": (9, 8), "genai-int4": (12, 11)}
 SHAPES = {"as_smollm2": {}, "another_epsilon": {"epsilon": 1e-6},
           "many_heads_for_one": {"heads": 8, "kv_heads": 1, "head_dim": 16},
@@ -98,8 +98,8 @@ def worst_difference(path, artifact, config):
 
 def builds_of(form):
     """name -> (most launches of a layer, options)."""
-    return {"a layer": (FORMS[form][1], []),
-            "joined, a layer": (JOINED[form][0], ["--join-launches"]),
+    return {"a layer": (JOINED[form][0], []),
+            "a layer of launches apart": (FORMS[form][1], ["--no-join-launches"]),
             "a layer for cuda": (JOINED[form][1], ["--target=cuda"])}
 
 

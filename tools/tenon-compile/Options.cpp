@@ -37,8 +37,9 @@ Compiles an ONNX model to an artifact that tenon-run and libtenon_rt execute.
                            rounded to 11 bits, or of factors as two bf16, 16 bits; the
                            last two on tensor cores. Sums are f32
   --join-launches, --no-join-launches
-                           fewer and larger kernels: products of the same rows in one, norms
-                           within the products that read them; without either on GPUs alone
+                           fewer and larger kernels, or one for each product: products of the
+                           same rows in one (default), and on GPUs norms within the products
+                           that read them
   --schedules=FILE.json    measured schedules for GPUs in place of the compiler's own
                            (tools/dev/tune writes them)
   --dim NAME=N             gives a symbolic dimension a fixed size

@@ -4,7 +4,6 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +51,8 @@ struct CompileOptions {
   std::string ptxas;
   /// How kernels for GPUs multiply f32: ieee, tf32 or bf16x3.
   std::string f32Products = "ieee";
-  /// Fewer launches (docs/decisions/0013); unset: on GPUs alone.
-  std::optional<bool> joinsLaunches = {};
+  /// Fewer launches (docs/decisions/0013).
+  bool joinsLaunches = true;
   /// A file of measured schedules for GPUs; empty: the compiler's own.
   std::string schedules;
   Level emit = Level::artifact;
@@ -95,7 +94,7 @@ void buildExportPipeline(mlir::OpPassManager &passes);
 void buildONNXToKernelPipeline(mlir::OpPassManager &passes,
                                bool keepGoing = false,
                                DeviceClass device = DeviceClass::cpu,
-                               bool joinsLaunches = false);
+                               bool joinsLaunches = true);
 
 /// Appends the passes that find larger operations in a simplified model, and last
 /// the caches of attention: to the kv level.

@@ -144,6 +144,7 @@ void ContractionEmitter::emitTiles() {
   format.a = getElement(step.reads[contraction.a]);
   format.b =
       contraction.isPacked ? getElement(step.reads[contraction.b]) : format.sum;
+  format.isStreamed = contraction.isPacked && target.streamsWeights;
   format.panel = contraction.getPanel(program);
   format.lanes = target.vectorBits / format.sum.getIntOrFloatBitWidth();
   format.registers = target.vectorBits == 512 ? 32 : 16;

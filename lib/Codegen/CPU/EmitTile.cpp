@@ -11,6 +11,10 @@ using namespace tenon;
 /// Sums in flight that hide the latency of a multiply-add.
 static constexpr int64_t kFewestSums = 8;
 
+/// Tiles of so few rows wait for a streamed b. They ask for what lies so far
+/// ahead, in the panel or in the next one.
+static constexpr int64_t kMostRowsThatWait = 2, kBytesAhead = 1024;
+
 Value tenon::viewElements(OpBuilder &builder, Location loc, Value bytes,
                           Type type) {
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
@@ -127,6 +131,18 @@ private:
     return arith::MulIOp::create(builder, loc, x, y);
   }
 
+  /// Asks for the lines that lie ahead of this tile's part of b; no cache but
+  /// the first is to keep them, as nobody comes back before others are needed.
+  void prefetch(Value begin) {
+    constexpr int64_t line = 64;
+    int64_t bytes = format.b.getIntOrFloatBitWidth() / 8;
+    for (int64_t at = 0; at < vectors * format.lanes * bytes; at += line)
+      memref::PrefetchOp::create(
+          builder, loc, b.bytes,
+          ValueRange{add(begin, index((kBytesAhead + at) / bytes))},
+          /*isWrite=*/false, /*localityHint=*/0, /*isDataCache=*/true);
+  }
+
   /// Adds the products of one k to the sums, row by row.
   Values accumulate(Value k, int64_t first, ValueRange sums) {
     Value row = add(b.offset, times(k, bK));
@@ -134,6 +150,8 @@ private:
     for (int64_t v = 0; v < vectors; ++v)
       bs.push_back(loadVector(builder, loc, b.bytes,
                               add(row, index(first + v * format.lanes)), type));
+    if (format.isStreamed && rows <= kMostRowsThatWait)
+      prefetch(add(row, index(first)));
     Value column = add(a.offset, times(k, aK));
     Values next;
     for (int64_t i = 0; i < rows; ++i) {

@@ -18,6 +18,7 @@ struct TileFormat {
   int64_t lanes;     // of a vector of `sum`
   int64_t registers; // vector registers
   bool adds;         // to what c holds
+  bool isStreamed;   // b comes from memory, each part of it once
 };
 
 /// Elements in memory: `bytes` is a memref<1xi8>, `offset` counts elements.

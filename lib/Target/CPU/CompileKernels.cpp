@@ -1,5 +1,7 @@
 #include "tenon/Target/CPU/CompileKernels.h"
 #include "EmitObject.h"
+#include "dialects/ONNX/StoredAttr.h"
+#include "dialects/Plan/PlanDialect.h"
 #include "tenon/Codegen/CPU/LowerKernel.h"
 #include "tenon/Target/Format/KernelTable.h"
 
@@ -88,8 +90,26 @@ static FailureOr<std::vector<char>> linkImage(Objects &objects, const CPUTarget 
   return linkSharedObject(objects, loc);
 }
 
+/// Whether the weights of a program, each of which a run may read once, are more than
+/// the last cache of a processor holds.
+static bool outgrowCaches(ModuleOp module) {
+  constexpr int64_t largestCache = int64_t(128) << 20;
+  return llvm::any_of(module.getOps<func::FuncOp>(), [](func::FuncOp program) {
+    llvm::StringSet<> seen;
+    int64_t bytes = 0;
+    program.walk([&](plan::WeightOp weight) {
+      if (seen.insert(weight.getWeight()).second)
+        bytes += onnx::getByteSize(cast<ShapedType>(weight.getType()));
+    });
+    return bytes > largestCache;
+  });
+}
+
 FailureOr<CPUCode>
-tenon::compileKernelsForCPU(ModuleOp module, ArrayRef<CPUTarget> targets) {
+tenon::compileKernelsForCPU(ModuleOp module, ArrayRef<CPUTarget> given) {
+  SmallVector<CPUTarget> targets(given);
+  for (CPUTarget &target : targets)
+    target.streamsWeights = outgrowCaches(module);
   DialectRegistry registry;
   registerCodegenDialects(registry);
   module.getContext()->appendDialectRegistry(registry);

@@ -16,6 +16,8 @@ struct CPUTarget {
   /// What the machine must have, as the artifact's manifest spells it.
   llvm::SmallVector<std::string> features;
   unsigned vectorBits;
+  /// A program has more bytes of weights than a cache holds until its next run.
+  bool streamsWeights = false;
 };
 
 /// What an artifact holds unless told otherwise: x86-64-v3 and x86-64-v4.
