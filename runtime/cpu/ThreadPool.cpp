@@ -32,10 +32,16 @@ ThreadPool::ThreadPool(unsigned threads) {
   if (threads == 0)
     threads = physicalCores();
   try {
-    for (unsigned i = 1; i < threads; ++i)
-      workers.emplace_back([this, i] { work(i); });
+    for (unsigned i = 1; i < threads; ++i) {
+      Worker &own = workers.emplace_back();
+      own.thread = std::thread([this, i, &own] {
+        own.id = gettid();
+        work(i, own);
+      });
+    }
   } catch (const std::system_error &) {
     // The system gives no more threads: go on with those that it gave.
+    workers.pop_back();
   }
 }
 
@@ -43,8 +49,8 @@ ThreadPool::~ThreadPool() {
   stopping = true;
   wakeups.fetch_add(1);
   futexWake(wakeups, INT_MAX);
-  for (std::thread &worker : workers)
-    worker.join();
+  for (Worker &worker : workers)
+    worker.thread.join();
 }
 
 std::shared_ptr<ThreadPool> ThreadPool::shared() {
@@ -73,7 +79,7 @@ bool ThreadPool::runOneChunk(unsigned thread) {
   return true;
 }
 
-void ThreadPool::waitForWork() {
+void ThreadPool::waitForWork(Worker &own) {
   for (int round = 0; round < spinRounds; ++round) {
     if (chunksLeft(ticket.load(std::memory_order_acquire)) || stopping.load())
       return;
@@ -83,14 +89,47 @@ void ThreadPool::waitForWork() {
   sleepers.fetch_add(1);
   // Whoever posts after this load sees the sleeper or changes `wakeups` first.
   if (chunksLeft(ticket.load()) == 0 && !stopping.load())
-    futexWait(wakeups, before);
+    sleep(own, before);
   sleepers.fetch_sub(1);
 }
 
-void ThreadPool::work(unsigned thread) {
+void ThreadPool::sleep(Worker &own, uint32_t before) {
+  own.state = Worker::asleep;
+  futexWait(wakeups, before);
+  for (auto state = Worker::asleep; !own.state.compare_exchange_weak(state, Worker::awake);
+       state = Worker::asleep)
+    _mm_pause(); // it is held
+  if (own.isSentAway)
+    sched_setaffinity(0, sizeof(own.allowed), &own.allowed);
+  own.isSentAway = false;
+}
+
+/// Linux likes to wake a thread on the processor of who wakes it, though others are idle,
+/// and both share it until a tick of the clock: for milliseconds, hundreds of launches. So
+/// sleepers may wake anywhere but here; awake, they may be where they were allowed before.
+void ThreadPool::sendSleepersAway() {
+  int here = sched_getcpu();
+  if (here < 0 || here >= CPU_SETSIZE)
+    return;
+  for (Worker &worker : workers) {
+    auto state = Worker::asleep;
+    if (!worker.state.compare_exchange_strong(state, Worker::held))
+      continue;
+    pid_t id = worker.id;
+    bool isKnown = worker.isSentAway ||
+                   !sched_getaffinity(id, sizeof(worker.allowed), &worker.allowed);
+    cpu_set_t others = worker.allowed;
+    CPU_CLR(here, &others);
+    if (isKnown && CPU_COUNT(&others))
+      worker.isSentAway = !sched_setaffinity(id, sizeof(others), &others);
+    worker.state = Worker::asleep;
+  }
+}
+
+void ThreadPool::work(unsigned thread, Worker &own) {
   while (!stopping.load(std::memory_order_relaxed))
     if (!runOneChunk(thread))
-      waitForWork();
+      waitForWork(own);
 }
 
 void ThreadPool::parallelFor(int64_t items, Piece work, void *workContext) {
@@ -109,8 +148,10 @@ void ThreadPool::parallelFor(int64_t items, Piece work, void *workContext) {
   uint64_t number = (ticket.load(std::memory_order_relaxed) >> 32) + 1;
   ticket.store(number << 32 | uint64_t(chunks)); // publishes the fields above
   wakeups.fetch_add(1);
-  if (uint32_t sleeping = sleepers.load())
+  if (uint32_t sleeping = sleepers.load()) {
+    sendSleepersAway();
     futexWake(wakeups, int(std::min<int64_t>(sleeping, chunks - 1)));
+  }
   while (runOneChunk(0))
     ;
   for (int round = 0; done.load(std::memory_order_acquire) != uint32_t(chunks); ++round) {

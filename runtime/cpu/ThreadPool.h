@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <sched.h>
+#include <sys/types.h>
 #include <thread>
-#include <vector>
 
 namespace tenon::rt {
 
@@ -37,9 +39,21 @@ private:
   // held up by others on the machine does not hold up the launch.
   static constexpr int64_t chunksPerThread = 4;
 
-  void work(unsigned thread);
+  /// A thread of the pool, and what who wakes it changes while it sleeps.
+  struct Worker {
+    enum State { awake, asleep, held };
+    std::thread thread;
+    std::atomic<pid_t> id{0};
+    std::atomic<State> state{awake};
+    bool isSentAway = false;
+    cpu_set_t allowed; // the processors, before it was sent away
+  };
+
+  void work(unsigned thread, Worker &own);
   bool runOneChunk(unsigned thread);
-  void waitForWork();
+  void waitForWork(Worker &own);
+  void sleep(Worker &own, uint32_t before);
+  void sendSleepersAway();
 
   // Number of the launch (upper half) and its chunks that nobody has taken yet
   // (lower half). Who takes one by compare-and-swap knows that the launch cannot
@@ -56,7 +70,7 @@ private:
   int64_t chunks = 0;
 
   std::mutex turn;
-  std::vector<std::thread> workers;
+  std::deque<Worker> workers;
 };
 
 } // namespace tenon::rt

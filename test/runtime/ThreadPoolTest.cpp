@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <numeric>
+#include <sched.h>
+#include <thread>
 
 using namespace tenon::rt;
 
@@ -36,6 +38,45 @@ TEST(ThreadPool, VisitsEachItemOnce) {
       EXPECT_LT(visits.highestThread.load(), threads);
     }
   }
+}
+
+namespace {
+/// Where the two threads of a launch are, and where the second one may be.
+struct Places {
+  std::atomic<int> here[2] = {-1, -1};
+  cpu_set_t allowed;
+};
+} // namespace
+
+/// Waits until both threads have a piece.
+static void notePlace(void *context, unsigned thread, int64_t, int64_t) {
+  Places &places = *static_cast<Places *>(context);
+  if (thread == 1)
+    sched_getaffinity(0, sizeof(places.allowed), &places.allowed);
+  places.here[thread] = sched_getcpu();
+  while (places.here[1 - thread] < 0)
+    std::this_thread::yield();
+}
+
+// A worker that slept wakes on another processor than that of who wakes it, and then may
+// be on any that it was allowed to be on.
+TEST(ThreadPool, WakesWorkersElsewhere) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+  if (CPU_COUNT(&allowed) < 2)
+    GTEST_SKIP() << "one processor";
+  ThreadPool pool(2);
+  ASSERT_EQ(pool.size(), 2u);
+  int apart = 0;
+  constexpr int rounds = 50;
+  for (int round = 0; round < rounds; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    Places places;
+    pool.parallelFor(2, notePlace, &places);
+    apart += places.here[0] != places.here[1];
+    EXPECT_TRUE(CPU_EQUAL(&places.allowed, &allowed));
+  }
+  EXPECT_GE(apart, rounds / 2); // the system may move either of them at any time
 }
 
 // A grid near the limit of 64 bits is cut without overflow.
