@@ -4,6 +4,7 @@
 #include "RowEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -112,6 +113,34 @@ void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
   emitLevel(builder, group, 0, {});
 }
 
+/// Whether the rest of a loop over vectors may take much of its time: where it
+/// is short, or may be, as a row of an image.
+bool RowEmitter::mayHaveLongRest(int shared, bool isNested) const {
+  constexpr int64_t mostVectors = 8;
+  if (bounds.contains(shared))
+    return false;
+  auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
+  if (!extent)
+    return isNested;
+  int64_t lanes = target.vectorBits / 32;
+  return extent.getValue() % lanes > lanes / 8 &&
+         extent.getValue() < mostVectors * lanes;
+}
+
+/// Asks LLVM for masked vectors in place of a rest of scalars.
+static void maskRest(scf::ForOp loop) {
+  MLIRContext *context = loop.getContext();
+  auto yes = BoolAttr::get(context, true);
+  auto masked = LLVM::LoopVectorizeAttr::get(
+      context, BoolAttr::get(context, false), yes, {}, {}, {}, {}, {});
+  // Else it is written out, scalar by scalar, before it could become vectors.
+  auto whole = LLVM::LoopUnrollAttr::get(context, yes, {}, {}, {}, {}, {}, {});
+  loop->setDiscardableAttr(
+      "loop_annotation",
+      LLVM::LoopAnnotationAttr::get(context, {}, masked, {}, whole, {}, {}, {},
+                                    {}, {}, {}, {}, {}, {}, {}, {}));
+}
+
 /// The loops from `depth` inwards. `sums` are those begun outside.
 SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder, const Group &group,
                                          unsigned depth,
@@ -150,6 +179,8 @@ SmallVector<Value> RowEmitter::emitLevel(OpBuilder &builder, const Group &group,
     auto [low, high] = getBounds(shared);
     auto loop =
         scf::ForOp::create(builder, loc, low, high, frame.constant(1), sums);
+    if (depth + 1 == group.order.size() && mayHaveLongRest(shared, depth > 0))
+      maskRest(loop);
     position[shared] = loop.getInductionVar();
     OpBuilder nested = OpBuilder::atBlockEnd(loop.getBody());
     if (sums.empty())

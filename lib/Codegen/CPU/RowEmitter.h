@@ -35,6 +35,7 @@ private:
   void placeStorages();
   void enterItem(mlir::OpBuilder &builder, mlir::Value item);
   void emitGroup(mlir::OpBuilder &builder, const Group &group);
+  bool mayHaveLongRest(int shared, bool isNested) const;
   Values emitLevel(mlir::OpBuilder &builder, const Group &group, unsigned depth,
                    Values sums);
   Values emitSteps(mlir::OpBuilder &builder, const Group &group, Values sums);
