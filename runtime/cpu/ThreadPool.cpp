@@ -1,4 +1,4 @@
-// See the header: a ticket that is taken by compare-and-swap, spinning, a futex.
+// See the header: tickets that are taken by compare-and-swap, spinning, a futex.
 #include "runtime/cpu/ThreadPool.h"
 
 #include "runtime/cpu/Features.h"
@@ -31,6 +31,7 @@ static uint32_t chunksLeft(uint64_t ticket) { return uint32_t(ticket); }
 ThreadPool::ThreadPool(unsigned threads) {
   if (threads == 0)
     threads = physicalCores();
+  shares.resize(threads);
   try {
     for (unsigned i = 1; i < threads; ++i) {
       Worker &own = workers.emplace_back();
@@ -63,14 +64,28 @@ std::shared_ptr<ThreadPool> ThreadPool::shared() {
   return pool;
 }
 
-bool ThreadPool::runOneChunk(unsigned thread) {
+int64_t ThreadPool::firstChunk(size_t share) const {
+  return chunks * int64_t(share) / int64_t(shares.size());
+}
+
+bool ThreadPool::takeChunk(size_t share, int64_t &index) {
+  std::atomic<uint64_t> &ticket = shares[share].ticket;
   uint64_t seen = ticket.load(std::memory_order_acquire);
   do {
     if (chunksLeft(seen) == 0)
       return false;
   } while (!ticket.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
                                          std::memory_order_acquire));
-  int64_t index = chunks - chunksLeft(seen);
+  index = firstChunk(share + 1) - chunksLeft(seen);
+  return true;
+}
+
+bool ThreadPool::runOneChunk(unsigned thread) {
+  int64_t index;
+  size_t tried = 0;
+  while (!takeChunk((thread + tried) % shares.size(), index))
+    if (++tried == shares.size())
+      return false;
   // Chunks differ by at most one item; no product, which could overflow.
   int64_t size = count / chunks, larger = count % chunks;
   int64_t begin = index * size + std::min(index, larger);
@@ -79,16 +94,16 @@ bool ThreadPool::runOneChunk(unsigned thread) {
   return true;
 }
 
-void ThreadPool::waitForWork(Worker &own) {
+void ThreadPool::waitForLaunchAfter(uint64_t seen, Worker &own) {
   for (int round = 0; round < spinRounds; ++round) {
-    if (chunksLeft(ticket.load(std::memory_order_acquire)) || stopping.load())
+    if (launch.load(std::memory_order_acquire) != seen || stopping.load())
       return;
     _mm_pause();
   }
   uint32_t before = wakeups.load();
   sleepers.fetch_add(1);
   // Whoever posts after this load sees the sleeper or changes `wakeups` first.
-  if (chunksLeft(ticket.load()) == 0 && !stopping.load())
+  if (launch.load() == seen && !stopping.load())
     sleep(own, before);
   sleepers.fetch_sub(1);
 }
@@ -127,9 +142,12 @@ void ThreadPool::sendSleepersAway() {
 }
 
 void ThreadPool::work(unsigned thread, Worker &own) {
-  while (!stopping.load(std::memory_order_relaxed))
-    if (!runOneChunk(thread))
-      waitForWork(own);
+  while (!stopping.load(std::memory_order_relaxed)) {
+    uint64_t seen = launch.load(std::memory_order_acquire);
+    while (runOneChunk(thread))
+      ;
+    waitForLaunchAfter(seen, own);
+  }
 }
 
 void ThreadPool::parallelFor(int64_t items, Piece work, void *workContext) {
@@ -145,8 +163,12 @@ void ThreadPool::parallelFor(int64_t items, Piece work, void *workContext) {
   count = items;
   chunks = std::min<int64_t>(items, chunksPerThread * size());
   done.store(0, std::memory_order_relaxed);
-  uint64_t number = (ticket.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket.store(number << 32 | uint64_t(chunks)); // publishes the fields above
+  uint64_t number = launch.load(std::memory_order_relaxed) + 1;
+  for (size_t share = 0; share < shares.size(); ++share) { // publishes the fields above
+    uint64_t own = firstChunk(share + 1) - firstChunk(share);
+    shares[share].ticket.store(number << 32 | own, std::memory_order_release);
+  }
+  launch.store(number);
   wakeups.fetch_add(1);
   if (uint32_t sleeping = sleepers.load()) {
     sendSleepersAway();

@@ -35,9 +35,17 @@ public:
   static std::shared_ptr<ThreadPool> shared();
 
 private:
-  // A launch is cut into this many chunks a thread, so that a thread that is
-  // held up by others on the machine does not hold up the launch.
+  // A launch is cut into this many chunks a thread. Each takes its own first, so that it
+  // has the same part of launches that follow each other, and then those of others, so
+  // that a thread that is held up does not hold up the launch.
   static constexpr int64_t chunksPerThread = 4;
+
+  // Of a thread's chunks: the launch's number (upper half) and how many nobody has taken
+  // yet (lower half). Who takes one by compare-and-swap knows that the launch cannot end
+  // before it is done, so the fields of the launch are stable for it.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> ticket{0};
+  };
 
   /// A thread of the pool, and what who wakes it changes while it sleeps.
   struct Worker {
@@ -51,14 +59,14 @@ private:
 
   void work(unsigned thread, Worker &own);
   bool runOneChunk(unsigned thread);
-  void waitForWork(Worker &own);
+  bool takeChunk(size_t share, int64_t &index);
+  int64_t firstChunk(size_t share) const;
+  void waitForLaunchAfter(uint64_t seen, Worker &own);
   void sleep(Worker &own, uint32_t before);
   void sendSleepersAway();
 
-  // Number of the launch (upper half) and its chunks that nobody has taken yet
-  // (lower half). Who takes one by compare-and-swap knows that the launch cannot
-  // end before it is done, so the fields below are stable for it.
-  alignas(64) std::atomic<uint64_t> ticket{0};
+  std::deque<Share> shares;
+  alignas(64) std::atomic<uint64_t> launch{0}; // the number of the last one
   alignas(64) std::atomic<uint32_t> done{0};
   alignas(64) std::atomic<uint32_t> wakeups{0};
   std::atomic<uint32_t> sleepers{0};
