@@ -94,6 +94,7 @@ void tenon::buildONNXToKernelPipeline(OpPassManager &passes, bool keepGoing,
   conversion.keepGoing = keepGoing;
   conversion.splitAttention = device == DeviceClass::cpu;
   conversion.channelsLast = device == DeviceClass::gpu;
+  conversion.padWithin = device == DeviceClass::cpu;
   conversion.forThreads = device == DeviceClass::gpu;
   passes.addNestedPass<func::FuncOp>(createConvertONNXToKernelPass(conversion));
   if (device == DeviceClass::gpu)

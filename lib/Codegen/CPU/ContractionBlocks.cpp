@@ -1,5 +1,7 @@
 #include "ContractionBlocks.h"
 
+#include "mlir/IR/Matchers.h"
+
 using namespace mlir;
 using namespace tenon;
 
@@ -23,6 +25,15 @@ static int64_t chooseBlockRows(const Contraction &found, const Step &step) {
   return llvm::divideCeil(rows.getValue(), parts);
 }
 
+/// Whether pads, where there are any, are zeros around the packed operand.
+static bool hasNoOtherPads(const Contraction &found, const Step &step) {
+  const Access &a = step.reads[found.a], &b = step.reads[found.b];
+  if (!a.padding && !b.padding)
+    return true;
+  return !a.padding && !found.isPacked && !found.twin &&
+         matchPattern(b.padding, m_AnyZeroFloat());
+}
+
 std::optional<Contraction>
 tenon::findBlockedContraction(KernelProgram &program) {
   std::optional<Contraction> found = Contraction::find(program);
@@ -32,7 +43,7 @@ tenon::findBlockedContraction(KernelProgram &program) {
   bool isWorthIt = found->isPacked ||
                    (found->m >= 0 && !isAtMost(step.extents[found->m], 1) &&
                     !isAtMost(step.extents[found->n], kFewestColumns - 1));
-  if (!isWorthIt)
+  if (!isWorthIt || !hasNoOtherPads(*found, step))
     return std::nullopt;
   found->blockRows = chooseBlockRows(*found, step);
   return found;

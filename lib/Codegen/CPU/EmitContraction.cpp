@@ -244,7 +244,8 @@ bool ContractionEmitter::mayReadInPlace() const {
   AffineExpr stride = b.getStride(contraction.n);
   return stride == getAffineConstantExpr(1, builder.getContext()) &&
          b.getStride(contraction.k) &&
-         getElement(step.reads[contraction.b]) == format.sum;
+         getElement(step.reads[contraction.b]) == format.sum &&
+         step.reads[contraction.b].paddedDims.empty();
 }
 
 void ContractionEmitter::emitPanel(Value column, Value columns) {

@@ -58,6 +58,25 @@ static FailureOr<AffineExpr> emitWhole(kernel::FuncOp kernel, CPUFrame &frame) {
   return AffineExpr();
 }
 
+/// Whether pads are what loops read, so that none needs memory of its own; a
+/// pad that is a result is a fill and a copy.
+static bool readsPadded(kernel::FuncOp kernel) {
+  return kernel.getBody()
+             .walk([](tensor::PadOp pad) {
+               bool isRead = llvm::all_of(pad->getUsers(),
+                                          llvm::IsaPred<linalg::GenericOp>);
+               return isRead ? WalkResult::advance() : WalkResult::interrupt();
+             })
+             .wasInterrupted() == false;
+}
+
+static bool hasPads(const KernelProgram &program) {
+  return llvm::any_of(program.steps, [](const Step &step) {
+    return llvm::any_of(step.reads,
+                        [](const Access &read) { return bool(read.padding); });
+  });
+}
+
 /// `general` is the kernel with generic operations.
 static FailureOr<LoweredKernel> lowerPart(kernel::FuncOp kernel,
                                           kernel::FuncOp general,
@@ -68,13 +87,17 @@ static FailureOr<LoweredKernel> lowerPart(kernel::FuncOp kernel,
     return failure();
   else if (*grid)
     return frame.finish(*grid);
-  std::optional<KernelProgram> program = KernelProgram::read(general, frame);
+  std::optional<KernelProgram> program =
+      KernelProgram::read(general, frame, readsPadded(general));
   if (program) {
     KernelProgram merged = *program;
     if (auto contraction = findBlockedContraction(merged)) {
       RowSchedule schedule(merged, *contraction);
       return frame.finish(emitRows(schedule, frame));
     }
+    // Others read an item's image out of a padded copy.
+    if (hasPads(*program))
+      program = KernelProgram::read(general, frame);
     RowSchedule schedule(*program);
     return frame.finish(emitRows(schedule, frame));
   }

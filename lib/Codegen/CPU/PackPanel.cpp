@@ -54,6 +54,12 @@ static int64_t getRunStride(const PanelSource &source) {
   return 1;
 }
 
+/// How far apart columns lie in the vectors that they are loaded with.
+static int64_t getLoadStride(const PanelSource &source) {
+  int64_t stride = getRunStride(source);
+  return stride >= 1 && stride <= kMostStride ? stride : 1;
+}
+
 namespace {
 /// Where a table has the runs of one panel: the most runs of a vector, then for
 /// each vector its runs, then the offset of each column. A run holds lanes from
@@ -81,15 +87,16 @@ public:
       : rows(rows), source(source), tables(tables), format(source.format),
         layout(format), builder(builder), b(this->builder, rows.loc),
         loops(rows.getLoops(source.step)), n(source.contraction.n),
-        k(source.contraction.k), stride(getRunStride(source)) {
+        k(source.contraction.k), stride(getRunStride(source)), number(number) {
     if (tables.runs)
       first = b.mul(number, b.index(layout.size()));
   }
 
-  void findRuns(Value column, Value columns);
+  void find(Value column, Value columns);
   void pack(Value panel, Value column, Value columns, Value low, Value depth);
 
 private:
+  void findColumns(Value column, Value columns);
   Value terms(llvm::function_ref<bool(int)> isWanted) {
     return emitTerms(rows, builder, source.access, loops, isWanted);
   }
@@ -115,15 +122,15 @@ private:
   }
 
   struct Run {
-    Value offset, mask;
+    Value offset, mask; // null: the pads' mask has all lanes that there are
   };
   using Vectors = SmallVector<SmallVector<Run>>;
   Value getMask(Value begin, Value end, int64_t apart);
   Vectors readRuns(int64_t count);
   Vectors getWholeRuns(Value column, Value columns);
-  Value loadLanes(const Run &run, Value start, int64_t apart);
+  Value loadLanes(const Run &run, Value start, int64_t apart, Value inside);
   void packVectors(const Vectors &vectors, int64_t apart);
-  void copyElement(Value from, Value to);
+  void copyElement(Value from, Value to, Value at, Value j);
   void packElements(Value columns);
   void packColumns(Value column, Value columns);
 
@@ -137,6 +144,7 @@ private:
   SmallVector<Value> loops;
   int n, k;
   int64_t stride;
+  Value number;
   Value first; // of the panel in the table
   Value view, base, panel, low, depth;
 };
@@ -157,6 +165,9 @@ PanelTables::PanelTables(RowEmitter &rows, OpBuilder &before,
                                context)},
         i64);
   }
+  if (!source.step.reads[source.contraction.b].paddedDims.empty())
+    masks.emplace(rows, before, source.step, source.contraction, access,
+                  source.format, getLoadStride(source));
   if (access.getStride(k))
     return;
   AffineExpr extent = source.step.extents[k];
@@ -215,11 +226,23 @@ Value PanelPacker::findRunsOf(int64_t vector, Value columns) {
   return found[0];
 }
 
-void PanelPacker::findRuns(Value column, Value columns) {
-  b.forEach(b.index(0), columns, 1, [&](Value j) {
-    storeIndex(getColumnOffset(b.add(column, j)),
-               b.add(j, b.index(layout.column())));
+/// Columns behind the last are written down too, and read by nobody.
+void PanelPacker::findColumns(Value column, Value columns) {
+  b.forEach(b.index(0), b.index(layout.width), 1, [&](Value j) {
+    Value at = b.add(column, j);
+    if (tables.runs)
+      storeIndex(getColumnOffset(at), b.add(j, b.index(layout.column())));
+    if (tables.masks)
+      tables.masks->storeOrigin(builder, j, at, b.isLess(j, columns));
   });
+}
+
+void PanelPacker::find(Value column, Value columns) {
+  findColumns(column, columns);
+  if (tables.masks)
+    tables.masks->find(builder, number);
+  if (!tables.runs)
+    return;
   Value most = b.index(0);
   for (int64_t vector = 0; vector < layout.vectors; ++vector)
     most = b.max(most, findRunsOf(vector, columns));
@@ -249,7 +272,8 @@ PanelPacker::Vectors PanelPacker::readRuns(int64_t count) {
       Value begin = loadIndex(b.index(layout.begin(vector, run)));
       Value end = loadIndex(b.index(layout.begin(vector, run + 1)));
       Value offset = loadIndex(b.index(layout.offset(vector, run)));
-      runs.push_back({offset, getMask(begin, end, stride)});
+      bool isOnly = count == 1 && tables.masks;
+      runs.push_back({offset, isOnly ? Value() : getMask(begin, end, stride)});
     }
   }
   return vectors;
@@ -270,10 +294,18 @@ PanelPacker::Vectors PanelPacker::getWholeRuns(Value column, Value columns) {
   return vectors;
 }
 
-Value PanelPacker::loadLanes(const Run &run, Value start, int64_t apart) {
+/// `inside`: the lanes that are no pads, null where all are.
+Value PanelPacker::loadLanes(const Run &run, Value start, int64_t apart,
+                             Value inside) {
   auto type = VectorType::get({format.lanes * apart}, format.sum);
-  Value loaded = loadVector(builder, rows.loc, view, b.add(start, run.offset),
-                            type, run.mask);
+  Value mask = run.mask;
+  if (inside)
+    mask =
+        mask
+            ? arith::AndIOp::create(builder, rows.loc, mask, inside).getResult()
+            : inside;
+  Value loaded =
+      loadVector(builder, rows.loc, view, b.add(start, run.offset), type, mask);
   if (apart == 1)
     return loaded;
   SmallVector<int64_t> lanes;
@@ -293,24 +325,34 @@ void PanelPacker::packVectors(const Vectors &vectors, int64_t apart) {
   b.forEach(b.index(0), depth, 1, [&](Value at) {
     Value start = b.add(base, getDepthOffset(b.add(low, at)));
     Value to = b.mul(at, b.index(layout.width));
-    for (auto [number, runs] : llvm::enumerate(vectors)) {
-      Value whole = loadLanes(runs[0], start, apart);
+    for (auto [vector, runs] : llvm::enumerate(vectors)) {
+      Value inside;
+      if (tables.masks)
+        inside = tables.masks->load(builder, number, b.add(low, at), vector);
+      Value whole = loadLanes(runs[0], start, apart, inside);
       for (const Run &run : ArrayRef(runs).drop_front()) {
-        Value more = loadLanes(run, start, apart);
+        Value more = loadLanes(run, start, apart, inside);
         whole = cast(arith::OrIOp::create(builder, rows.loc, cast(whole, bits),
                                           cast(more, bits)),
                      whole.getType());
       }
-      b.store(whole, panel, b.add(to, b.index(number * format.lanes)));
+      b.store(whole, panel, b.add(to, b.index(vector * format.lanes)));
     }
   });
 }
 
-void PanelPacker::copyElement(Value from, Value to) {
-  Value element = b.load(view, from);
-  if (element.getType() != format.sum)
-    element = arith::ExtFOp::create(builder, rows.loc, format.sum, element);
-  b.store(element, panel, to);
+/// Column `j` of row `at` of the panel.
+void PanelPacker::copyElement(Value from, Value to, Value at, Value j) {
+  auto copy = [&] {
+    Value element = b.load(view, from);
+    if (element.getType() != format.sum)
+      element = arith::ExtFOp::create(builder, rows.loc, format.sum, element);
+    b.store(element, panel, to);
+  };
+  if (!tables.masks)
+    return copy();
+  b.ifElse(tables.masks->isInside(builder, number, b.add(low, at), j), copy,
+           [&] { b.store(b.constant(format.sum, 0), panel, to); });
 }
 
 /// Copies column by column, for each k.
@@ -320,7 +362,7 @@ void PanelPacker::packElements(Value columns) {
     Value row = b.mul(at, b.index(layout.width));
     b.forEach(b.index(0), columns, 1, [&](Value j) {
       Value offset = loadIndex(b.add(j, b.index(layout.column())));
-      copyElement(b.add(from, offset), b.add(row, j));
+      copyElement(b.add(from, offset), b.add(row, j), at, j);
     });
   });
 }
@@ -332,7 +374,8 @@ void PanelPacker::packColumns(Value column, Value columns) {
   b.forEach(b.index(0), columns, 1, [&](Value j) {
     Value start = b.add(from, b.mul(j, apart));
     b.forEach(b.index(0), depth, 1, [&](Value at) {
-      copyElement(b.add(start, at), b.add(b.mul(at, b.index(layout.width)), j));
+      copyElement(b.add(start, at), b.add(b.mul(at, b.index(layout.width)), j),
+                  at, j);
     });
   });
 }
@@ -366,9 +409,8 @@ void PanelPacker::pack(Value into, Value column, Value columns, Value from,
 void tenon::findRuns(RowEmitter &rows, OpBuilder &builder,
                      const PanelSource &source, const PanelTables &tables,
                      Value number, Value column, Value columns) {
-  if (tables.runs)
-    PanelPacker(rows, builder, source, tables, number)
-        .findRuns(column, columns);
+  if (tables.runs || tables.masks)
+    PanelPacker(rows, builder, source, tables, number).find(column, columns);
 }
 
 void tenon::packPanel(RowEmitter &rows, OpBuilder &builder,

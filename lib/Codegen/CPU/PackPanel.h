@@ -3,8 +3,7 @@
 #ifndef TENON_LIB_CODEGEN_CPU_PACKPANEL_H
 #define TENON_LIB_CODEGEN_CPU_PACKPANEL_H
 
-#include "EmitTile.h"
-#include "RowEmitter.h"
+#include "PadMasks.h"
 
 namespace tenon {
 
@@ -22,14 +21,15 @@ struct PanelSource {
 struct PanelTables {
   mlir::Value depths; // of each k; null where k has a stride
   mlir::Value runs;   // of each panel; null where columns lie in order
+  std::optional<PadMasks> masks; // where windows reach into pads
 
   /// `before` stands before the loop over items.
   PanelTables(RowEmitter &rows, mlir::OpBuilder &before,
               const PanelSource &source);
 };
 
-/// Fills in `tables.runs` for panel `number` of the item, which begins at
-/// `column`.
+/// Fills in `tables.runs` and `tables.masks` for panel `number` of the item,
+/// which begins at `column`.
 void findRuns(RowEmitter &rows, mlir::OpBuilder &builder,
               const PanelSource &source, const PanelTables &tables,
               mlir::Value number, mlir::Value column, mlir::Value columns);

@@ -43,7 +43,7 @@ std::optional<LinearAccess> LinearAccess::get(const KernelProgram &program,
     SmallVector<AffineExpr> parts;
     split(access.index[i], parts);
     for (AffineExpr part : parts) {
-      Term term{-1, part, stride};
+      Term term{-1, part, stride, i};
       for (int loop = 0; loop < mostLoops; ++loop) {
         if (!part.isFunctionOfDim(loop))
           continue;

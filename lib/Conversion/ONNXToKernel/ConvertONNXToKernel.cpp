@@ -278,6 +278,7 @@ struct ConvertONNXToKernel final
     lowering.keepGoing = keepGoing;
     lowering.splitsAttention = splitAttention;
     lowering.isForThreads = forThreads;
+    lowering.padsWithin = padWithin;
     if (channelsLast)
       chooseChannelsLast(func);
     makeSignless(func, lowering);

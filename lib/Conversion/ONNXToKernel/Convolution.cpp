@@ -22,6 +22,24 @@ static Value splitGroups(Location loc, Value value, unsigned axis,
   return lowering.view(loc, value, dims);
 }
 
+/// Whether each filter sums over one channel, and each channel has one filter.
+static bool isDepthwise(ArrayRef<AffineExpr> weightDims, int64_t groups) {
+  auto filters = dyn_cast<AffineConstantExpr>(weightDims[0]);
+  auto channels = dyn_cast<AffineConstantExpr>(weightDims[1]);
+  return filters && filters.getValue() == groups && channels &&
+         channels.getValue() == 1;
+}
+
+/// Whether the launch of a convolution pads its windows: one of single channels
+/// copies each channel, one of floats packs windows.
+static bool isToPadWithin(const Windows &windows, Type element,
+                          ArrayRef<AffineExpr> weightDims, int64_t groups) {
+  if (isDepthwise(weightDims, groups))
+    return windows.areToPadWithin(weightDims[0]);
+  return (element.isF32() || element.isF64()) &&
+         windows.areToPadWithin(weightDims[1]);
+}
+
 /// Iteration space (n, g, f, out..., c, kernel...).
 Value tenon::convolve(Operation *op, Value x, Value w, Value bias,
                       Lowering &lowering) {
@@ -35,8 +53,11 @@ Value tenon::convolve(Operation *op, Value x, Value w, Value bias,
   auto groupAttr = op->getAttrOfType<IntegerAttr>("group");
   int64_t groups = groupAttr ? groupAttr.getInt() : 1;
 
-  Value padded =
-      windows.pad(x, lowering.builder.getZeroAttr(lowering.element(x)));
+  Dims inDims = lowering.dims(x);
+  bool isWithin = isToPadWithin(windows, element, weightDims, groups);
+  Value padded = x;
+  if (!isWithin)
+    padded = windows.pad(x, lowering.builder.getZeroAttr(lowering.element(x)));
   Value grouped = splitGroups(loc, padded, 1, groups, lowering);
   Value filters = splitGroups(loc, w, 0, groups, lowering);
   Dims resultDims = outDims;
@@ -63,6 +84,10 @@ Value tenon::convolve(Operation *op, Value x, Value w, Value bias,
   LaunchBuilder launch =
       lowering.launch(loc, inputs, Result{element, resultDims});
   OpBuilder &builder = launch.builder();
+  Value image = launch.input(0);
+  if (isWithin)
+    image = windows.padWithin(launch, 0, ArrayRef(inDims).drop_front(2),
+                              lowering.dims(grouped), /*first=*/3);
   Value target = sumType == element ? launch.destination()
                                     : launch.empty(resultDims, sumType);
   AffineMap identity = builder.getMultiDimIdentityMap(resultDims.size());
@@ -79,7 +104,7 @@ Value tenon::convolve(Operation *op, Value x, Value w, Value bias,
         arith::ConstantOp::create(builder, loc, builder.getZeroAttr(sumType)),
         target);
   Value sum = launch.generic(
-      {{launch.input(0), map(xExprs)}, {launch.input(1), map(wExprs)}},
+      {{image, map(xExprs)}, {launch.input(1), map(wExprs)}},
       {start, map(yExprs)}, [](OpBuilder &nested, Location loc, ValueRange v) {
         return multiplyAdd(nested, loc, v[0], v[1], v[2]);
       });

@@ -25,6 +25,8 @@ public:
   bool splitsAttention = true;
   /// Whether kernels are divided among the threads of a device.
   bool isForThreads = false;
+  /// Whether windows are padded by the launch that reads them.
+  bool padsWithin = false;
   /// Puts values that stand for nothing in the place of the operation's
   /// results.
   void replaceFailed(mlir::Operation *op);

@@ -11,6 +11,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include <functional>
+
 using namespace mlir;
 using namespace tenon;
 
@@ -19,7 +21,7 @@ namespace {
 struct PoolKind {
   StringRef combine; // scalar operator
   TypedAttr start;   // of the accumulator's type
-  function_ref<ScalarExpr(ScalarExpr)> before;
+  std::function<ScalarExpr(ScalarExpr)> before;
 };
 } // namespace
 
@@ -35,17 +37,23 @@ static TypedAttr getLowest(Type element, ElementKind kind) {
                                              : APInt::getSignedMinValue(width));
 }
 
-/// The input as a launch of windows reads it: padded before, or within the
-/// launch, where the device does so.
+/// Whether the launch of windows pads them; else they are padded before.
+static bool isPaddedWithin(Operation *op, const Windows &windows,
+                           Lowering &lowering) {
+  if (isChannelsLast(op))
+    return windows.canPadWithin();
+  return windows.areToPadWithin(lowering.dims(op->getOperand(0))[1]);
+}
+
+/// The input as a launch of windows reads it.
 static Value padBefore(Operation *op, Windows &windows, Value x,
-                       TypedAttr value) {
-  bool isWithin = isChannelsLast(op) && windows.canPadWithin();
-  return isWithin ? x : windows.pad(x, value);
+                       TypedAttr value, Lowering &lowering) {
+  return isPaddedWithin(op, windows, lowering) ? x : windows.pad(x, value);
 }
 
 static Value padWithin(Operation *op, Windows &windows, LaunchBuilder &launch,
                        TypedAttr value, Lowering &lowering) {
-  if (!isChannelsLast(op) || !windows.canPadWithin())
+  if (!isPaddedWithin(op, windows, lowering))
     return launch.input(0);
   Dims dims = lowering.dims(op->getOperand(0));
   return windows.padWithin(launch, 0, ArrayRef(dims).drop_front(2), dims,
@@ -133,8 +141,9 @@ static LogicalResult lowerMaxPool(Operation *op, Lowering &lowering) {
   Dims dims = lowering.dims(op->getResult(0));
   Windows windows(op, lowering, {}, dims);
   TypedAttr lowest = getLowest(element, lowering.kind(x));
-  LaunchBuilder launch = lowering.launch(
-      op->getLoc(), padBefore(op, windows, x, lowest), Result{element, dims});
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), padBefore(op, windows, x, lowest, lowering),
+                      Result{element, dims});
   PoolKind pool{"Max", lowest, [](ScalarExpr x) { return x; }};
   Value image = padWithin(op, windows, launch, lowest, lowering);
   Value reduced = reduceWindows(op, windows, launch, pool, image,
@@ -153,7 +162,7 @@ static Value sumWindows(Operation *op, Windows &windows, Lowering &lowering,
   Type element = lowering.element(x), sumType = getAccumulatorType(element);
   auto zero = cast<TypedAttr>(lowering.builder.getZeroAttr(element));
   LaunchBuilder launch =
-      lowering.launch(op->getLoc(), padBefore(op, windows, x, zero),
+      lowering.launch(op->getLoc(), padBefore(op, windows, x, zero, lowering),
                       Result{sumType, lowering.dims(op->getResult(0))});
   PoolKind pool{"Add", lowering.builder.getZeroAttr(sumType), before};
   Value image = padWithin(op, windows, launch, zero, lowering);

@@ -94,6 +94,14 @@ bool Windows::stayInside() const {
   return true;
 }
 
+bool Windows::areToPadWithin(AffineExpr channels) const {
+  // Threads share a launch by channels where it pads them. And few of them are
+  // soon read, so that it costs more to find where windows reach into pads.
+  constexpr int64_t leastChannels = 16;
+  return lowering.padsWithin && canPadWithin() &&
+         getConstant(channels).value_or(0) >= leastChannels;
+}
+
 /// A fill and a copy of rows.
 Value Windows::padWhole(Value input, ArrayRef<AffineExpr> padded,
                         TypedAttr value) {

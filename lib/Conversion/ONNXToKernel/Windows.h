@@ -26,6 +26,9 @@ public:
   mlir::Value pad(mlir::Value input, mlir::TypedAttr value);
   /// Whether padWithin can.
   bool canPadWithin() const { return stayInside() || coverInput(); }
+  /// Whether the launch that reads windows of images of so many channels is to
+  /// pad them, and no launch before.
+  bool areToPadWithin(mlir::AffineExpr channels) const;
   /// Input `input` of a launch with zeros around it, within the launch; its
   /// spatial dimensions, of `sizes`, are those of `dims` from `first` on.
   mlir::Value padWithin(LaunchBuilder &launch, unsigned input,

@@ -107,9 +107,21 @@ case("grouped", product("grouped", ("2x3x?x?xf32", "b, g, m, k", "f32"), ("2x?x?
                         ("2x3x?x?xf32", "b, g, m, n", "f32"), "bgmnk", ("2, 3, s0, s2", "2, s2, s1", "2, 3, s0, s1")), grouped)
 
 
-def convolution(name, stride, dilation, kernel, groups=2, filters=5, channels=3):
-    """Symbols: height and width of the output; a bias to start from, then a relu."""
-    size = [f"(s{i} - 1) * {stride} + {(kernel - 1) * dilation + 1}" for i in (0, 1)]
+def pad_text(source, padded, before, after, rank, element, value="%zero"):
+    """%image: `source` with pads before and after its last two dimensions."""
+    def widths(pads):
+        return ", ".join(["0"] * (rank - 2) + [str(p) for p in pads])
+    places = ", ".join(f"%at{i}: index" for i in range(rank))
+    return f"""  %image = tensor.pad %a low[{widths(before)}] high[{widths(after)}] {{
+  ^bb0({places}):
+    tensor.yield {value} : {element}
+  }} : tensor<{source}> to tensor<{padded}>
+"""
+
+
+def convolution(name, stride, dilation, kernel, groups=2, filters=5, channels=3, before=(0, 0), after=(0, 0)):
+    """Symbols: height and width of the output; a bias to start from, then a relu. The pads are the kernel's."""
+    size = [f"(s{i} - 1) * {stride} + {(kernel - 1) * dilation + 1 - before[i] - after[i]}" for i in (0, 1)]
     where = [f"{o} * {stride} + {i} * {dilation}" for o, i in (("y", "i"), ("x", "j"))]
     shapes = (f"2x{groups}x{channels}x?x?xf32", f"{groups}x{filters}x{channels}x{kernel}x{kernel}xf32",
               f"{groups}x{filters}xf32", f"2x{groups}x{filters}x?x?xf32")
@@ -117,7 +129,9 @@ def convolution(name, stride, dilation, kernel, groups=2, filters=5, channels=3)
             f"{groups}, {filters}", f"2, {groups}, {filters}, s0, s1")
     dims = ", ".join(f"affine_map<()[s0, s1, s2] -> ({d})>" for d in dims)
     sums = contraction((shapes[0], f"b, g, c, {where[0]}, {where[1]}", "f32"), (shapes[1], "g, f, c, i, j", "f32"),
-                       (shapes[3], "b, g, f, y, x", "f32"), "bgfyxcij", "f32", "%a, %w")
+                       (shapes[3], "b, g, f, y, x", "f32"), "bgfyxcij", "f32", "%image, %w" if any(before + after) else "%a, %w")
+    if any(before + after):
+        sums = pad_text(shapes[0], shapes[0], before, after, 5, "f32") + sums
     text = f"""kernel.func @{name} inputs 3 dims [{dims}] {{
 ^bb0(%a: tensor<{shapes[0]}>, %w: tensor<{shapes[1]}>, %bias: tensor<{shapes[2]}>, %d: tensor<{shapes[3]}>):
   %zero = arith.constant 0.0 : f32
@@ -141,13 +155,14 @@ def convolution(name, stride, dilation, kernel, groups=2, filters=5, channels=3)
 
     def make(h, w, _):
         reach = (kernel - 1) * dilation + 1
-        x = rand(2, groups, channels, (h - 1) * stride + reach, (w - 1) * stride + reach)
+        image = rand(2, groups, channels, *((n - 1) * stride + reach - p - q for n, p, q in zip((h, w), before, after)))
+        x = np.pad(image, [(0, 0)] * 3 + list(zip(before, after)))
         filt, bias = rand(groups, filters, channels, kernel, kernel), rand(groups, filters)
         out = np.zeros((2, groups, filters, h, w)) + bias[None, :, :, None, None]
         for i, j in itertools.product(range(kernel), repeat=2):
             part = x[:, :, :, i * dilation:, j * dilation:][:, :, :, :(h - 1) * stride + 1:stride, :(w - 1) * stride + 1:stride]
             out += np.einsum("bgcyx,gfc->bgfyx", part.astype(np.float64), filt[:, :, :, i, j].astype(np.float64))
-        return [x, filt, bias], np.maximum(out, 0)
+        return [image, filt, bias], np.maximum(out, 0)
     case(name, text, make, [(1, 1, 0), (7, 7, 0), (9, 33, 0), (3, 65, 0), (40, 2, 0), (5, 14, 0)])
 
 
@@ -159,6 +174,46 @@ convolution("conv1x1", 1, 1, 1)
 convolution("conv3x3_deep", 1, 1, 3, groups=1, filters=133, channels=45)
 convolution("conv3x3_deep_stride", 2, 1, 3, groups=1, filters=20, channels=40)
 convolution("conv3x3_far", 3, 1, 3)
+# Pads that windows reach into: on all sides, on some, wider than a vector.
+convolution("conv3x3_padded", 1, 1, 3, before=(1, 1), after=(1, 1))
+convolution("conv3x3_padded_stride", 2, 1, 3, before=(1, 1), after=(0, 1))
+convolution("conv3x3_padded_dilated", 1, 2, 3, before=(2, 2), after=(2, 2))
+convolution("conv3x3_padded_deep", 1, 1, 3, groups=1, filters=133, channels=45, before=(1, 0), after=(0, 2))
+convolution("conv5x5_padded_rows", 1, 1, 5, channels=18, before=(2, 0), after=(2, 0))
+convolution("conv3x3_padded_far", 3, 1, 3, before=(1, 1), after=(1, 1))
+convolution("conv1x1_padded", 1, 1, 1, channels=18, before=(0, 1), after=(0, 0))
+
+
+def signal(name, stride, kernel, before, after, filters=20, channels=24):
+    """A convolution along one dimension, padded. Symbol 0: the length of the output."""
+    size = f"(s0 - 1) * {stride} + {kernel - before - after}"
+    shapes = (f"2x{channels}x?xf32", f"{filters}x{channels}x{kernel}xf32", f"2x{filters}x?xf32")
+    dims = ", ".join(f"affine_map<()[s0, s1, s2] -> ({d})>" for d in (
+        f"2, {channels}, {size}", f"{filters}, {channels}, {kernel}", f"2, {filters}, s0"))
+    sums = contraction((shapes[0], f"b, c, x * {stride} + j", "f32"), (shapes[1], "f, c, j", "f32"),
+                       (shapes[2], "b, f, x", "f32"), "bfxcj", "f32", "%image, %w")
+    text = f"""kernel.func @{name} inputs 2 dims [{dims}] {{
+^bb0(%a: tensor<{shapes[0]}>, %w: tensor<{shapes[1]}>, %d: tensor<{shapes[2]}>):
+  %zero = arith.constant 0.0 : f32
+  %z = linalg.fill ins(%zero : f32) outs(%d : tensor<{shapes[2]}>) -> tensor<{shapes[2]}>
+{pad_text(shapes[0], shapes[0], (0, before), (0, after), 3, "f32")}
+{sums}
+  kernel.yield %r : tensor<{shapes[2]}>
+}}
+"""
+
+    def make(n, _, __):
+        image, filt = rand(2, channels, (n - 1) * stride + kernel - before - after), rand(filters, channels, kernel)
+        x = np.pad(image, [(0, 0), (0, 0), (before, after)]).astype(np.float64)
+        out = sum(np.einsum("bcx,fc->bfx", x[:, :, j:][:, :, :(n - 1) * stride + 1:stride], filt[:, :, j].astype(np.float64))
+                  for j in range(kernel))
+        return [image, filt], out
+    case(name, text, make, [(n, 0, 0) for n in (1, 2, 16, 17, 31, 64, 65, 150)])
+
+
+signal("signal3_padded", 1, 3, 1, 1)
+signal("signal3_padded_stride", 2, 3, 1, 0)
+signal("signal9_padded", 1, 9, 4, 4)
 
 
 def main():

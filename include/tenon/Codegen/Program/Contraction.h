@@ -82,6 +82,7 @@ public:
   struct Term {
     int loop; // -1: none
     mlir::AffineExpr expr, stride;
+    unsigned dim; // of the storage, that `expr` is a part of the index of
   };
   llvm::SmallVector<Term> terms;
 

@@ -45,6 +45,9 @@ def ConvertONNXToKernelPass : Pass<"convert-onnx-to-kernel", "mlir::func::FuncOp
     Option<"channelsLast", "channels-last", "bool", "false",
            "Compute convolutions on images with channels last, between launches that "
            "turn them; windows are padded within the launch that reads them">,
+    Option<"padWithin", "pad-within", "bool", "false",
+           "Pad windows within the launch that reads them, where images have 16 channels or more: "
+           "pools, convolutions of single channels, and others of 32 and 64 bit floats">,
   ];
   let dependentDialects = [
     "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect",
