@@ -106,7 +106,7 @@ void RowEmitter::emitGroup(OpBuilder &builder, const Group &group) {
   if (group.isContraction)
     return emitContraction(*this, builder, group.steps[0]);
   if (group.isWindow)
-    return emitWindow(*this, builder, program.steps[group.steps[0]]);
+    return emitWindow(*this, builder, group.steps[0]);
   if (group.sumsInMemory)
     for (unsigned index : group.steps)
       storeInitials(builder, program.steps[index]);
@@ -119,6 +119,8 @@ bool RowEmitter::mayHaveLongRest(int shared, bool isNested) const {
   constexpr int64_t mostVectors = 8;
   if (bounds.contains(shared))
     return false;
+  if (schedule.isFlat())
+    return true;
   auto extent = dyn_cast<AffineConstantExpr>(program.extents[shared]);
   if (!extent)
     return isNested;
@@ -254,11 +256,6 @@ SmallVector<Value> RowEmitter::emitSteps(OpBuilder &builder, const Group &group,
 
 AffineExpr RowEmitter::emit() {
   placeStorages();
-  AffineExpr grid = getAffineConstantExpr(1, frame.getFunction().getContext());
-  for (int shared : schedule.rows)
-    grid = grid * program.extents[shared];
-  for (const ItemBlock &block : schedule.blocks)
-    grid = grid * program.extents[block.shared].ceilDiv(block.size);
   OpBuilder &builder = frame.builder();
   auto items = scf::ForOp::create(builder, loc, frame.begin(), frame.end(),
                                   frame.constant(1));
@@ -266,7 +263,7 @@ AffineExpr RowEmitter::emit() {
   enterItem(nested, items.getInductionVar());
   for (const Group &group : schedule.groups)
     emitGroup(nested, group);
-  return grid;
+  return schedule.getGrid(frame.getFunction().getContext());
 }
 
 AffineExpr tenon::emitRows(const RowSchedule &schedule, CPUFrame &frame) {

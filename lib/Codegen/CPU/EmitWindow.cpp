@@ -1,30 +1,35 @@
 // Vectors of neighbouring windows: the terms are written out, what is the same
-// for all of them is loaded once. The last vectors of a row are masked.
+// for all of them is loaded once. The last vectors of a row are masked. Of a
+// small image all rows are one, and masks say which elements lie within it.
 
 #include "EmitTile.h"
-#include "RowEmitter.h"
-#include "Window.h"
+#include "ImageMasks.h"
 #include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace tenon;
 
 /// Vectors side by side: loads of what they share are as many fewer.
-static constexpr int64_t kVectors = 2;
+static constexpr int64_t kVectors = 2, kFlatVectors = 4;
 
 namespace {
 class WindowEmitter {
 public:
-  WindowEmitter(RowEmitter &rows, OpBuilder &builder, const Step &step)
-      : rows(rows), program(rows.program), step(step),
-        window(*Window::find(program, step)), builder(builder),
-        b(this->builder, rows.loc) {
+  WindowEmitter(RowEmitter &rows, OpBuilder &builder, const Step &step,
+                const Window &window)
+      : rows(rows), program(rows.program), step(step), window(window),
+        builder(builder), b(this->builder, rows.loc) {
     Type element = program.storages[step.writes[0].storage].element;
     lanes = rows.target.vectorBits / element.getIntOrFloatBitWidth();
     type = VectorType::get({lanes}, element);
+    if (!window.image)
+      return;
+    OpBuilder before(builder.getInsertionBlock()->getParentOp());
+    masks.emplace(rows, before, step, this->window, lanes);
   }
 
   void emit();
@@ -32,9 +37,14 @@ public:
 private:
   using Values = SmallVector<Value>;
 
+  void emitRow(Value low, Value high);
   void emitVectors(Value x, Value end, int64_t vectors);
-  void emitTerms(unsigned loop, Values &sums);
-  void emitTerm(Values &sums);
+  void emitTerms(unsigned loop, Value before, Values &sums);
+  void emitTerm(Value term, Values &sums);
+  bool isFlat(unsigned read) const {
+    return window.image && window.image->read == read;
+  }
+  Value loadFlat(const Access &access, Value term, unsigned number);
   Value getMask(Value count, int64_t apart);
   Values loadInitials();
   Value loadVector(const Access &access, int64_t stride, unsigned number);
@@ -53,6 +63,7 @@ private:
   Values loops;
   Values starts; // x of each vector
   Values counts; // lanes of each vector that there are
+  std::optional<ImageMasks> masks;
 };
 } // namespace
 
@@ -90,6 +101,26 @@ Value WindowEmitter::loadVector(const Access &access, int64_t stride,
   for (int64_t lane = 0; lane < lanes; ++lane)
     kept.push_back(lane * stride);
   return vector::ShuffleOp::create(builder, rows.loc, loaded, loaded, kept);
+}
+
+/// The elements of one term; what is outside of the image is its pad.
+Value WindowEmitter::loadFlat(const Access &access, Value term,
+                              unsigned number) {
+  loops[window.x] = b.index(0);
+  Value origin =
+      emitOffset(rows, builder, *LinearAccess::get(program, access), loops);
+  Value mask = masks->load(builder, term, starts[number]);
+  Value bytes = rows.getMemory(access.storage)
+                    .getDefiningOp<memref::ViewOp>()
+                    .getSource();
+  Value loaded = tenon::loadVector(
+      builder, rows.loc,
+      viewElements(builder, rows.loc, bytes, type.getElementType()),
+      b.add(origin, starts[number]), type, mask);
+  if (!access.padding || matchPattern(access.padding, m_PosZeroFloat()))
+    return loaded;
+  return arith::SelectOp::create(builder, rows.loc, mask, loaded,
+                                 b.splat(access.padding, lanes));
 }
 
 WindowEmitter::Values WindowEmitter::loadInitials() {
@@ -147,7 +178,7 @@ Value WindowEmitter::emitBody(ArrayRef<Value> elements, Value sum) {
 }
 
 /// One element of each window.
-void WindowEmitter::emitTerm(Values &sums) {
+void WindowEmitter::emitTerm(Value term, Values &sums) {
   SmallVector<Value> shared(step.reads.size());
   auto isUsed = [&](unsigned read) {
     return !step.block->getArgument(read).use_empty();
@@ -158,22 +189,40 @@ void WindowEmitter::emitTerm(Values &sums) {
   for (auto [number, sum] : llvm::enumerate(sums)) {
     Values elements = shared;
     for (auto [read, access] : llvm::enumerate(step.reads))
-      if (window.strides[read] != 0 && isUsed(read))
+      if (isFlat(read) && isUsed(read))
+        elements[read] = loadFlat(access, term, number);
+      else if (window.strides[read] != 0 && isUsed(read))
         elements[read] = loadVector(access, window.strides[read], number);
     sum = emitBody(elements, sum);
   }
 }
 
-void WindowEmitter::emitTerms(unsigned loop, Values &sums) {
+/// The terms of the loops from `loop` on; `before` counts the iterations of
+/// those around them.
+void WindowEmitter::emitTerms(unsigned loop, Value before, Values &sums) {
   if (loop == step.extents.size())
-    return emitTerm(sums);
+    return emitTerm(before, sums);
   if (step.isParallel[loop])
-    return emitTerms(loop + 1, sums);
+    return emitTerms(loop + 1, before, sums);
   int64_t extent = cast<AffineConstantExpr>(step.extents[loop]).getValue();
-  for (int64_t i = 0; i < extent; ++i) {
-    loops[loop] = b.index(i);
-    emitTerms(loop + 1, sums);
+  auto emitTermsAt = [&](Value i, Values &running) {
+    loops[loop] = i;
+    emitTerms(loop + 1, b.add(b.mul(before, b.index(extent)), i), running);
+  };
+  bool isInnermost =
+      llvm::none_of(ArrayRef(step.isParallel).drop_front(loop + 1),
+                    [](bool p) { return !p; });
+  if (window.image && !isInnermost) {
+    sums = b.fold(b.index(0), b.index(extent), 1, sums,
+                  [&](Value i, ValueRange running) {
+                    Values next(running);
+                    emitTermsAt(i, next);
+                    return next;
+                  });
+    return;
   }
+  for (int64_t i = 0; i < extent; ++i)
+    emitTermsAt(b.index(i), sums);
 }
 
 void WindowEmitter::emitVectors(Value x, Value end, int64_t vectors) {
@@ -187,7 +236,7 @@ void WindowEmitter::emitVectors(Value x, Value end, int64_t vectors) {
         b.min(b.max(b.sub(end, start), b.index(0)), b.index(lanes)));
   }
   Values sums = loadInitials();
-  emitTerms(0, sums);
+  emitTerms(0, b.index(0), sums);
   const Access &write = step.writes[0];
   for (auto [number, sum] : llvm::enumerate(sums)) {
     loops[window.x] = starts[number];
@@ -196,6 +245,24 @@ void WindowEmitter::emitVectors(Value x, Value end, int64_t vectors) {
                                   rows.getIndices(builder, write, loops),
                                   getMask(counts[number], 1), sum);
   }
+}
+
+/// The windows at x from `low` to `high`, as many vectors at a time as there
+/// are.
+void WindowEmitter::emitRow(Value low, Value high) {
+  int64_t most = masks ? kFlatVectors : kVectors;
+  b.forEach(low, high, most * lanes, [&](Value at) {
+    Value left = b.sub(high, at);
+    auto choose = [&](auto &self, int64_t vectors) -> void {
+      if (vectors == 1)
+        return emitVectors(at, high, 1);
+      b.ifElse(
+          b.isLess(b.index((vectors - 1) * lanes), left),
+          [&] { emitVectors(at, high, vectors); },
+          [&] { self(self, vectors - 1); });
+    };
+    choose(choose, most);
+  });
 }
 
 void WindowEmitter::emit() {
@@ -209,13 +276,9 @@ void WindowEmitter::emit() {
     bool isLast = depth == outer.size();
     unsigned loop = isLast ? window.x : outer[depth];
     auto [low, high] = rows.getBounds(step.classes[loop]);
-    Value end = high;
-    b.forEach(low, high, isLast ? kVectors * lanes : 1, [&](Value at) {
-      if (isLast)
-        return b.ifElse(
-            b.isLess(b.index(lanes), b.sub(end, at)),
-            [&] { emitVectors(at, end, kVectors); },
-            [&] { emitVectors(at, end, 1); });
+    if (isLast)
+      return emitRow(low, high);
+    b.forEach(low, high, 1, [&](Value at) {
       loops[loop] = at;
       self(self, depth + 1);
     });
@@ -223,7 +286,9 @@ void WindowEmitter::emit() {
   forLoops(forLoops, 0);
 }
 
-void tenon::emitWindow(RowEmitter &rows, OpBuilder &builder, const Step &step) {
+void tenon::emitWindow(RowEmitter &rows, OpBuilder &builder, unsigned number) {
   OpBuilder mine = builder;
-  WindowEmitter(rows, mine, step).emit();
+  WindowEmitter(rows, mine, rows.program.steps[number],
+                *rows.schedule.getWindow(number))
+      .emit();
 }

@@ -77,6 +77,42 @@ static bool hasPads(const KernelProgram &program) {
   });
 }
 
+/// The rows of `schedule`, but where the images of `flat` are small, its own.
+static void emitBySize(const RowSchedule &flat, const Window &window,
+                       unsigned step, const RowSchedule &schedule,
+                       CPUFrame &frame) {
+  OpBuilder &builder = frame.builder();
+  LoopBuilder b(builder, frame.loc());
+  Value positions = frame.size(flat.program.steps[step].extents[window.x]);
+  Value isSmall = b.isLess(positions, b.index(FlatImage::kMostPositions + 1));
+  b.ifElse(
+      isSmall, [&] { emitRows(flat, frame); },
+      [&] { emitRows(schedule, frame); });
+}
+
+/// A kernel that is no contraction. One with pads reads an item's image out of
+/// a padded copy, or, if it is small, where it lies, by masks.
+static AffineExpr emitOthers(KernelProgram &program, kernel::FuncOp general,
+                             CPUFrame &frame) {
+  MLIRContext *context = general.getContext();
+  if (!hasPads(program)) {
+    RowSchedule schedule(program);
+    return emitRows(schedule, frame);
+  }
+  KernelProgram copying = *KernelProgram::read(general, frame);
+  RowSchedule schedule(copying);
+  AffineExpr grid = schedule.getGrid(context);
+  unsigned step = 0;
+  if (std::optional<Window> window = Window::flatten(program, step)) {
+    RowSchedule flat(program, *window, step);
+    if (simplify(flat.getGrid(context)) == simplify(grid)) {
+      emitBySize(flat, *window, step, schedule, frame);
+      return grid;
+    }
+  }
+  return emitRows(schedule, frame);
+}
+
 /// `general` is the kernel with generic operations.
 static FailureOr<LoweredKernel> lowerPart(kernel::FuncOp kernel,
                                           kernel::FuncOp general,
@@ -95,11 +131,7 @@ static FailureOr<LoweredKernel> lowerPart(kernel::FuncOp kernel,
       RowSchedule schedule(merged, *contraction);
       return frame.finish(emitRows(schedule, frame));
     }
-    // Others read an item's image out of a padded copy.
-    if (hasPads(*program))
-      program = KernelProgram::read(general, frame);
-    RowSchedule schedule(*program);
-    return frame.finish(emitRows(schedule, frame));
+    return frame.finish(emitOthers(*program, general, frame));
   }
   frame.getFunction().erase();
   return lowerByBufferization(kernel, module, divideLoop, /*takesAll=*/false);

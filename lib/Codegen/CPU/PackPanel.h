@@ -41,11 +41,6 @@ void packPanel(RowEmitter &rows, mlir::OpBuilder &builder,
                mlir::Value panel, mlir::Value number, mlir::Value column,
                mlir::Value columns, mlir::Value low, mlir::Value depth);
 
-/// The offset of an access at these values of its step's loops.
-mlir::Value emitOffset(RowEmitter &rows, mlir::OpBuilder &builder,
-                       const LinearAccess &access,
-                       llvm::ArrayRef<mlir::Value> loops);
-
 } // namespace tenon
 
 #endif // TENON_LIB_CODEGEN_CPU_PACKPANEL_H

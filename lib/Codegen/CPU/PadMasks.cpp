@@ -1,5 +1,7 @@
 #include "PadMasks.h"
 
+#include "LaneMask.h"
+
 #include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -52,8 +54,7 @@ PadMasks::PadMasks(RowEmitter &rows, OpBuilder &before, const Step &step,
     : rows(rows), step(step), contraction(contraction), access(access),
       read(step.reads[contraction.b]), format(format), apart(apart),
       vectors(format.panel / format.lanes) {
-  constexpr int64_t leastBits = 8;
-  word = before.getIntegerType(std::max(format.lanes * apart, leastBits));
+  word = getMaskWord(before, format.lanes * apart);
   findAxes();
   period = findPeriod();
   AffineExpr depth = step.extents[contraction.k];
@@ -194,24 +195,9 @@ void PadMasks::findAlong(OpBuilder &builder, const Axis &axis) const {
       Value fits = arith::CmpIOp::create(
           builder, rows.loc, arith::CmpIPredicate::ult, position, size);
       Value at = b.add(b.mul(turn, b.index(vectors)), b.index(vector));
-      b.store(pack(builder, fits), axis.masks, at);
+      b.store(packMask(builder, rows.loc, fits, apart, word), axis.masks, at);
     }
   });
-}
-
-/// The mask as it lies in memory: lanes are spread, what is between them and
-/// behind the last is not set.
-Value PadMasks::pack(OpBuilder &builder, Value inside) const {
-  Value none = arith::ConstantOp::create(builder, rows.loc,
-                                         builder.getZeroAttr(inside.getType()));
-  SmallVector<int64_t> spread(word.getWidth(), format.lanes);
-  for (int64_t lane = 0; lane < format.lanes; ++lane)
-    spread[lane * apart] = lane;
-  Value bits =
-      vector::ShuffleOp::create(builder, rows.loc, inside, none, spread);
-  Value packed = vector::BitCastOp::create(builder, rows.loc,
-                                           VectorType::get({1}, word), bits);
-  return vector::ExtractOp::create(builder, rows.loc, packed, 0);
 }
 
 /// Of the first vector's mask.
@@ -227,17 +213,7 @@ Value PadMasks::load(OpBuilder &builder, Value number, Value k,
                      int64_t vector) const {
   LoopBuilder b(builder, rows.loc);
   Value at = b.add(getPlace(builder, number, k), b.index(vector));
-  Value packed = b.splat(b.load(masks, at), 1);
-  auto i1 = builder.getI1Type();
-  Value bits = vector::BitCastOp::create(
-      builder, rows.loc, VectorType::get({int64_t(word.getWidth())}, i1),
-      packed);
-  int64_t size = format.lanes * apart;
-  if (size == word.getWidth())
-    return bits;
-  return vector::ExtractStridedSliceOp::create(
-      builder, rows.loc, bits, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{size},
-      ArrayRef<int64_t>{1});
+  return unpackMask(builder, rows.loc, b.load(masks, at), format.lanes * apart);
 }
 
 Value PadMasks::isInside(OpBuilder &builder, Value number, Value k,

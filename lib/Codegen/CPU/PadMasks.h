@@ -53,7 +53,6 @@ private:
   mlir::Value getPosition(mlir::OpBuilder &builder, unsigned dim, bool ofDepth,
                           llvm::ArrayRef<mlir::Value> loops) const;
   void findAlong(mlir::OpBuilder &builder, const Axis &axis) const;
-  mlir::Value pack(mlir::OpBuilder &builder, mlir::Value inside) const;
   mlir::Value getPlace(mlir::OpBuilder &builder, mlir::Value number,
                        mlir::Value k) const;
 

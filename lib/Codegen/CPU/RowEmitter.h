@@ -47,8 +47,13 @@ private:
 void emitContraction(RowEmitter &rows, mlir::OpBuilder &builder,
                      unsigned number);
 
-/// Emits a reduction of windows.
-void emitWindow(RowEmitter &rows, mlir::OpBuilder &builder, const Step &step);
+/// Emits the reduction of windows of step `number`.
+void emitWindow(RowEmitter &rows, mlir::OpBuilder &builder, unsigned number);
+
+/// The offset of an access at these values of its step's loops.
+mlir::Value emitOffset(RowEmitter &rows, mlir::OpBuilder &builder,
+                       const LinearAccess &access,
+                       llvm::ArrayRef<mlir::Value> loops);
 
 } // namespace tenon
 

@@ -1,7 +1,5 @@
 #include "RowSchedule.h"
 
-#include "Window.h"
-
 using namespace mlir;
 using namespace tenon;
 
@@ -36,6 +34,31 @@ RowSchedule::RowSchedule(KernelProgram &program, const Contraction &contraction)
   }
   blocks.push_back({step.classes[contraction.n], Contraction::kBlockColumns});
   chooseGroups();
+}
+
+RowSchedule::RowSchedule(KernelProgram &program, const Window &window,
+                         unsigned number)
+    : program(program), flatWindow(std::pair(number, window)) {
+  const Step &step = program.steps[number];
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop)
+    if (step.isParallel[loop] && loop != window.x)
+      rows.push_back(step.classes[loop]);
+  chooseGroups();
+}
+
+std::optional<Window> RowSchedule::getWindow(unsigned number) const {
+  if (flatWindow && flatWindow->first == number)
+    return flatWindow->second;
+  return Window::find(program, program.steps[number]);
+}
+
+AffineExpr RowSchedule::getGrid(MLIRContext *context) const {
+  AffineExpr grid = getAffineConstantExpr(1, context);
+  for (int shared : rows)
+    grid = grid * program.extents[shared];
+  for (const ItemBlock &block : blocks)
+    grid = grid * program.extents[block.shared].ceilDiv(block.size);
+  return grid;
 }
 
 const ItemBlock *RowSchedule::getBlock(int shared) const {
@@ -281,7 +304,7 @@ RowSchedule::Group RowSchedule::startGroup(unsigned index) const {
   Group group;
   group.steps.push_back(index);
   int unit = getUnitClass(step);
-  group.isWindow = Window::find(program, step).has_value();
+  group.isWindow = getWindow(index).has_value();
   SmallVector<int> parallel, reduced;
   for (auto [loop, shared] : llvm::enumerate(step.classes))
     if (!isRow(shared) && shared != unit)

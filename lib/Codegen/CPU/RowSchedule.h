@@ -4,6 +4,7 @@
 #define TENON_LIB_CODEGEN_CPU_ROWSCHEDULE_H
 
 #include "CPUFrame.h"
+#include "Window.h"
 #include "tenon/Codegen/Program/Contraction.h"
 
 namespace tenon {
@@ -20,6 +21,9 @@ struct RowSchedule {
   explicit RowSchedule(KernelProgram &program);
   /// The schedule of a kernel around a contraction: an item is a block of it.
   RowSchedule(KernelProgram &program, const Contraction &contraction);
+  /// The schedule around windows of a small image, the reduction of step
+  /// `number`: an item is all of an image.
+  RowSchedule(KernelProgram &program, const Window &window, unsigned number);
 
   /// A loop nest: steps over the same inner classes, outermost first. A
   /// reduction that cannot keep its sum in a register keeps it in memory.
@@ -47,6 +51,12 @@ struct RowSchedule {
   llvm::SmallVector<Group> groups;
 
   const ItemBlock *getBlock(int shared) const;
+  /// What a step reduces by windows, or nothing.
+  std::optional<Window> getWindow(unsigned number) const;
+  /// Whether images are small, and each a row of an item.
+  bool isFlat() const { return flatWindow.has_value(); }
+  /// How many items there are.
+  mlir::AffineExpr getGrid(mlir::MLIRContext *context) const;
 
 private:
   void flatten();
@@ -63,6 +73,7 @@ private:
   bool isShort(int shared) const;
 
   llvm::SmallVector<bool> forwarded;
+  std::optional<std::pair<unsigned, Window>> flatWindow;
 };
 
 /// Adds loops over items [begin, end) to the frame; returns the grid.

@@ -1,5 +1,8 @@
 #include "Window.h"
 
+#include "tenon/Codegen/Program/Contraction.h"
+#include "tenon/Codegen/Program/MergeLoops.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -103,4 +106,78 @@ std::optional<Window> Window::find(const KernelProgram &program,
   if (!slides)
     return std::nullopt;
   return window;
+}
+
+/// Whether the terms of an index but that of loop `own` are known, whatever the
+/// reduction's loops are, and none is far.
+static bool staysNear(const Step &step, AffineExpr index, unsigned own) {
+  MLIRContext *context = index.getContext();
+  SmallVector<AffineExpr> least, most;
+  for (auto [loop, extent] : llvm::enumerate(step.extents)) {
+    AffineExpr zero = getAffineConstantExpr(0, context);
+    if (loop != own && step.isParallel[loop] && index.isFunctionOfDim(loop))
+      return false;
+    least.push_back(zero);
+    most.push_back(step.isParallel[loop] ? zero : extent - 1);
+  }
+  for (ArrayRef<AffineExpr> loops : {ArrayRef(least), ArrayRef(most)}) {
+    auto reach =
+        dyn_cast<AffineConstantExpr>(simplify(index.replaceDims(loops)));
+    if (!reach || std::abs(reach.getValue()) > FlatImage::kMostReach)
+      return false;
+  }
+  return true;
+}
+
+/// Whether dimension `dim` of the read has the size of loop `loop`, and an
+/// element is near the result's position along it.
+static bool followsLoop(const KernelProgram &program, const Step &step,
+                        const Access &read, unsigned dim, unsigned loop) {
+  AffineExpr index = read.index[dim];
+  AffineExpr own = getAffineDimExpr(loop, index.getContext());
+  return program.storages[read.storage].dims[dim] == step.extents[loop] &&
+         !simplify(index - own).isFunctionOfDim(loop) &&
+         staysNear(step, index, loop);
+}
+
+std::optional<Window> Window::flatten(KernelProgram &program,
+                                      unsigned &number) {
+  std::optional<Window> found;
+  for (auto [index, step] : llvm::enumerate(program.steps)) {
+    if (!step.isReduction())
+      continue;
+    if (found || !(found = find(program, step)))
+      return std::nullopt;
+    number = index;
+  }
+  if (!found || found->y < 0 || unsigned(found->y) + 1 != found->x)
+    return std::nullopt;
+  Step &step = program.steps[number];
+  int image = -1;
+  for (auto [read, stride] : llvm::enumerate(found->strides)) {
+    if (stride == 0)
+      continue;
+    if (image >= 0 || stride != 1)
+      return std::nullopt;
+    image = read;
+  }
+  const Access &read = step.reads[image];
+  unsigned rank = read.index.size();
+  if (rank < 2 || !followsLoop(program, step, read, rank - 2, found->y) ||
+      !followsLoop(program, step, read, rank - 1, found->x))
+    return std::nullopt;
+  for (unsigned dim : read.paddedDims)
+    if (dim + 2 < rank)
+      return std::nullopt;
+  int rows = step.classes[found->y], columns = step.classes[found->x];
+  mergeLoops(program, step, /*mergesSums=*/false);
+  auto *merged = llvm::find(step.classes, rows);
+  if (merged == step.classes.end() ||
+      llvm::is_contained(step.classes, columns) ||
+      !LinearAccess::get(program, step.reads[image]))
+    return std::nullopt;
+  found->x = merged - step.classes.begin();
+  found->y = -1;
+  found->image = FlatImage{unsigned(image)};
+  return found;
 }
