@@ -1,6 +1,7 @@
 // The library's bitcode, as bytes of this program, and what takes it into
 // kernels.
 
+#include TENON_KERNEL_LIBRARY_HASH
 #include "tenon/Codegen/Program/Lowering.h"
 
 #include "llvm/Bitcode/BitcodeReader.h"

@@ -136,15 +136,31 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
       .run(module, modules);
 }
 
+/// AVX-512 has an instruction that multiplies by powers of two.
+static void scaleByInstruction(llvm::Module &module) {
+  llvm::Function *scale = module.getFunction("tenon_scale_f32");
+  if (!scale || scale->isDeclaration())
+    return;
+  scale->deleteBody();
+  llvm::IRBuilder<> builder(
+      llvm::BasicBlock::Create(module.getContext(), "", scale));
+  llvm::Value *value = scale->getArg(0), *power = scale->getArg(1);
+  builder.CreateRet(builder.CreateIntrinsic(
+      llvm::Intrinsic::ldexp, {value->getType(), power->getType()},
+      {value, power}));
+}
+
 /// Takes the library's functions in that the module declares.
 static LogicalResult linkLibrary(llvm::Module &module,
                                  const llvm::TargetMachine &machine,
-                                 Location loc) {
+                                 const CPUTarget &target, Location loc) {
   module.setDataLayout(machine.createDataLayout());
   module.setTargetTriple(machine.getTargetTriple());
-  if (linkKernelLibrary(module))
-    return success();
-  return emitError(loc, "expected the kernel library to link");
+  if (!linkKernelLibrary(module))
+    return emitError(loc, "expected the kernel library to link");
+  if (target.vectorBits == 512)
+    scaleByInstruction(module);
+  return success();
 }
 
 /// What `isExported` names, and what that calls.
@@ -180,7 +196,7 @@ FailureOr<Object> tenon::emitObject(ModuleOp module,
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> code =
       translateModuleToLLVMIR(module, context, "kernels");
-  if (!code || failed(linkLibrary(*code, *machine, module.getLoc())))
+  if (!code || failed(linkLibrary(*code, *machine, target, module.getLoc())))
     return failure();
   for (const KernelSignature &kernel : kernels)
     emitEntry(*code, kernel);
@@ -208,7 +224,7 @@ FailureOr<Object> tenon::emitRuntimeFunctions(const CPUTarget &target,
   llvm::LLVMContext context;
   llvm::Module code("runtime", context);
   declareRuntimeFunctions(code);
-  if (failed(linkLibrary(code, *machine, loc)))
+  if (failed(linkLibrary(code, *machine, target, loc)))
     return failure();
   return emitModule(code, *machine, target, loc, isRuntimeFunction);
 }

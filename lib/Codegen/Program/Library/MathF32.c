@@ -16,19 +16,26 @@ TENON_INLINE float reduceExp(float x, float *shifted) {
   return __builtin_fmaf(n, -1.42860682030941723e-6f, r);
 }
 
-/// value * 2^n, in two steps so that denormal results come out right.
-TENON_INLINE float scale(float value, float shifted) {
-  int n = (int)(bitsOf32(shifted) - bitsOf32(SHIFT));
+/// value * 2^n, in two steps so that denormal results come out right. A target
+/// that has an instruction for it puts that in place of this body.
+__attribute__((noinline)) float tenon_scale_f32(float value, int n) {
   int half = n >> 1;
   float first = toF32((u32)(half + 127) << 23);
   float second = toF32((u32)(n - half + 127) << 23);
   return value * first * second;
 }
 
+TENON_INLINE float scale(float value, float shifted) {
+  return tenon_scale_f32(value, (int)(bitsOf32(shifted) - bitsOf32(SHIFT)));
+}
+
+/// (e^r - 1 - r) / r^2, its terms by pairs: what waits for it waits less.
 TENON_INLINE float expTail(float r) {
-  static const float c[] = {1 / 2.f,   1 / 6.f,    1 / 24.f,
-                            1 / 120.f, 1 / 720.f, 1 / 5040.f};
-  return poly_float(r, c, 6);
+  float low = __builtin_fmaf(r, 1 / 6.f, 1 / 2.f);
+  float middle = __builtin_fmaf(r, 1 / 120.f, 1 / 24.f);
+  float high = __builtin_fmaf(r, 1 / 5040.f, 1 / 720.f);
+  float square = r * r;
+  return __builtin_fmaf(__builtin_fmaf(high, square, middle), square, low);
 }
 
 float tenon_exp_f32(float x) {
@@ -54,7 +61,8 @@ float tenon_expm1_f32(float x) {
   float power = scale(0.5f, shifted);
   float sum = 2.0f * (scale(0.5f * p, shifted) + (power - 0.5f));
   float tiny = __builtin_fabsf(x) < 1e-30f ? x : sum;
-  return power == INF ? INF : tiny;
+  // Of NaN, n may be anything.
+  return x > 80.0f && power == INF ? INF : tiny;
 }
 
 /// tanh|x| = m / (m + 2) with m = expm1(2|x|)
