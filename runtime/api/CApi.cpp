@@ -46,12 +46,12 @@ DLDataType toDLPack(ElementType type) {
   }
 }
 
-TensorView fromDLPack(const DLTensor *tensor, const char *what) {
+TensorView fromDLPack(const DLTensor *tensor, const char *kind, std::string_view name) {
   if (!tensor || tensor->ndim < 0 || (tensor->ndim && !tensor->shape))
-    fail(Status::usage, what, ": expected a tensor with a shape, but got none");
+    fail(Status::usage, kind, " '", name, "': expected a tensor with a shape, but got none");
   bool isCuda = tensor->device.device_type == kDLCUDA;
   if (tensor->device.device_type != kDLCPU && !isCuda)
-    fail(Status::usage, what, ": expected memory of the CPU or of CUDA, but got device type ",
+    fail(Status::usage, kind, " '", name, "': expected memory of the CPU or of CUDA, but got device type ",
          int(tensor->device.device_type));
   TensorView view{ElementType::undefined, {}, {}, nullptr};
   if (isCuda) {
@@ -68,8 +68,8 @@ TensorView fromDLPack(const DLTensor *tensor, const char *what) {
       view.type = ElementType(type);
   }
   if (view.type == ElementType::undefined)
-    fail(Status::input, what, ": expected an element type of the runtime, but got code ",
-         int(tensor->dtype.code), " with ", int(tensor->dtype.bits), " bits");
+    fail(Status::input, kind, " '", name, "': expected an element type of the runtime, "
+         "but got code ", int(tensor->dtype.code), " with ", int(tensor->dtype.bits), " bits");
   if (tensor->data)
     view.data = static_cast<const uint8_t *>(tensor->data) + tensor->byte_offset;
   return view;
@@ -146,7 +146,7 @@ tenon_status tenon_weights_replace(tenon_weights *weights, const char *name,
     if (weights->weights.use_count() > 1)
       fail(Status::usage, "weight '", name,
            "': expected weights that no session uses yet, but one does");
-    TensorView view = fromDLPack(tensor, name);
+    TensorView view = fromDLPack(tensor, "weight", name);
     weights->weights->replace(name, view);
   });
 }

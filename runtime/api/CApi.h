@@ -27,8 +27,8 @@ struct tenon_weights {
 namespace tenon::rt {
 
 DLDataType toDLPack(ElementType type);
-/// `what` names the tensor in failures.
-TensorView fromDLPack(const DLTensor *tensor, const char *what);
+/// `kind` ("input", ...) and `name` are for failures.
+TensorView fromDLPack(const DLTensor *tensor, const char *kind, std::string_view name);
 
 void reportError(tenon_error **error, Status code, const char *message, const char *node);
 

@@ -136,8 +136,8 @@ tenon_status tenon_session_set_input(tenon_session *session, size_t index,
   return guarded(error, [&] {
     requirePointer(session, "session");
     requireIndex(index, session->inputs, "input");
-    std::string what = concat("input '", session->inputs[index].name, "'");
-    session->session->setInput(index, fromDLPack(tensor, what.c_str()));
+    session->session->setInput(index,
+                               fromDLPack(tensor, "input", session->inputs[index].name));
   });
 }
 
@@ -148,13 +148,13 @@ tenon_status tenon_session_bind_output(tenon_session *session, size_t index,
     requireIndex(index, session->outputs, "output");
     if (!tensor)
       return session->session->bindOutput(index, {}, 0);
-    std::string what = concat("output '", session->outputs[index].name, "'");
-    TensorView view = fromDLPack(tensor, what.c_str());
+    const std::string &name = session->outputs[index].name;
+    TensorView view = fromDLPack(tensor, "output", name);
     int64_t bytes;
     if (!isContiguous(view) || !byteSize(view.dims, elementBytes(view.type), bytes))
-      fail(Status::usage, what, ": expected contiguous memory of a known size");
+      fail(Status::usage, "output '", name, "': expected contiguous memory of a known size");
     if (view.type != session->session->signature().outputs[index].type)
-      fail(Status::usage, what, ": expected element type ",
+      fail(Status::usage, "output '", name, "': expected element type ",
            elementName(session->session->signature().outputs[index].type), ", but got ",
            elementName(view.type));
     session->session->bindOutput(index, view, bytes);

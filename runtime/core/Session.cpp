@@ -77,10 +77,12 @@ static void gather(const TensorView &tensor, size_t dim, const uint8_t *from,
 }
 
 /// Memory of another device is neither read nor written.
-void Session::requireReachable(const TensorView &tensor, const std::string &what) const {
+void Session::requireReachable(const TensorView &tensor, const char *kind,
+                               std::string_view name) const {
   if (tensor.device == format::Device::cpu)
     return;
   if (tensor.device != device->kind() || tensor.ordinal != device->ordinal())
+  std::string what = concat(kind, " '", name, "'");
     fail(Status::usage, what, ": expected memory of the host or of ", device->name(),
          ", but got memory of ", format::EnumNameDevice(tensor.device), ':', tensor.ordinal);
   constexpr uintptr_t alignment = 16; // what kernels of a GPU load at once
@@ -107,7 +109,7 @@ void Session::setInput(size_t index, const TensorView &tensor) {
   if (reinterpret_cast<uintptr_t>(tensor.data) % element)
     fail(Status::input, "input '", expected.name, "': expected memory aligned to ",
          element, " bytes, but got ", static_cast<const void *>(tensor.data));
-  requireReachable(tensor, concat("input '", expected.name, "'"));
+  requireReachable(tensor, "input", expected.name);
   const uint8_t *data = tensor.data;
   Input &input = inputs[index];
   if (bytes && !isContiguous(tensor)) {
@@ -126,12 +128,12 @@ void Session::bindOutput(size_t index, const TensorView &bound, int64_t bytes) {
   if (index >= memory.outputs.size())
     fail(Status::usage, "entry '", entry.name, "': expected an output below ",
          memory.outputs.size(), ", but got ", index);
-  std::string what = concat("output '", signature().outputs[index].name, "'");
-  unsigned element = elementBytes(signature().outputs[index].type);
+  const Signature &expected = signature().outputs[index];
+  unsigned element = elementBytes(expected.type);
   if (reinterpret_cast<uintptr_t>(bound.data) % element)
-    fail(Status::usage, what, ": expected memory aligned to ", element, " bytes, but got ",
-         static_cast<const void *>(bound.data));
-  requireReachable(bound, what);
+    fail(Status::usage, "output '", expected.name, "': expected memory aligned to ", element,
+         " bytes, but got ", static_cast<const void *>(bound.data));
+  requireReachable(bound, "output", expected.name);
   OutputBuffer &output = memory.outputs[index];
   output.bound = const_cast<uint8_t *>(bound.data);
   output.boundBytes = bound.data ? bytes : 0;

@@ -107,7 +107,8 @@ private:
   ProgramState &bind();
   void requireInputs() const;
   void requireOutputsOnDevice() const;
-  void requireReachable(const TensorView &tensor, const std::string &what) const;
+  void requireReachable(const TensorView &tensor, const char *kind,
+                        std::string_view name) const;
   bool usesCallersMemory() const;
   void uploadInputs();
   void execute(ProgramState &state);
