@@ -3,6 +3,8 @@
 
 #include "runtime/api/Devices.h"
 
+#include <cstdlib>
+
 using namespace tenon::rt;
 
 using Described = tenon_session::Described;
@@ -199,6 +201,11 @@ void tenon_session_cancel(tenon_session *session) {
     session->session->cancel();
 }
 
+static DLDevice toDLPack(const TensorView &view) {
+  bool isCuda = view.device == tenon::format::Device::cuda;
+  return {isCuda ? kDLCUDA : kDLCPU, view.ordinal};
+}
+
 tenon_status tenon_session_output(tenon_session *session, size_t index, DLTensor *tensor,
                                   tenon_error **error) {
   return guarded(error, [&] {
@@ -208,13 +215,54 @@ tenon_status tenon_session_output(tenon_session *session, size_t index, DLTensor
     std::vector<int64_t> &shape = session->outputShapes[index];
     shape = view.dims;
     tensor->data = const_cast<uint8_t *>(view.data);
-    bool isCuda = view.device == tenon::format::Device::cuda;
-    tensor->device = {isCuda ? kDLCUDA : kDLCPU, view.ordinal};
+    tensor->device = toDLPack(view);
     tensor->ndim = shape.size();
     tensor->dtype = session->outputs[index].dtype;
     tensor->shape = shape.data();
     tensor->strides = nullptr;
     tensor->byte_offset = 0;
+  });
+}
+
+/// A taken output, as its caller has it.
+struct Given {
+  DLManagedTensor tensor;
+  TakenOutput taken;
+  std::unique_ptr<uint8_t, void (*)(void *)> copy{nullptr, std::free}; // of a small one
+};
+
+static void takeBack(DLManagedTensor *tensor) {
+  std::unique_ptr<Given> given(static_cast<Given *>(tensor->manager_ctx));
+  if (given->taken.pool)
+    given->taken.pool->giveBack(std::move(given->taken.memory));
+}
+
+/// The bytes of a small output in memory of their own; never null.
+static uint8_t *copyBytes(Given &given) {
+  constexpr size_t line = 64;
+  size_t bytes = given.taken.bytes;
+  size_t rounded = (std::max<size_t>(bytes, 1) + line - 1) / line * line;
+  given.copy.reset(static_cast<uint8_t *>(std::aligned_alloc(line, rounded)));
+  if (!given.copy)
+    throw std::bad_alloc();
+  if (bytes)
+    std::memcpy(given.copy.get(), given.taken.view.data, bytes);
+  return given.copy.get();
+}
+
+tenon_status tenon_session_take_output(tenon_session *session, size_t index,
+                                       DLManagedTensor **tensor, tenon_error **error) {
+  return guarded(error, [&] {
+    requirePointer(session, "session");
+    requirePointer(tensor, "tensor");
+    auto given = std::make_unique<Given>();
+    given->taken = session->session->takeOutput(index);
+    TakenOutput &taken = given->taken;
+    uint8_t *data = taken.pool ? taken.memory.data() : copyBytes(*given);
+    given->tensor = {{data, toDLPack(taken.view), int32_t(taken.view.dims.size()),
+                      session->outputs[index].dtype, taken.view.dims.data(), nullptr, 0},
+                     given.get(), takeBack};
+    *tensor = &given.release()->tensor;
   });
 }
 

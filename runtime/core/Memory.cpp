@@ -36,17 +36,20 @@ void Memory::grow(int64_t bytes, int64_t keep, const char *what) {
     return growOnDevice(bytes, keep, what);
   int64_t rounded = bytes < page ? page : bytes;
   void *fresh = MAP_FAILED;
+  bool moves = address && keep == capacity; // pages in place of bytes
   if (bytes <= largest) {
     rounded = (rounded + page - 1) / page * page;
-    fresh = mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fresh = moves ? mremap(address, capacity, rounded, MREMAP_MAYMOVE)
+                  : mmap(nullptr, rounded, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
   if (fresh == MAP_FAILED)
     fail(Status::memory, "cannot allocate ", bytes, " bytes for ", what);
   if (rounded >= (int64_t(4) << 20))
     madvise(fresh, rounded, MADV_HUGEPAGE); // fewer TLB misses; no harm if refused
-  if (keep)
+  if (keep && !moves)
     std::memcpy(fresh, address, keep);
-  if (address)
+  if (address && !moves)
     munmap(address, capacity);
   address = static_cast<uint8_t *>(fresh);
   capacity = rounded;

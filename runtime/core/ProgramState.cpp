@@ -311,6 +311,8 @@ uint8_t *ProgramState::placeOutput(uint32_t value, int64_t bytes) {
          buffer.boundBytes);
   if (buffer.isWrittenInPlace())
     return buffer.bound;
+  if (!memory.space && !buffer.own.data())
+    buffer.own = memory.outputPool->take(bytes);
   return growKeeping(buffer.own, bytes, "an output");
 }
 

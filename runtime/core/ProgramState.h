@@ -6,6 +6,7 @@
 #include "runtime/core/Artifact.h"
 #include "runtime/core/Device.h"
 #include "runtime/core/Memory.h"
+#include "runtime/core/OutputPool.h"
 #include "runtime/core/States.h"
 #include "runtime/support/Failure.h"
 
@@ -30,6 +31,7 @@ struct OutputBuffer {
   uint8_t *bound = nullptr;
   int64_t boundBytes = 0;
   bool isReachable = true; // bound memory is the device's
+  bool isTaken = false;    // the caller has what the last run wrote to the own one
 
   bool isWrittenInPlace() const { return bound && isReachable; }
   uint8_t *data() const { return isWrittenInPlace() ? bound : own.data(); }
@@ -45,6 +47,7 @@ struct SessionMemory {
   std::vector<Memory> heap; // blocks that grow while a program runs
   std::vector<BoundInput> inputs;
   std::vector<OutputBuffer> outputs;
+  std::shared_ptr<OutputPool> outputPool; // where outputs in the host's memory get theirs
   std::shared_ptr<States> states;
 };
 

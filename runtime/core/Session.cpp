@@ -35,6 +35,7 @@ Session::Session(std::shared_ptr<const Weights> givenWeights,
   memory.arena = Memory(memory.space);
   memory.inputs.resize(signature().inputs.size());
   memory.outputs.resize(signature().outputs.size());
+  memory.outputPool = std::make_shared<OutputPool>();
   inputIsSet.resize(memory.inputs.size());
   inputs.resize(memory.inputs.size());
   for (Input &input : inputs)
@@ -81,8 +82,8 @@ void Session::requireReachable(const TensorView &tensor, const char *kind,
                                std::string_view name) const {
   if (tensor.device == format::Device::cpu)
     return;
-  if (tensor.device != device->kind() || tensor.ordinal != device->ordinal())
   std::string what = concat(kind, " '", name, "'");
+  if (tensor.device != device->kind() || tensor.ordinal != device->ordinal())
     fail(Status::usage, what, ": expected memory of the host or of ", device->name(),
          ", but got memory of ", format::EnumNameDevice(tensor.device), ':', tensor.ordinal);
   constexpr uintptr_t alignment = 16; // what kernels of a GPU load at once
@@ -175,6 +176,9 @@ ProgramState &Session::bind() {
 void Session::run(bool waits) {
   last = nullptr;
   launches = 0;
+  memory.outputPool->beginRun();
+  for (OutputBuffer &output : memory.outputs)
+    output.isTaken = false;
   if (!waits)
     requireOutputsOnDevice();
   ProgramState &state = bind();
@@ -264,6 +268,9 @@ TensorView Session::output(size_t index) const {
          "': expected a finished run before its outputs are read");
   const Signature &signature = last->program.outputs[index];
   const OutputBuffer &output = memory.outputs[index];
+  if (output.isTaken)
+    fail(Status::usage, "output '", signature.name,
+         "': expected one that nobody has taken since the last run, but it was taken");
   TensorView view{signature.type, last->dims(signature.dims), {}, output.data()};
   bool isOnDevice = memory.space && (output.bound ? output.isReachable : keepsOutputs);
   if (isOnDevice) {
@@ -273,6 +280,27 @@ TensorView Session::output(size_t index) const {
     view.data = output.bound ? output.bound : results[index].data();
   }
   return view;
+}
+
+TakenOutput Session::takeOutput(size_t index) {
+  constexpr int64_t fewest = 64 << 10; // copying fewer bytes costs less than their pages
+  TakenOutput taken{output(index), {}, nullptr};
+  OutputBuffer &output = memory.outputs[index];
+  std::string_view name = last->program.outputs[index].name;
+  if (memory.space)
+    fail(Status::unsupported, "output '", name, "': expected a session on the CPU to take it "
+         "from, but got one on ", device->name());
+  if (output.bound)
+    fail(Status::usage, "output '", name,
+         "': expected memory of the session to take, but it is bound to the caller's");
+  byteSize(taken.view.dims, elementBytes(taken.view.type), taken.bytes);
+  output.isTaken = true;
+  if (taken.bytes < fewest)
+    return taken;
+  taken.memory = std::move(output.own);
+  taken.pool = memory.outputPool;
+  taken.pool->lend(taken.memory.size());
+  return taken;
 }
 
 std::vector<int64_t> Session::outputDims(size_t index) {
@@ -294,6 +322,7 @@ Session::Statistics Session::statistics() const {
   result.peakBytes = memory.arena.size() + device->scratchBytes();
   for (const OutputBuffer &output : memory.outputs)
     result.peakBytes += output.own.size();
+  result.peakBytes += memory.outputPool->bytes();
   for (const Memory &block : memory.heap)
     result.peakBytes += block.size();
   for (const Input &input : inputs)

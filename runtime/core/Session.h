@@ -47,6 +47,15 @@ struct SessionOptions {
   bool refusesHostReads = false;
 };
 
+/// An output that the caller has taken. The bytes of a small one are still the session's,
+/// to be copied; else `memory` holds them, which goes back to `pool` in the end.
+struct TakenOutput {
+  TensorView view;
+  Memory memory;
+  std::shared_ptr<OutputPool> pool; // null: of a small one
+  int64_t bytes = 0;
+};
+
 class Session {
 public:
   Session(std::shared_ptr<const Weights> weights, std::shared_ptr<Device> device,
@@ -75,6 +84,9 @@ public:
   /// The output of the last run; its bytes are the session's until the next one, and
   /// the host's unless the session keeps outputs on the device.
   TensorView output(size_t index) const;
+  /// The same, given away; on the CPU, of outputs that are not bound. It has no output()
+  /// until the next run.
+  TakenOutput takeOutput(size_t index);
   /// Dimensions of an output for the inputs that are set; -1 where the data decide.
   std::vector<int64_t> outputDims(size_t index);
 

@@ -50,6 +50,11 @@ typedef struct {
   int64_t *strides; /* in elements; null: contiguous, row-major */
   uint64_t byte_offset;
 } DLTensor;
+typedef struct DLManagedTensor {
+  DLTensor dl_tensor;
+  void *manager_ctx;
+  void (*deleter)(struct DLManagedTensor *self);
+} DLManagedTensor;
 #endif
 
 typedef enum {
@@ -208,10 +213,21 @@ TENON_RT_API tenon_status tenon_session_wait(tenon_session *session, tenon_error
 TENON_RT_API void tenon_session_cancel(tenon_session *session);
 
 /* An output of the last run, in the host's memory unless the session keeps outputs on
-   the device. Shape and bytes are the session's until its next
-   call of run or output_shape; bound memory is the caller's. */
+   the device. Shape and bytes are the session's until its next call of run, output_shape
+   or, of this output, take_output; bound memory is the caller's. */
 TENON_RT_API tenon_status tenon_session_output(tenon_session *session, size_t index,
                                                DLTensor *tensor, tenon_error **error);
+
+/* Takes an output of the last run, as tenon_session_output has it, out of the session: it
+   is the caller's, to read and to write, until its deleter is called, once, by any thread,
+   also when the session is closed. No bytes are copied (but a small tensor's). After the
+   deleter later runs use the memory again; the session keeps no more of it than one of its
+   last two runs gave away. Until the next run this output has no more to give: then
+   asking again is TENON_USAGE, as it is for an output that is bound to memory; on a
+   GPU this is TENON_UNSUPPORTED. */
+TENON_RT_API tenon_status tenon_session_take_output(tenon_session *session, size_t index,
+                                                    DLManagedTensor **tensor,
+                                                    tenon_error **error);
 
 /* Called after each launch of a run; nanoseconds of the monotonic clock. */
 typedef void (*tenon_trace_callback)(void *user, const char *node, const char *kernel,
@@ -229,7 +245,7 @@ TENON_RT_API void tenon_session_set_dump(tenon_session *session,
 
 typedef struct {
   size_t size;
-  int64_t peak_bytes; /* arena, outputs, scratch and copies of inputs */
+  int64_t peak_bytes; /* arena, outputs (also taken ones), scratch and copies of inputs */
   int64_t launches;   /* of the last run */
   uint32_t threads;
   const char *variant; /* of the last run */

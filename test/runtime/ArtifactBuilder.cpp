@@ -229,4 +229,15 @@ Model makeScaleModel() {
   return model;
 }
 
+Model makeTwiceModel() {
+  Model model;
+  ProgramBuilder p(model.program());
+  uint32_t n = p.symbol("n"), zero = p.constant(0);
+  uint32_t x = p.input("x", ElementType::f32, {n});
+  uint32_t y = p.output("y", ElementType::f32, {n});
+  p.program.arena = zero;
+  launch(p.program.steps, model.kernel("add_f32"), {x, x, y}, {n}, n, zero, "Add");
+  return model;
+}
+
 } // namespace tenon::test

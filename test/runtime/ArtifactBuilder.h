@@ -92,6 +92,8 @@ Bytes bytesOf(const std::vector<T> &values) {
 
 /// y = (x + x) * w over symbol n in 1..64; w is a scalar weight of value 3.
 Model makeScaleModel();
+/// y = x + x over any n.
+Model makeTwiceModel();
 
 } // namespace tenon::test
 

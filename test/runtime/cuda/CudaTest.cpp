@@ -28,6 +28,17 @@ TEST_F(Cuda, RunsInOrderWithOneWait) {
   }
 }
 
+// Outputs are not given away: neither the device's memory nor the host's copies.
+TEST_F(Cuda, GivesNoOutputsAway) {
+  auto s = open(makeCudaScaleModel().write());
+  std::vector<float> x = {1};
+  s->setInput(0, floats(x));
+  s->run();
+  expectFailure(rt::Status::unsupported, {"'y'", "on the CPU", "cuda:0"},
+                [&] { s->takeOutput(0); });
+  EXPECT_EQ(read<float>(*s, 0), std::vector<float>{6});
+}
+
 // Weights of all sizes arrive whole, through buffers that are used again and again.
 TEST_F(Cuda, UploadsWeights) {
   fake->freeBytes = 1 << 28;
