@@ -20,6 +20,7 @@ int main(int argc, char **argv) {
   }
   std::string folder = argv[1];
   bool saved = save(folder + "/scale.tenon", makeScaleModel().serialize()) &&
+               save(folder + "/twice.tenon", makeTwiceModel().serialize()) &&
                save(folder + "/scale-cuda.tenon", makeCudaScaleModel().serialize()) &&
                save(folder + "/scale-both.tenon", makeScaleModelForBoth().serialize());
   return saved ? 0 : 1;

@@ -128,10 +128,10 @@ class Session:
             shares_states_of=shares._session.pointer if shares is not None else None,
             device=device.encode() if device is not None else None,
             keep_outputs_on_device=int(keep_on_device))
-        self._take(artifact, _Handle("tenon_session_create", "tenon_session_close",
-                                     artifact._weights.pointer, ctypes.byref(options)))
+        self._adopt(artifact, _Handle("tenon_session_create", "tenon_session_close",
+                                      artifact._weights.pointer, ctypes.byref(options)))
 
-    def _take(self, artifact: Artifact, handle: _Handle) -> None:
+    def _adopt(self, artifact: Artifact, handle: _Handle) -> None:
         self.artifact = artifact
         self._session = handle
         self._running = threading.Lock()
@@ -143,6 +143,12 @@ class Session:
         self._input_index = {info.name: i for i, info in enumerate(self.inputs)}
         self._output_index = {info.name: i for i, info in enumerate(self.outputs)}
         self._held: dict[int, Any] = {}  # what the runtime points into
+        self._slots = [_tensors.Slot(info.dtype, len(info.shape)) for info in self.inputs]
+        self._set = _c.indexed("tenon_session_set_input")
+        self._take = _c.indexed("tenon_session_take_output")
+        self._taken = ctypes.c_void_p()
+        self._taken_place = ctypes.byref(self._taken)
+        self._gives = self.device == "cpu"  # outputs away
 
     @property
     def device(self) -> str:
@@ -163,6 +169,10 @@ class Session:
 
     def _set_input(self, name: str, value: Any, stream: int | None) -> None:
         index = self._index(self._input_index, "input", name)
+        if type(value) is np.ndarray and self._slots[index].describe(value):
+            self._set(self._session.pointer, index, self._slots[index].reference)
+            self._held[index] = value
+            return
         if _dlpack.is_on_gpu(value):
             borrowed = _dlpack.Borrowed(value, stream)
             _c.call("tenon_session_set_input", self._session.pointer, index,
@@ -204,11 +214,13 @@ class Session:
     def run(self, inputs: Mapping[str, Any] | None = None, *, copy: bool = True,
             stream: int | None = None, wait: bool = True) -> Mapping[str, Any]:
         """Runs on `inputs`, arrays or tensors in the GPU's memory; those not named keep
-        their last value. With copy=False the results are views, made when they are looked
-        up, that the next run overwrites. `stream`: a CUDA stream (its handle) in which the
-        work goes. With wait=False a run on a GPU returns when its work is in the stream, or
-        in the session's own, for which the default stream then waits; all outputs must be
-        on the GPU, and inputs of the host stay as they are until `wait`."""
+        their last value. The results are the caller's, to write to as well: a large one has
+        the session's memory, uncopied, which later runs use again when no array has it any
+        more. With copy=False the results are views, made when they are looked up, that the
+        next run overwrites. `stream`: a CUDA stream (its handle) in which the work goes.
+        With wait=False a run on a GPU returns when its work is in the stream, or in the
+        session's own, for which the default stream then waits; all outputs must be on the
+        GPU, and inputs of the host stay as they are until `wait`."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("expected one run at a time; make a session for each thread")
         try:
@@ -218,7 +230,7 @@ class Session:
                     ctypes.byref(_c.RunOptions(stream=stream, returns_early=not wait)))
             if not copy:
                 return _Views(self)
-            return {info.name: self._output(i, copy) for i, info in enumerate(self.outputs)}
+            return {info.name: self._own_output(i) for i, info in enumerate(self.outputs)}
         finally:
             self._running.release()
 
@@ -226,13 +238,20 @@ class Session:
         """Waits for runs with wait=False."""
         _c.call("tenon_session_wait", self._session.pointer)
 
-    def _output(self, index: int, copy: bool) -> Any:
+    def _own_output(self, index: int) -> Any:
+        """An array that no later run writes to, unless it is in the GPU's memory."""
+        if self._gives and self._held.get(-1 - index) is None:
+            self._take(self._session.pointer, index, self._taken_place)
+            return _tensors.owned(self._taken.value, self.outputs[index].dtype)
+        output = self._output(index)
+        return output if isinstance(output, GpuArray) else output.copy()
+
+    def _output(self, index: int) -> Any:
         tensor = _c.DLTensor()
         _c.call("tenon_session_output", self._session.pointer, index, ctypes.byref(tensor))
         if _tensors.is_on_gpu(tensor):
             return GpuArray(tensor, self.outputs[index].dtype, self, self.wait)
-        array = _tensors.view(tensor, self)
-        return array.copy() if copy else array
+        return _tensors.view(tensor, self)
 
     def cancel(self) -> None:
         """Stops a run at its next launch; for another thread to call."""
@@ -262,8 +281,8 @@ class Session:
     def fork(self) -> Session:
         """A session of the same entry with a copy of the caches."""
         made = Session.__new__(Session)
-        made._take(self.artifact, _Handle("tenon_session_fork", "tenon_session_close",
-                                          self._session.pointer))
+        made._adopt(self.artifact, _Handle("tenon_session_fork", "tenon_session_close",
+                                            self._session.pointer))
         return made
 
     def select_rows(self, rows: Sequence[int]) -> None:
@@ -296,7 +315,7 @@ class _Views(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         session = self._session
-        return session._output(session._index(session._output_index, "output", name), False)
+        return session._output(session._index(session._output_index, "output", name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._session._output_index)

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import pathlib
+from typing import Any, Callable, NoReturn
 
 ABI_VERSION = 3
 
@@ -26,6 +28,18 @@ class DLTensor(ctypes.Structure):
         ("strides", ctypes.POINTER(ctypes.c_int64)),
         ("byte_offset", ctypes.c_uint64),
     ]
+
+
+class ManagedTensor(ctypes.Structure):
+    """DLManagedTensor; `deleter` is an address."""
+
+    _fields_ = [("tensor", DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+
+@functools.lru_cache(maxsize=None)
+def deleter(address: int) -> Callable[[int], None]:
+    """The function there, for the address of a ManagedTensor."""
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
 
 
 class _Sized(ctypes.Structure):
@@ -144,6 +158,7 @@ _checked = {
     "tenon_session_run": [_handle, ctypes.POINTER(RunOptions)],
     "tenon_session_wait": [_handle],
     "tenon_session_output": [_handle, _size, ctypes.POINTER(DLTensor)],
+    "tenon_session_take_output": [_handle, _size, _out],
     "tenon_session_cache_info": [_handle, _size, ctypes.POINTER(CCacheInfo)],
     "tenon_session_reset": [_handle],
     "tenon_session_rewind": [_handle, ctypes.c_int64, ctypes.c_int64],
@@ -183,8 +198,24 @@ def call(name: str, *arguments: object) -> None:
     """Calls a function that can fail; raises TenonError when it does."""
     error = ctypes.c_void_p()
     code = getattr(library, name)(*arguments, ctypes.byref(error))
-    if code == 0:
-        return
+    if code != 0:
+        _fail(code, error)
+
+
+def indexed(name: str) -> Callable[[ctypes.c_void_p, int, Any], None]:
+    """`call` of one function of a session, an index and a place; for one thread at a time.
+    A decoder's step calls it for each cache, so it makes nothing anew."""
+    function, error = getattr(library, name), ctypes.c_void_p()
+    place = ctypes.byref(error)
+
+    def invoke(session: ctypes.c_void_p, index: int, argument: Any) -> None:
+        code = function(session, index, argument, place)
+        if code != 0:
+            _fail(code, error)
+    return invoke
+
+
+def _fail(code: int, error: ctypes.c_void_p) -> NoReturn:
     message = (library.tenon_error_message(error) or b"out of memory").decode(errors="replace")
     node = (library.tenon_error_node(error) or b"").decode(errors="replace")
     library.tenon_error_free(error)

@@ -5,7 +5,7 @@ import ctypes
 
 import numpy as np
 
-from ._library import DLDataType, DLDevice, DLTensor
+from ._library import DLDataType, DLDevice, DLTensor, ManagedTensor, deleter
 
 try:
     from ml_dtypes import bfloat16 as _bfloat16
@@ -52,6 +52,56 @@ def describe(array: np.ndarray, dtype: DLDataType) -> DLTensor:
     if not array.flags.c_contiguous:
         strides = (ctypes.c_int64 * array.ndim)(*(s // array.itemsize for s in array.strides))
     return DLTensor(array.ctypes.data, _CPU, array.ndim, dtype, shape, strides, 0)
+
+
+_first_byte, _address = ctypes.c_char.from_buffer, ctypes.addressof
+
+
+class Slot:
+    """A DLTensor that is filled in again for each array: making one takes longer."""
+
+    def __init__(self, dtype: np.dtype, ndim: int) -> None:
+        self._dtype, self._ndim = dtype, ndim
+        self._shape = (ctypes.c_int64 * ndim)()
+        self._tensor = DLTensor(None, _CPU, ndim, runtime_type(dtype, dtype), self._shape)
+        self.reference = ctypes.byref(self._tensor)
+
+    def describe(self, array: np.ndarray) -> bool:
+        """As the function does; False where only that one can."""
+        # `carray`: contiguous, aligned, writable; what is not has no such buffer.
+        if array.dtype != self._dtype or array.ndim != self._ndim or not array.flags.carray:
+            return False
+        try:
+            self._tensor.data = _address(_first_byte(array))
+        except (BufferError, TypeError, ValueError):  # it is empty, or of bfloat16
+            return False
+        self._shape[:] = array.shape
+        return True
+
+
+class _Owned:
+    """A tensor that the runtime gave away, as NumPy wants to see it. An array on it is
+    its last owner."""
+
+    __slots__ = "__array_interface__", "_place", "_release"
+
+    def __init__(self, place: int, typestr: str) -> None:
+        managed = ManagedTensor.from_address(place)
+        tensor = managed.tensor
+        self._place = place
+        self._release = deleter(managed.deleter)
+        self.__array_interface__ = {
+            "data": (tensor.data, False), "shape": tuple(tensor.shape[:tensor.ndim]),
+            "typestr": typestr, "version": 3}
+
+    def __del__(self) -> None:
+        self._release(self._place)
+
+
+def owned(place: int, dtype: np.dtype) -> np.ndarray:
+    """An array on the bytes of the DLManagedTensor at `place`, which dies with it."""
+    array = np.asarray(_Owned(place, dtype.str))
+    return array if array.dtype == dtype else array.view(dtype)  # bfloat16: "V2"
 
 
 def view(tensor: DLTensor, owner: object) -> np.ndarray:
