@@ -146,8 +146,7 @@ class Session:
         self._slots = [_tensors.Slot(info.dtype, len(info.shape)) for info in self.inputs]
         self._set = _c.indexed("tenon_session_set_input")
         self._take = _c.indexed("tenon_session_take_output")
-        self._taken = ctypes.c_void_p()
-        self._taken_place = ctypes.byref(self._taken)
+        self._places = [_tensors.Place(info.dtype) for info in self.outputs]
         self._gives = self.device == "cpu"  # outputs away
 
     @property
@@ -226,8 +225,10 @@ class Session:
         try:
             for name, value in (inputs or {}).items():
                 self._set_input(name, value, stream)
-            _c.call("tenon_session_run", self._session.pointer,
-                    ctypes.byref(_c.RunOptions(stream=stream, returns_early=not wait)))
+            options = None
+            if stream is not None or not wait:
+                options = ctypes.byref(_c.RunOptions(stream=stream, returns_early=not wait))
+            _c.call("tenon_session_run", self._session.pointer, options)
             if not copy:
                 return _Views(self)
             return {info.name: self._own_output(i) for i, info in enumerate(self.outputs)}
@@ -241,8 +242,9 @@ class Session:
     def _own_output(self, index: int) -> Any:
         """An array that no later run writes to, unless it is in the GPU's memory."""
         if self._gives and self._held.get(-1 - index) is None:
-            self._take(self._session.pointer, index, self._taken_place)
-            return _tensors.owned(self._taken.value, self.outputs[index].dtype)
+            place = self._places[index]
+            self._take(self._session.pointer, index, place.reference)
+            return place.array()
         output = self._output(index)
         return output if isinstance(output, GpuArray) else output.copy()
 

@@ -30,10 +30,10 @@ class DLTensor(ctypes.Structure):
     ]
 
 
-class ManagedTensor(ctypes.Structure):
-    """DLManagedTensor; `deleter` is an address."""
+class ManagedTensor(DLTensor):
+    """DLManagedTensor, which begins with a DLTensor; `deleter` is an address."""
 
-    _fields_ = [("tensor", DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+    _fields_ = [("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
 @functools.lru_cache(maxsize=None)

@@ -86,10 +86,9 @@ class _Owned:
     __slots__ = "__array_interface__", "_place", "_release"
 
     def __init__(self, place: int, typestr: str) -> None:
-        managed = ManagedTensor.from_address(place)
-        tensor = managed.tensor
+        tensor = ManagedTensor.from_address(place)
         self._place = place
-        self._release = deleter(managed.deleter)
+        self._release = deleter(tensor.deleter)
         self.__array_interface__ = {
             "data": (tensor.data, False), "shape": tuple(tensor.shape[:tensor.ndim]),
             "typestr": typestr, "version": 3}
@@ -98,10 +97,18 @@ class _Owned:
         self._release(self._place)
 
 
-def owned(place: int, dtype: np.dtype) -> np.ndarray:
-    """An array on the bytes of the DLManagedTensor at `place`, which dies with it."""
-    array = np.asarray(_Owned(place, dtype.str))
-    return array if array.dtype == dtype else array.view(dtype)  # bfloat16: "V2"
+class Place:
+    """Where the runtime writes the address of a DLManagedTensor that it gives away."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self._dtype, self._typestr = dtype, dtype.str
+        self._address = ctypes.c_void_p()
+        self.reference = ctypes.byref(self._address)
+
+    def array(self) -> np.ndarray:
+        """An array on the tensor's bytes, which dies with it."""
+        array = np.asarray(_Owned(self._address.value, self._typestr))
+        return array if array.dtype is self._dtype else array.view(self._dtype)  # bfloat16
 
 
 def view(tensor: DLTensor, owner: object) -> np.ndarray:
