@@ -48,6 +48,15 @@ public:
     return make<onnx::DequantizeLinearOp>(elementOf(q.scale), q.value, q.scale,
                                           q.zero, axis);
   }
+  /// Integers less their zero point, as f32.
+  Value subtract(Value integers, Value zero, int64_t axis) {
+    auto type =
+        zero ? dyn_cast<RankedTensorType>(zero.getType()) : RankedTensorType();
+    auto ones = RankedTensorType::get(
+        type ? type.getShape() : ArrayRef<int64_t>(), f32());
+    return dequantize(
+        {integers, constant(DenseElementsAttr::get(ones, 1.0f)), zero}, axis);
+  }
   /// As elements of `like`'s type.
   Value quantize(Value real, Value scale, Value zero, Value like,
                  int64_t axis = 1) {
@@ -302,24 +311,55 @@ static Value spreadOverImage(Value vector, Value weight, Steps &steps) {
                                        steps.axes(axes));
 }
 
+/// Whether scales of the same shape can be made.
+static bool isFixed(Value zero) {
+  return !zero || (isa<RankedTensorType>(zero.getType()) &&
+                   cast<RankedTensorType>(zero.getType()).hasStaticShape());
+}
+
 static const char *checkConv(onnx::QLinearConvOp op) {
-  for (Value value :
-       {Value(op.getW()), Value(op.getWScale()), Value(op.getB())})
-    if (value && !isa<RankedTensorType>(value.getType()))
-      return "the weight, its scale or the bias has no known rank";
-  return nullptr;
+  if (!isFixed(op.getXZeroPoint()) || !isFixed(op.getWZeroPoint()))
+    return "how many zero points there are is not known";
+  return isa<RankedTensorType>(op.getW().getType()) &&
+                 isa<RankedTensorType>(op.getWScale().getType())
+             ? nullptr
+             : "the weight or its scale has no known rank";
+}
+
+/// The sums of an integer convolution, as those of floats that are integers:
+/// exact up to 2^24, rounded as the sums' conversion would round them beyond.
+template <typename Op>
+static Value convolve(Op op, Value x, Value w, Value bias, Steps &steps) {
+  Value image = steps.subtract(x, op.getXZeroPoint(), /*axis=*/1);
+  Value weight = steps.subtract(w, op.getWZeroPoint(), /*axis=*/0);
+  return steps.make<onnx::ConvOp>(
+      steps.f32(), image, weight, bias ? steps.toF32(bias) : Value(),
+      op.getAutoPadAttr(), op.getDilationsAttr(), op.getGroupAttr(),
+      op.getKernelShapeAttr(), op.getPadsAttr(), op.getStridesAttr());
 }
 
 static Value expandConv(onnx::QLinearConvOp op, Steps &steps) {
-  Value sums = steps.make<onnx::ConvIntegerOp>(
-      steps.i32(), op.getX(), op.getW(), op.getXZeroPoint(), op.getWZeroPoint(),
-      op.getAutoPadAttr(), op.getDilationsAttr(), op.getGroupAttr(),
-      op.getKernelShapeAttr(), op.getPadsAttr(), op.getStridesAttr());
-  if (op.getB())
-    sums = steps.add(sums, spreadOverImage(op.getB(), op.getW(), steps));
+  Value sums = convolve(op, op.getX(), op.getW(), op.getB(), steps);
   return steps.requantize(sums, op.getXScale(),
                           spreadOverImage(op.getWScale(), op.getW(), steps),
                           op.getYScale(), op.getYZeroPoint(), op.getX());
+}
+
+static const char *checkRealConv(onnx::CastOp op) {
+  if (!Steps::elementOf(op.getResult()).isF32())
+    return "the result is not of f32";
+  auto conv = op.getInput().getDefiningOp<onnx::ConvIntegerOp>();
+  if (!conv || !conv->hasOneUse())
+    return "it is not of a convolution of its own";
+  return isFixed(conv.getXZeroPoint()) && isFixed(conv.getWZeroPoint())
+             ? nullptr
+             : "how many zero points there are is not known";
+}
+
+/// Cast(ConvInteger(x, w)) to f32 -> Conv(x, w) of floats
+static Value expandRealConv(onnx::CastOp op, Steps &steps) {
+  auto conv = op.getInput().getDefiningOp<onnx::ConvIntegerOp>();
+  return convolve(conv, conv.getX(), conv.getW(), /*bias=*/Value(), steps);
 }
 
 static Value expandProductToFloat(onnx::MsMatMulIntegerToFloatOp op,
@@ -425,6 +465,7 @@ static void populateExpansions(RewritePatternSet &patterns) {
   add(new Expansion<MsDequantizeLinearOp>(context, expandDequantize));
   add(new Expansion<QLinearMatMulOp>(context, expandMatMul));
   add(new Expansion<QLinearConvOp>(context, expandConv, checkConv));
+  add(new Expansion<CastOp>(context, expandRealConv, checkRealConv));
 }
 
 namespace {

@@ -59,3 +59,44 @@ func.func @channels_last(%x: tensor<1x4x4x3xui8>, %s: tensor<f32>, %z: tensor<ui
   %0 = onnx.ms.QLinearGlobalAveragePool(%x, %s, %z, %s, %z) {channels_last = 1 : i64} : (tensor<1x4x4x3xui8>, tensor<f32>, tensor<ui8>, tensor<f32>, tensor<ui8>) -> tensor<1x1x1x3xui8>
   return %0 : tensor<1x1x1x3xui8>
 }
+
+// -----
+
+// A convolution of integers is one of floats that have their values; the bias too.
+// CHECK-LABEL: func @convolution
+// CHECK:         %[[X:.*]] = onnx.DequantizeLinear(%arg0, %{{.*}}, %arg1)
+// CHECK:         %[[W:.*]] = onnx.DequantizeLinear(%arg2, %{{.*}}, %arg3) {axis = 0
+// CHECK:         %[[B:.*]] = onnx.Cast(%arg4)
+// CHECK:         onnx.Conv(%[[X]], %[[W]], %[[B]])
+// CHECK-SAME:      strides = array<i64: 2, 2>
+// CHECK:         onnx.QuantizeLinear
+func.func @convolution(%x: tensor<1x3x8x8xui8>, %xz: tensor<ui8>, %w: tensor<4x3x2x2xi8>, %wz: tensor<4xi8>, %b: tensor<4xi32>, %s: tensor<f32>, %t: tensor<4xf32>) -> tensor<1x4x4x4xui8> {
+  %0 = onnx.QLinearConv(%x, %s, %xz, %w, %t, %wz, %s, %xz, %b) {strides = array<i64: 2, 2>} : (tensor<1x3x8x8xui8>, tensor<f32>, tensor<ui8>, tensor<4x3x2x2xi8>, tensor<4xf32>, tensor<4xi8>, tensor<f32>, tensor<ui8>, tensor<4xi32>) -> tensor<1x4x4x4xui8>
+  return %0 : tensor<1x4x4x4xui8>
+}
+
+// -----
+
+// So are sums that become f32; sums that stay integers are exact.
+// CHECK-LABEL: func @integer_convolutions
+// CHECK:         %[[SUMS:.*]] = onnx.ConvInteger(
+// CHECK:         %[[REAL:.*]] = onnx.Conv(
+// CHECK-NOT:     onnx.ConvInteger
+// CHECK:         return %[[SUMS]], %[[REAL]]
+func.func @integer_convolutions(%x: tensor<1x3x8x8xui8>, %w: tensor<4x3x2x2xui8>) -> (tensor<1x4x7x7xi32>, tensor<1x4x7x7xf32>) {
+  %0 = onnx.ConvInteger(%x, %w) : (tensor<1x3x8x8xui8>, tensor<4x3x2x2xui8>) -> tensor<1x4x7x7xi32>
+  %1 = onnx.ConvInteger(%x, %w) : (tensor<1x3x8x8xui8>, tensor<4x3x2x2xui8>) -> tensor<1x4x7x7xi32>
+  %2 = onnx.Cast(%1) {to = 1 : i64} : (tensor<1x4x7x7xi32>) -> tensor<1x4x7x7xf32>
+  return %0, %2 : tensor<1x4x7x7xi32>, tensor<1x4x7x7xf32>
+}
+
+// -----
+
+// Zero points of which it is not known how many there are leave the convolution as it is.
+// CHECK-LABEL: func @unknown_zero_points
+// CHECK:         onnx.ConvInteger(
+func.func @unknown_zero_points(%x: tensor<1x3x8x8xui8>, %w: tensor<4x3x2x2xui8>, %z: tensor<ui8>, %v: tensor<?xui8>) -> tensor<1x4x7x7xf32> {
+  %0 = onnx.ConvInteger(%x, %w, %z, %v) : (tensor<1x3x8x8xui8>, tensor<4x3x2x2xui8>, tensor<ui8>, tensor<?xui8>) -> tensor<1x4x7x7xi32>
+  %1 = onnx.Cast(%0) {to = 1 : i64} : (tensor<1x4x7x7xi32>) -> tensor<1x4x7x7xf32>
+  return %1 : tensor<1x4x7x7xf32>
+}

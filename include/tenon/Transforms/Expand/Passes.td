@@ -7,9 +7,10 @@ def ExpandQuantizedPass : Pass<"onnx-expand-quantized", "mlir::func::FuncOp"> {
   let summary = "Writes composed quantized operators as their steps";
   let description = [{
     Operators that dequantize, compute and quantize in one become these three steps,
-    those that multiply quantized matrices or images become the integer product, its
-    scale and its quantization. What the steps have in common with other operators is
-    then lowered and fused once, for all of them.
+    those that multiply quantized matrices become the integer product, its scale and its
+    quantization. Convolutions of integers become those of floats that have the same
+    values, which code generation knows better. What the steps have in common with other
+    operators is then lowered and fused once, for all of them.
 
     ```mlir
     %0 = onnx.ms.QLinearSigmoid(%x, %xs, %xz, %ys, %yz) : ...
@@ -24,9 +25,10 @@ def ExpandQuantizedPass : Pass<"onnx-expand-quantized", "mlir::func::FuncOp"> {
             QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearSoftmax,
             QLinearConcat, QLinearAveragePool, QLinearGlobalAveragePool, QGemm,
             MatMulIntegerToFloat, DynamicQuantizeMatMul, QuantizeLinear and
-            DequantizeLinear.
-    Numerics: approximate; products are exact, their scale is applied in two roundings
-            instead of one, so that a quantized element may differ by one.
+            DequantizeLinear, and no ConvInteger whose result is made f32.
+    Numerics: approximate; products are exact, sums of convolutions up to 2^24 too, and
+            the scale is applied in two roundings instead of one, so that a quantized
+            element may differ by one.
   }];
 }
 
