@@ -170,32 +170,47 @@ static void inferCacheAppend(TenonCacheAppendOp op,
 }
 
 /// present = [2, batch, heads, past + new, head size], stacked.
-static void inferPackedAttention(MsAttentionOp op,
-                                 SmallVectorImpl<Type> &types) {
-  TensorType input = tensorOf(op.getInput());
-  int64_t width = dimOf(tensorOf(op.getWeights()), 1), heads = op.getNumHeads();
+static void inferPackedAttention(Operation *op, Value weights, int64_t heads,
+                                 std::optional<ArrayRef<int64_t>> sizes,
+                                 Type element, SmallVectorImpl<Type> &types) {
+  TensorType input = tensorOf(op->getOperand(0));
+  int64_t width = dimOf(tensorOf(weights), 1);
   int64_t hidden = width == kDynamic ? kDynamic : width / 3;
-  if (std::optional<ArrayRef<int64_t>> sizes = op.getQkvHiddenSizes())
-    if (sizes->size() == 3)
-      hidden = (*sizes)[2];
+  if (sizes && sizes->size() == 3)
+    hidden = (*sizes)[2];
   int64_t headSize =
       hidden == kDynamic || heads <= 0 ? kDynamic : hidden / heads;
   append(op,
-         {withDim(input, -1, hidden),
+         {RankedTensorType::get({dimOf(input, 0), dimOf(input, 1), hidden},
+                                element),
           RankedTensorType::get({2, dimOf(input, 0), heads, kDynamic, headSize},
-                                input.getElementType())},
+                                element)},
          types);
 }
 
-static void inferEmbedding(MsEmbedLayerNormalizationOp op,
-                           SmallVectorImpl<Type> &types) {
-  TensorType ids = tensorOf(op.getInputIds()),
-             words = tensorOf(op.getWordEmbedding());
+/// Of floats of type `element`, made of the rows of a table.
+static void inferEmbedding(Operation *op, Value inputIds, Value table,
+                           Type element, SmallVectorImpl<Type> &types) {
+  TensorType ids = tensorOf(inputIds), words = tensorOf(table);
   Type sum = RankedTensorType::get(
-      {dimOf(ids, 0), dimOf(ids, 1), dimOf(words, 1)}, words.getElementType());
+      {dimOf(ids, 0), dimOf(ids, 1), dimOf(words, 1)}, element);
   Type mask = RankedTensorType::get({dimOf(ids, 0)},
-                                    IntegerType::get(op.getContext(), 32));
+                                    IntegerType::get(op->getContext(), 32));
   append(op, {sum, mask, sum}, types);
+}
+
+/// Y [steps, directions, batch, units], Y_h and Y_c of its last step.
+static void inferQuantizedLSTM(MsDynamicQuantizeLSTMOp op,
+                               SmallVectorImpl<Type> &types) {
+  TensorType x = tensorOf(op.getX()), r = tensorOf(op.getR());
+  int64_t directions = dimOf(r, 0), units = dimOf(r, 1), batch = dimOf(x, 1);
+  Type last =
+      RankedTensorType::get({directions, batch, units}, x.getElementType());
+  append(op,
+         {RankedTensorType::get({dimOf(x, 0), directions, batch, units},
+                                x.getElementType()),
+          last, last},
+         types);
 }
 
 /// Where unpacked, [indices..., columns]; two 4-bit values may share a byte.
@@ -277,10 +292,34 @@ bool tenon::inferContribTypes(Operation *op, SmallVectorImpl<Type> &types) {
         return inferCacheAppend(append, types), true;
       })
       .Case([&](MsAttentionOp attention) {
-        return inferPackedAttention(attention, types), true;
+        inferPackedAttention(
+            attention, attention.getWeights(), attention.getNumHeads(),
+            attention.getQkvHiddenSizes(),
+            tensorOf(attention.getInput()).getElementType(), types);
+        return true;
+      })
+      .Case([&](MsQAttentionOp attention) {
+        inferPackedAttention(attention, attention.getWeight(),
+                             attention.getNumHeads(), std::nullopt,
+                             tensorOf(attention.getBias()).getElementType(),
+                             types);
+        return true;
       })
       .Case([&](MsEmbedLayerNormalizationOp embedding) {
-        return inferEmbedding(embedding, types), true;
+        Value table = embedding.getWordEmbedding();
+        inferEmbedding(embedding, embedding.getInputIds(), table,
+                       tensorOf(table).getElementType(), types);
+        return true;
+      })
+      .Case([&](MsQEmbedLayerNormalizationOp embedding) {
+        Value scale = embedding.getWordEmbeddingScale();
+        inferEmbedding(embedding, embedding.getInputIds(),
+                       embedding.getWordEmbeddingQuant(),
+                       tensorOf(scale).getElementType(), types);
+        return true;
+      })
+      .Case([&](MsDynamicQuantizeLSTMOp lstm) {
+        return inferQuantizedLSTM(lstm, types), true;
       })
       .Case([&](MsGatherBlockQuantizedOp gather) {
         return inferGatherBlocks(gather, types), true;

@@ -16,7 +16,7 @@ from tenon_tools import CompileError, Tally, compile_model, ort_session, tenon_s
 MS = "com.microsoft"
 KINDS = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16,
          np.dtype(np.int32): TensorProto.INT32, np.dtype(np.int64): TensorProto.INT64,
-         np.dtype(np.uint8): TensorProto.UINT8}
+         np.dtype(np.uint8): TensorProto.UINT8, np.dtype(np.int8): TensorProto.INT8}
 
 
 def rand(*shape, dtype=np.float32, seed=0):
@@ -42,7 +42,8 @@ class Case:
                    if n and n not in self.dims]
         kind = next(KINDS[feeds[n].dtype] for n in self.inputs
                     if n and feeds[n].dtype in (np.float32, np.float16))
-        results = [helper.make_tensor_value_info(n, kind, None) for n in self.outputs if n]
+        results = [helper.make_tensor_value_info(
+            n, TensorProto.INT32 if n == "count" else kind, None) for n in self.outputs if n]
         graph = helper.make_graph([node], "g", values, results, weights)
         return helper.make_model(graph, ir_version=10, opset_imports=[
             helper.make_opsetid("", 21), helper.make_opsetid(MS, 1)])
@@ -195,7 +196,141 @@ def fused(op, shapes, batch="x", **attributes):
     return Case(op, list(shapes), ["y"], feeds, {batch: ["b", *shapes[batch][1:]]}, **attributes)
 
 
+def whole(*shape, kind=np.uint8, seed=0):
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    return np.random.default_rng(seed + sum(shape)).integers(low, high, shape).astype(kind)
+
+
+def scale(value):
+    return np.array(value, np.float32)
+
+
+def packed_attention(mask="", past=False, bias=True, scores=False, values=None, **attributes):
+    """Attention with packed weights; a mask of lengths, of keys or of queries and keys."""
+    heads, size, wide = 3, 8, values or 24
+    if values:
+        attributes["qkv_hidden_sizes"] = [24, 24, values]
+
+    def feeds(n):
+        batch, length, kept = ((1, 5, 4), (3, 7, 2))[n]
+        total = length + (kept if past else 0)
+        lengths = np.arange(batch, dtype=np.int32) % total + 1
+        made = {"x": rand(batch, length, 20), "w": rand(20, 48 + wide) / 4, "b": rand(48 + wide),
+                "past": rand(2, batch, heads, kept, size, seed=1),
+                "scores": rand(batch, heads, length, total, seed=2), "lengths": lengths,
+                "keys": (np.arange(total) < lengths[:, None]).astype(np.int32)}
+        made["pairs"] = np.broadcast_to(made["keys"][:, None], (batch, length, total)).copy()
+        return made
+    dims = {"x": ["b", "s", 20], "past": [2, "b", heads, "p", size], "lengths": ["b"],
+            "keys": ["b", "t"], "pairs": ["b", "s", "t"], "scores": ["b", heads, "s", "t"]}
+    names = ["x", "w", "b" if bias else "", mask, "past" if past else "",
+             "scores" if scores else ""]
+    while not names[-1]:
+        names.pop()
+    return Case("Attention", names, ["y", "present"] if past else ["y"], feeds,
+                {n: dims[n] for n in names if n in dims}, num_heads=heads, **attributes)
+
+
+def quantized_attention(kind, columns=False, past=False, **attributes):
+    def feeds(n):
+        batch, length = ((1, 5), (3, 7))[n]
+        return {"x": whole(batch, length, 20), "w": whole(20, 72, kind=kind), "b": rand(72),
+                "xs": scale(0.02),
+                "ws": np.linspace(0.005, 0.01, 72, dtype=np.float32) if columns else scale(0.01),
+                "lengths": np.arange(batch, dtype=np.int32) % length + 1,
+                "xz": np.array(120, np.uint8),
+                "wz": np.zeros(72 if columns else (), kind),
+                "past": rand(2, batch, 3, 4, 8, seed=1)}
+    names = ["x", "w", "b", "xs", "ws", "lengths", "xz", "wz"] + ["past"] * past
+    dims = {"x": ["b", "s", 20], "lengths": ["b"], "past": [2, "b", 3, 4, 8]}
+    return Case("QAttention", names, ["y", "present"] if past else ["y"], feeds,
+                {n: dims[n] for n in names if n in dims}, num_heads=3, **attributes)
+
+
+def embedding(segments=True, mask=True, positions=False, total=False):
+    def feeds(n):
+        shape = (2, 5) if n else (1, 3)
+        ids = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+        return {"ids": ids * 7 % 11, "segments": ids % 2, "words": rand(11, 32),
+                "places": rand(9, 32, seed=1), "parts": rand(2, 32, seed=2), "gamma": rand(32),
+                "beta": rand(32, seed=4), "mask": (ids % 3 > 0).astype(np.int32),
+                "positions": ids[:, ::-1] % 9}
+    names = ["ids", "segments" if segments else "", "words", "places",
+             "parts" if segments else "", "gamma", "beta", "mask" if mask else "",
+             "positions" if positions else ""]
+    while not names[-1]:
+        names.pop()
+    return Case("EmbedLayerNormalization", names, ["y", "count"] + ["sum"] * total, feeds,
+                {n: ["b", "s"] for n in ("ids", "segments", "mask", "positions") if n in names})
+
+
+def quantized_embedding(segments=True):
+    tables = {"words": (11, 32), "places": (9, 32), "parts": (2, 32), "gamma": (32,),
+              "beta": (32,)}
+
+    def feeds(n):
+        ids = np.arange(10 if n else 3, dtype=np.int32).reshape(2 if n else 1, -1)
+        made = {"ids": ids * 7 % 11, "segments": ids % 2, "mask": (ids % 3 > 0).astype(np.int32)}
+        for i, (name, shape) in enumerate(tables.items()):
+            made.update({name: whole(*shape), f"{name}.s": scale(0.01 + i / 1000),
+                         f"{name}.z": np.array(120 + i, np.uint8)})
+        return made
+    def tabled(suffix=""):
+        return [n + suffix if segments or n != "parts" else "" for n in tables]
+    names = ["ids", "segments" if segments else "", *tabled(), "mask", *tabled(".s"),
+             *tabled(".z")]
+    return Case("QEmbedLayerNormalization", names, ["y", "count"], feeds,
+                {n: ["b", "s"] for n in ("ids", "segments", "mask") if n in names})
+
+
+def quantized_lstm(directions=1, columns=False, kind=np.int8, initial=False, **attributes):
+    """ONNX Runtime rounds what it multiplies to 8 bits, Tenon does not."""
+    units, gates = 12, 48
+
+    def feeds(n):
+        steps, batch = ((4, 1), (7, 3))[n]
+        scales = np.full((directions, gates) if columns else (directions,), 0.004, np.float32)
+        zeros = np.full(scales.shape, 0 if kind == np.int8 else 128, kind)
+        return {"x": rand(steps, batch, 10), "w": whole(directions, 10, gates, kind=kind),
+                "r": whole(directions, units, gates, kind=kind), "b": rand(directions, 2 * gates),
+                "h": np.tanh(rand(directions, batch, units)), "c": rand(directions, batch, units),
+                "ws": scales, "wz": zeros, "rs": scales * 1.5, "rz": zeros}
+    state = ["h", "c"] if initial else ["", ""]
+    return Case("DynamicQuantizeLSTM", ["x", "w", "r", "b", "", *state, "", "ws", "wz", "rs", "rz"],
+                ["y", "yh", "yc"], feeds,
+                {"x": ["s", "b", 10], **({n: [directions, "b", units] for n in "hc"}
+                                         if initial else {})}, tolerance=3e-2,
+                hidden_size=units, direction="bidirectional" if directions == 2 else "forward",
+                **attributes)
+
+
+def encoders():
+    yield "attention", packed_attention()
+    yield "attention_no_bias", packed_attention(bias=False, scale=0.5)
+    yield "attention_lengths", packed_attention("lengths")
+    yield "attention_keys", packed_attention("keys", mask_filter_value=-1000.0)
+    yield "attention_pairs", packed_attention("pairs")
+    yield "attention_scores", packed_attention("pairs", scores=True)
+    yield "attention_causal", packed_attention(past=True, unidirectional=1)
+    yield "attention_past_keys", packed_attention("keys", past=True, unidirectional=1)
+    yield "attention_past_lengths", packed_attention("lengths", past=True)
+    yield "attention_values", packed_attention(values=36)
+    yield "qattention", quantized_attention(np.uint8)
+    yield "qattention_columns", quantized_attention(np.int8, columns=True)
+    yield "qattention_causal", quantized_attention(np.int8, past=True, unidirectional=1)
+    yield "embedding", embedding()
+    yield "embedding_words", embedding(segments=False, mask=False)
+    yield "embedding_positions", embedding(positions=True, total=True)
+    yield "qembedding", quantized_embedding()
+    yield "qembedding_words", quantized_embedding(segments=False)
+    yield "qlstm", quantized_lstm()
+    yield "qlstm_columns", quantized_lstm(columns=True, kind=np.uint8, initial=True)
+    yield "qlstm_both_ways", quantized_lstm(directions=2)
+    yield "qlstm_both_columns", quantized_lstm(directions=2, columns=True, initial=True)
+
+
 def cases():
+    yield from encoders()
     prompt, step, chunk = ((0, 0), (7, 1)), ((4, 70), (1, 1)), ((4, 40), (3, 2))
     yield "gqa_prompt", group_query(*prompt)
     yield "gqa_step", group_query(*step)

@@ -1,12 +1,11 @@
 // Operators that ONNX Runtime's optimizer fuses, as what they were fused from.
 
+#include "Parts.h"
 #include "tenon/Transforms/Expand/Passes.h"
 
-#include "dialects/ONNX/NodeBuilder.h"
 #include "tenon/Support/RewriteContract.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/StringSwitch.h"
 
 namespace tenon {
@@ -18,50 +17,6 @@ using namespace mlir;
 using namespace tenon;
 
 namespace {
-
-/// NodeBuilder's operations, and those that fused operators are made of.
-class Parts : public NodeBuilder {
-public:
-  Parts(PatternRewriter &rewriter, Operation *op)
-      : NodeBuilder(rewriter, op->getLoc()), rewriter(rewriter) {}
-
-  Value unary(StringRef name, Value x, ArrayRef<NamedAttribute> attrs = {}) {
-    return make(name, x, x.getType(), attrs);
-  }
-  /// x * factor
-  Value times(Value x, double factor) {
-    Type element = getRanked(x).getElementType();
-    return factor == 1
-               ? x
-               : make("onnx.Mul", {x, scalar(element, factor)}, x.getType());
-  }
-  Value gelu(Value x, StringRef form) {
-    return unary("onnx.Gelu", x, text("approximate", form));
-  }
-  Value matmul(Value a, Value b) {
-    RankedTensorType x = getRanked(a), y = getRanked(b);
-    int64_t rank = std::max(x.getRank(), y.getRank());
-    return make("onnx.MatMul", {a, b}, typeOf(rank, x.getElementType()));
-  }
-  /// The last two axes change places.
-  Value turned(Value x, bool isNeeded) {
-    int64_t rank = getRanked(x).getRank();
-    if (!isNeeded || rank < 2)
-      return x;
-    SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(rank));
-    std::swap(order[rank - 1], order[rank - 2]);
-    return transpose(x, order);
-  }
-  NamedAttribute text(StringRef name, StringRef value) {
-    return rewriter.getNamedAttr(name, rewriter.getStringAttr(value));
-  }
-  NamedAttribute number(StringRef name, double value) {
-    return rewriter.getNamedAttr(name, rewriter.getF32FloatAttr(value));
-  }
-
-private:
-  PatternRewriter &rewriter;
-};
 
 /// What a fused operator applies to its result, with the activation's numbers.
 struct Activation {
@@ -94,41 +49,6 @@ struct Activation {
                        parts.scalar(element, numbers[1])},
                       x.getType());
   }
-};
-
-/// A pattern whose checks are over: all operands have known ranks.
-template <typename Op>
-struct Expansion : OpRewritePattern<Op> {
-  /// Why the parts cannot say what the operator does; null if they can.
-  using Check = const char *(*)(Op);
-  /// The values of ONNX's outputs; null where one is absent.
-  using Expand = SmallVector<Value> (*)(Op, Parts &);
-
-  Expansion(MLIRContext *context, Expand expand, Check check = nullptr)
-      : OpRewritePattern<Op>(context), expand(expand), check(check) {}
-
-  LogicalResult matchAndRewrite(Op op,
-                                PatternRewriter &rewriter) const override {
-    for (Value operand : op->getOperands())
-      if (!getRanked(operand))
-        return rewriter.notifyMatchFailure(op, "an operand's rank is unknown");
-    if (const char *reason = check ? check(op) : nullptr)
-      return rewriter.notifyMatchFailure(op, reason);
-    Parts parts(rewriter, op);
-    auto outputs =
-        cast<onnx::NodeInterface>(op.getOperation()).getOnnxOutputs();
-    SmallVector<Value> results;
-    for (auto [output, value] : llvm::zip(outputs, expand(op, parts)))
-      if (output) {
-        value.setType(output.getType());
-        results.push_back(value);
-      }
-    rewriter.replaceOp(op, results);
-    return success();
-  }
-
-  Expand expand;
-  Check check;
 };
 
 } // namespace
@@ -236,13 +156,13 @@ static void populateExpansions(RewritePatternSet &patterns) {
   };
   using namespace onnx;
   MLIRContext *context = patterns.getContext();
-  add(new Expansion<MsGeluOp>(context, expandGelu));
-  add(new Expansion<MsBiasGeluOp>(context, expandBiasGelu));
-  add(new Expansion<MsFastGeluOp>(context, expandFastGelu));
-  add(new Expansion<MsQuickGeluOp>(context, expandQuickGelu));
-  add(new Expansion<MsFusedMatMulOp>(context, expandMatMul, checkMatMul));
-  add(new Expansion<MsFusedConvOp>(context, expandConv, checkConv));
-  add(new Expansion<MsFusedGemmOp>(context, expandGemm, checkGemm));
+  add(new PartsPattern<MsGeluOp>(context, expandGelu));
+  add(new PartsPattern<MsBiasGeluOp>(context, expandBiasGelu));
+  add(new PartsPattern<MsFastGeluOp>(context, expandFastGelu));
+  add(new PartsPattern<MsQuickGeluOp>(context, expandQuickGelu));
+  add(new PartsPattern<MsFusedMatMulOp>(context, expandMatMul, checkMatMul));
+  add(new PartsPattern<MsFusedConvOp>(context, expandConv, checkConv));
+  add(new PartsPattern<MsFusedGemmOp>(context, expandGemm, checkGemm));
 }
 
 namespace {
@@ -250,6 +170,7 @@ struct ExpandFused final : tenon::impl::ExpandFusedPassBase<ExpandFused> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     populateExpansions(patterns);
+    populateEncoderPatterns(patterns);
     if (failed(applyUnderContract(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -47,11 +47,19 @@ def ExpandFusedPass : Pass<"onnx-expand-fused", "mlir::func::FuncOp"> {
     %0 = onnx.Mul(%2, %alpha) : ...
     ```
 
+    Attention with packed weights, quantized or not, becomes its projection and a
+    MultiHeadAttention, embeddings become gathers and a LayerNormalization, and an LSTM
+    of quantized weights one of what they stand for.
+
     Before: any function of `onnx` operations.
-    After:  no FusedMatMul, FusedConv, FusedGemm, Gelu, BiasGelu, FastGelu or
-            QuickGelu of com.microsoft whose operands have known ranks, but for
-            products whose batches are turned and activations that are not known.
-    Numerics: reassociates; a product's factor is applied to its sums.
+    After:  no FusedMatMul, FusedConv, FusedGemm, Gelu, BiasGelu, FastGelu, QuickGelu,
+            Attention, QAttention, EmbedLayerNormalization, QEmbedLayerNormalization
+            or DynamicQuantizeLSTM of com.microsoft whose operands have known ranks,
+            but for products whose batches are turned, activations that are not known,
+            and attention that rotates, keeps its cache in a buffer, or whose mask has
+            four axes.
+    Numerics: approximate; a product's factor is applied to its sums, and what a
+            DynamicQuantizeLSTM multiplies by its weights is not rounded to 8 bits.
   }];
 }
 
