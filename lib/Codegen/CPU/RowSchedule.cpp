@@ -11,6 +11,9 @@ static constexpr int64_t kReductionChunk = 512;
 static constexpr int64_t kShortUnit = 8;
 /// Rows of windows that an item does, to be worth its bookkeeping.
 static constexpr int64_t kWindowRows = 8;
+/// Votes of an access that differs in every iteration: more than those of all
+/// that are the same along some loop, such as a channel's scale and mean.
+static constexpr int kWholeVote = 64;
 /// A sum of so few, such as a window's, is written out.
 static constexpr int64_t kMostUnrolled = 64;
 
@@ -164,16 +167,27 @@ void RowSchedule::flatten() {
   }
 }
 
-/// The class along which most accesses are contiguous; a reduction's results
-/// are few, and where a sum is written out its own loops do not count.
+static bool usesAllLoops(const Step &step, const Access &access) {
+  for (unsigned loop = 0; loop < step.classes.size(); ++loop)
+    if (llvm::none_of(access.index, [&](AffineExpr index) {
+          return index.isFunctionOfDim(loop);
+        }))
+      return false;
+  return true;
+}
+
+/// The class along which most accesses are contiguous, above all those of
+/// elements that no other iteration reads; a reduction's results are few, and
+/// where a sum is written out its own loops do not count.
 int RowSchedule::getUnitClass(const Step &step, int besides) const {
   std::optional<Window> window = Window::find(program, step);
   if (window && besides < 0)
     return step.classes[window->x];
   SmallVector<int> votes(step.classes.size(), 0);
   auto vote = [&](const Access &access) {
+    int weight = usesAllLoops(step, access) ? kWholeVote : 1;
     for (unsigned loop = 0; loop < votes.size(); ++loop)
-      votes[loop] += access.isContiguousAlong(loop);
+      votes[loop] += access.isContiguousAlong(loop) ? weight : 0;
   };
   if (step.isReduction())
     llvm::for_each(step.reads, vote);

@@ -28,6 +28,7 @@ private:
   bool readInsertSlice(tensor::InsertSliceOp op);
   bool readExtractSlice(tensor::ExtractSliceOp op);
   bool readPad(tensor::PadOp op);
+  bool readCast(tensor::CastOp op);
   bool viewPadded(tensor::PadOp op, ArrayRef<AffineExpr> low,
                   ArrayRef<AffineExpr> high);
   bool readScalar(Operation *op);
@@ -471,12 +472,30 @@ bool ProgramReader::readOperation(Operation *op) {
     return readInsertSlice(slice);
   if (auto pad = dyn_cast<tensor::PadOp>(op))
     return readPad(pad);
+  if (auto cast = dyn_cast<tensor::CastOp>(op))
+    return readCast(cast);
   if (isa<kernel::YieldOp>(op))
     return readYield(op);
   bool isScalar =
       llvm::none_of(op->getOperandTypes(), llvm::IsaPred<ShapedType>) &&
       llvm::none_of(op->getResultTypes(), llvm::IsaPred<ShapedType>);
   return isScalar && readScalar(op);
+}
+
+/// The same elements, of which a size is said as the number that it is.
+bool ProgramReader::readCast(tensor::CastOp op) {
+  Access *view = getView(op.getSource());
+  auto type = dyn_cast<RankedTensorType>(op.getType());
+  std::optional<Exprs> sizes = getDims(op.getSource());
+  if (!view || !type || !sizes)
+    return false;
+  for (auto [size, known] : llvm::zip(*sizes, type.getShape()))
+    if (!ShapedType::isDynamic(known))
+      size = getAffineConstantExpr(known, context);
+  Access same = *view;
+  program.views[op.getResult()] = same;
+  dims[op.getResult()] = *sizes;
+  return true;
 }
 
 bool ProgramReader::read() {

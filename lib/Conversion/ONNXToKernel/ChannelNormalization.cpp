@@ -115,6 +115,38 @@ static LogicalResult lowerBatchNormalization(Operation *op,
   return success();
 }
 
+/// base ^ beta; what models have is made of square roots.
+static ScalarExpr raise(ScalarExpr base, double beta) {
+  if (beta == 0.5)
+    return base.sqrt();
+  if (beta == 0.75)
+    return base.sqrt() * base.sqrt().sqrt();
+  return base.pow(base.like(beta));
+}
+
+/// The sum of `term` over the channels from at + low up to at + high that there
+/// are. Few are written out, so that positions become vectors.
+static ScalarExpr
+sumChannels(ScalarCode &code, ScalarExpr at, int64_t low, int64_t high,
+            ScalarExpr channels, ScalarExpr zero,
+            function_ref<ScalarExpr(ScalarExpr channel)> term) {
+  constexpr int64_t mostWrittenOut = 16;
+  ScalarExpr first = code.index(0);
+  if (high - low > mostWrittenOut)
+    return code.loop((at + low).max(first), (at + high).min(channels), zero,
+                     [&](ScalarExpr channel, ArrayRef<ScalarExpr> sum) {
+                       return ScalarCode::Exprs{sum[0] + term(channel)};
+                     })[0];
+  ScalarExpr sum = zero;
+  for (int64_t offset = low; offset < high; ++offset) {
+    ScalarExpr channel = at + offset;
+    ScalarExpr inside = (channel >= 0) & (channel < channels);
+    ScalarExpr value = term(inside.select(channel, at));
+    sum = sum + inside.select(value, zero);
+  }
+  return sum;
+}
+
 /// x / (bias + alpha / size * sum of squares over `size` channels) ^ beta
 static LogicalResult lowerLRN(Operation *op, Lowering &lowering) {
   Value x = op->getOperand(0);
@@ -133,16 +165,15 @@ static LogicalResult lowerLRN(Operation *op, Lowering &lowering) {
           from[1] = channel;
           return code.read(launch.input(0), from).to(sumType);
         };
-        ScalarExpr low = (at[1] - (size - 1) / 2).max(code.index(0));
-        ScalarExpr high = (at[1] + (size / 2 + 1)).min(code(channels));
+        auto square = [&](ScalarExpr channel) {
+          ScalarExpr value = read(channel);
+          return value * value;
+        };
         ScalarExpr sum =
-            code.loop(low, high, code.constant(sumType, 0),
-                      [&](ScalarExpr channel, ArrayRef<ScalarExpr> sum) {
-                        ScalarExpr value = read(channel);
-                        return ScalarCode::Exprs{sum[0] + value * value};
-                      })[0];
+            sumChannels(code, at[1], -((size - 1) / 2), size / 2 + 1,
+                        code(channels), code.constant(sumType, 0), square);
         ScalarExpr base = sum * (alpha / size) + bias;
-        return read(at[1]) / base.pow(base.like(beta));
+        return (read(at[1]) / raise(base, beta)).to(element);
       });
   lowering.replace(op, lowering.finish(launch, result).getResults());
   return success();
