@@ -15,6 +15,8 @@ using namespace tenon;
 
 /// Vectors side by side: loads of what they share are as many fewer.
 static constexpr int64_t kVectors = 2, kFlatVectors = 4;
+/// Terms that are written out all.
+static constexpr int64_t kMostWrittenOut = 64;
 
 namespace {
 class WindowEmitter {
@@ -26,6 +28,7 @@ public:
     Type element = program.storages[step.writes[0].storage].element;
     lanes = rows.target.vectorBits / element.getIntOrFloatBitWidth();
     type = VectorType::get({lanes}, element);
+    isRolled = window.image || Window::countTerms(step) > kMostWrittenOut;
     if (!window.image)
       return;
     OpBuilder before(builder.getInsertionBlock()->getParentOp());
@@ -64,6 +67,7 @@ private:
   Values starts; // x of each vector
   Values counts; // lanes of each vector that there are
   std::optional<ImageMasks> masks;
+  bool isRolled; // loops over terms but the innermost are loops
 };
 } // namespace
 
@@ -212,7 +216,7 @@ void WindowEmitter::emitTerms(unsigned loop, Value before, Values &sums) {
   bool isInnermost =
       llvm::none_of(ArrayRef(step.isParallel).drop_front(loop + 1),
                     [](bool p) { return !p; });
-  if (window.image && !isInnermost) {
+  if (isRolled && !isInnermost) {
     sums = b.fold(b.index(0), b.index(extent), 1, sums,
                   [&](Value i, ValueRange running) {
                     Values next(running);

@@ -6,14 +6,6 @@
 using namespace mlir;
 using namespace tenon;
 
-static int64_t countTerms(const Step &step) {
-  int64_t terms = 1;
-  for (auto [loop, extent] : llvm::enumerate(step.extents))
-    if (!step.isParallel[loop])
-      terms *= cast<AffineConstantExpr>(extent).getValue();
-  return terms;
-}
-
 ImageMasks::ImageMasks(RowEmitter &rows, OpBuilder &before, const Step &step,
                        const Window &window, int64_t lanes)
     : rows(rows), step(step), window(window),
@@ -27,7 +19,8 @@ ImageMasks::ImageMasks(RowEmitter &rows, OpBuilder &before, const Step &step,
   auto i32 = before.getI32Type();
   ys = rows.frame.allocate({constant(vectors * lanes)}, i32);
   xs = rows.frame.allocate({constant(vectors * lanes)}, i32);
-  masks = rows.frame.allocate({constant(countTerms(step) * vectors)}, word);
+  masks =
+      rows.frame.allocate({constant(Window::countTerms(step) * vectors)}, word);
   tabulatePositions(before);
   tabulateMasks(before);
 }
@@ -81,7 +74,7 @@ void ImageMasks::tabulateMasks(OpBuilder &before) const {
   const Storage &image = rows.program.storages[read.storage];
   unsigned rank = image.dims.size();
   Value count = b.ceilDiv(rows.frame.size(step.extents[window.x]), lanes);
-  b.forEach(b.index(0), b.index(countTerms(step)), 1, [&](Value term) {
+  b.forEach(b.index(0), b.index(Window::countTerms(step)), 1, [&](Value term) {
     SmallVector<Value> loops(step.classes.size());
     Value rest = term;
     for (unsigned loop = loops.size(); loop-- > 0;)

@@ -8,24 +8,30 @@
 using namespace mlir;
 using namespace tenon;
 
-/// Windows of more terms are not written out.
+/// Terms along the innermost loop are written out.
 static constexpr int64_t kMostTerms = 64;
 /// Elements further apart would have to be gathered.
 static constexpr int64_t kMostStride = 2;
 
-static bool hasFewTerms(const Step &step) {
-  int64_t terms = 1;
+static bool hasKnownTerms(const Step &step) {
+  int64_t innermost = 0;
   for (auto [loop, expr] : llvm::enumerate(step.extents)) {
     if (step.isParallel[loop])
       continue;
     auto extent = dyn_cast<AffineConstantExpr>(expr);
     if (!extent || extent.getValue() < 1)
       return false;
-    terms *= std::min(extent.getValue(), kMostTerms + 1);
-    if (terms > kMostTerms)
-      return false;
+    innermost = extent.getValue();
   }
-  return true;
+  return innermost <= kMostTerms;
+}
+
+int64_t Window::countTerms(const Step &step) {
+  int64_t terms = 1;
+  for (auto [loop, extent] : llvm::enumerate(step.extents))
+    if (!step.isParallel[loop])
+      terms *= cast<AffineConstantExpr>(extent).getValue();
+  return terms;
 }
 
 /// Whether the block does to vectors what it does to scalars: arithmetic on
@@ -79,7 +85,7 @@ static int findSecond(const Step &step, const Access &read, unsigned x) {
 std::optional<Window> Window::find(const KernelProgram &program,
                                    const Step &step) {
   if (!step.isReduction() || !step.block || step.writes.size() != 1 ||
-      !hasFewTerms(step))
+      !hasKnownTerms(step))
     return std::nullopt;
   const Access &write = step.writes[0];
   Type element = program.storages[write.storage].element;
@@ -150,7 +156,8 @@ std::optional<Window> Window::flatten(KernelProgram &program,
       return std::nullopt;
     number = index;
   }
-  if (!found || found->y < 0 || unsigned(found->y) + 1 != found->x)
+  if (!found || found->y < 0 || unsigned(found->y) + 1 != found->x ||
+      countTerms(program.steps[number]) > FlatImage::kMostTerms)
     return std::nullopt;
   Step &step = program.steps[number];
   int image = -1;

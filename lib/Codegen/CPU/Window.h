@@ -15,11 +15,13 @@ struct FlatImage {
   unsigned read;
   /// How far a term's element may be from its result along a dimension.
   static constexpr int64_t kMostReach = 1 << 20;
+  /// Terms that are worth a mask for each.
+  static constexpr int64_t kMostTerms = 64;
   /// Positions of an image that is worth masks for all of them.
   static constexpr int64_t kMostPositions = 1024;
 };
 
-/// result[.., y, x] is reduced over few terms, each of elements that lie along x
+/// result[.., y, x] is reduced over a known number of terms, each of elements that lie along x
 /// or are the same for all x.
 struct Window {
   unsigned x; // its loop
@@ -28,6 +30,8 @@ struct Window {
   llvm::SmallVector<int64_t> strides;
   std::optional<FlatImage> image = std::nullopt;
 
+  /// How many elements each result of a step is reduced from.
+  static int64_t countTerms(const Step &step);
   /// Nothing if the step is no such reduction, or one that vectors cannot say.
   static std::optional<Window> find(const KernelProgram &program,
                                     const Step &step);

@@ -31,13 +31,15 @@ static bool isDepthwise(ArrayRef<AffineExpr> weightDims, int64_t groups) {
 }
 
 /// Whether the launch of a convolution pads its windows: one of single channels
-/// copies each channel, one of floats packs windows.
+/// copies each channel, one of floats packs windows. A single filter reads them
+/// but once.
 static bool isToPadWithin(const Windows &windows, Type element,
                           ArrayRef<AffineExpr> weightDims, int64_t groups) {
   if (isDepthwise(weightDims, groups))
     return windows.areToPadWithin(weightDims[0]);
-  return (element.isF32() || element.isF64()) &&
-         windows.areToPadWithin(weightDims[1]);
+  auto filters = dyn_cast<AffineConstantExpr>(weightDims[0]);
+  return (element.isF32() || element.isF64()) && filters &&
+         filters.getValue() > groups && windows.areToPadWithin(weightDims[1]);
 }
 
 /// Iteration space (n, g, f, out..., c, kernel...).

@@ -174,6 +174,9 @@ convolution("conv1x1", 1, 1, 1)
 convolution("conv3x3_deep", 1, 1, 3, groups=1, filters=133, channels=45)
 convolution("conv3x3_deep_stride", 2, 1, 3, groups=1, filters=20, channels=40)
 convolution("conv3x3_far", 3, 1, 3)
+# Single filters are no products of matrices, but windows of many terms.
+convolution("conv7x7_single", 1, 1, 7, filters=1, channels=18)
+convolution("conv3x3_single_stride", 2, 1, 3, groups=1, filters=1, channels=70, before=(1, 1), after=(1, 1))
 # Pads that windows reach into: on all sides, on some, wider than a vector.
 convolution("conv3x3_padded", 1, 1, 3, before=(1, 1), after=(1, 1))
 convolution("conv3x3_padded_stride", 2, 1, 3, before=(1, 1), after=(0, 1))
