@@ -178,6 +178,7 @@ PARTS = {
     "model": script("test/EndToEnd/smollm2.py", 900, "--forms",
                     "plain,opset24,genai-f32,genai-f16,genai-int4"),
     "llama": script("test/EndToEnd/llama.py", 300),
+    "contrib": script("test/EndToEnd/contrib.py", 300),
     "determinism": script("test/EndToEnd/determinism.py", 300),
     "launches": script("test/EndToEnd/launches.py", 300, "--full"),
     "exports": script("test/EndToEnd/torch_exports.py", 900),

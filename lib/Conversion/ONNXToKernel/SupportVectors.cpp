@@ -204,33 +204,188 @@ static Value countVotes(Operation *op, Value decisions, const Pairs &pairs,
   return lowering.finish(launch, votes).getResult(0);
 }
 
-static LogicalResult lowerClassifier(Operation *op, Lowering &lowering) {
-  ArrayRef<int64_t> labels = getInts(op, "classlabels_ints");
+/// More classes would make code that is too long.
+static constexpr int64_t kMaxCoupledClasses = 16;
+
+namespace {
+/// Couples probabilities of pairs as libsvm does: P minimizes the sum of
+/// (r[j, i] P[i] - r[i, j] P[j])^2, where r[i, j] is how probable i is, of the
+/// two. With Q of these r, rounds go on until Q P is P' Q P everywhere.
+struct Coupling {
+  ScalarCode &code;
+  SmallVector<Exprs> q;
+
+  int64_t classes() const { return q.size(); }
+};
+} // namespace
+
+static Coupling couple(ScalarCode &code, const Pairs &pairs,
+                       ArrayRef<ScalarExpr> first) {
+  int64_t classes = pairs.begin.size();
+  SmallVector<Exprs> r(classes, Exprs(classes, code.constant(code.f32(), 0)));
+  for (auto [i, j, p] : llvm::zip(pairs.first, pairs.second, first)) {
+    r[i][j] = p;
+    r[j][i] = p.like(1) - p;
+  }
+  SmallVector<Exprs> q = r;
+  for (int64_t t = 0; t < classes; ++t)
+    for (int64_t j = 0; j < classes; ++j) {
+      if (j == t)
+        continue;
+      q[t][t] = q[t][t] + r[j][t] * r[j][t];
+      q[t][j] = -(r[j][t] * r[t][j]);
+    }
+  return {code, q};
+}
+
+/// Q P and P' Q P.
+static std::pair<Exprs, ScalarExpr> multiply(const Coupling &from,
+                                             ArrayRef<ScalarExpr> p) {
+  ScalarExpr zero = from.code.constant(from.code.f32(), 0), pqp = zero;
+  Exprs qp(from.classes(), zero);
+  for (int64_t t = 0; t < from.classes(); ++t) {
+    for (int64_t j = 0; j < from.classes(); ++j)
+      qp[t] = qp[t] + from.q[t][j] * p[j];
+    pqp = pqp + p[t] * qp[t];
+  }
+  return {qp, pqp};
+}
+
+/// One round over all classes; the state's last element counts rounds.
+static Exprs improve(const Coupling &from, ArrayRef<ScalarExpr> state) {
+  Exprs p(state.drop_back());
+  auto [qp, pqp] = multiply(from, p);
+  for (int64_t t = 0; t < from.classes(); ++t) {
+    ScalarExpr own = from.q[t][t];
+    ScalarExpr diff = (pqp - qp[t]) / own, scale = diff + 1.0;
+    p[t] = p[t] + diff;
+    pqp = (pqp + diff * (diff * own + qp[t] * 2.0)) / scale / scale;
+    for (int64_t j = 0; j < from.classes(); ++j) {
+      qp[j] = (qp[j] + diff * from.q[t][j]) / scale;
+      p[j] = p[j] / scale;
+    }
+  }
+  p.push_back(state.back() + 1.0);
+  return p;
+}
+
+static Exprs solve(const Coupling &from) {
+  ScalarCode &code = from.code;
+  int64_t classes = from.classes();
+  Exprs state(classes, code.constant(code.f32(), 1.0 / classes));
+  state.push_back(code.index(0));
+  double rounds = std::max<int64_t>(100, classes), epsilon = 0.005 / classes;
+  auto isOpen = [&](ArrayRef<ScalarExpr> state) {
+    auto [qp, pqp] = multiply(from, state.drop_back());
+    ScalarExpr error = code.constant(code.f32(), 0);
+    for (ScalarExpr x : qp)
+      error = error.max((x - pqp).abs());
+    return (error >= epsilon) & (state.back() < rounds);
+  };
+  Exprs end = code.loopWhile(state, isOpen, [&](ArrayRef<ScalarExpr> state) {
+    return improve(from, state);
+  });
+  end.pop_back();
+  return end;
+}
+
+/// f32 [rows, classes] of decisions between pairs, each a logistic function.
+static Value findProbabilities(Operation *op, Value decisions,
+                               const Pairs &pairs, Lowering &lowering) {
+  ArrayRef<float> slopes = getFloats(op, "prob_a");
+  ArrayRef<float> offsets = getFloats(op, "prob_b");
+  Type f32 = lowering.builder.getF32Type();
+  AffineExpr classes = lowering.constant(pairs.begin.size());
+  LaunchBuilder launch =
+      lowering.launch(op->getLoc(), decisions,
+                      Result{f32, {lowering.dims(decisions)[0], classes}});
+  Value result =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        Exprs first;
+        for (auto [i, slope, offset] : llvm::enumerate(slopes, offsets)) {
+          ScalarExpr score = code.read(launch.input(0), {at[0], code.index(i)});
+          ScalarExpr odds = (score * slope + offset).exp();
+          ScalarExpr p = odds.like(1) / (odds + 1.0);
+          first.push_back(p.max(p.like(1e-7)).min(p.like(1 - 1e-7)));
+        }
+        Exprs all = solve(couple(code, pairs, first));
+        ScalarExpr mine = all[0];
+        for (size_t i = 1; i < all.size(); ++i)
+          mine = (at[1] == i).select(all[i], mine);
+        return mine;
+      });
+  return lowering.finish(launch, result).getResult(0);
+}
+
+/// f32 [rows, 2]: the one decision turned, then as it is.
+static Value spreadDecision(Operation *op, Value decisions,
+                            Lowering &lowering) {
+  Dims dims = {lowering.dims(decisions)[0], lowering.constant(2)};
+  LaunchBuilder launch = lowering.launch(
+      op->getLoc(), decisions, Result{lowering.builder.getF32Type(), dims});
+  Value result =
+      mapPositions(launch, [&](ScalarCode &code, ArrayRef<ScalarExpr> at) {
+        ScalarExpr score = code.read(launch.input(0), {at[0], code.index(0)});
+        return (at[1] == 0).select(-score, score);
+      });
+  return lowering.finish(launch, result).getResult(0);
+}
+
+static LogicalResult checkClassifier(Operation *op, const Pairs &pairs,
+                                     int64_t labels) {
   ArrayRef<int64_t> counts = getInts(op, "vectors_per_class");
-  if (labels.size() < 3 || counts.size() != labels.size())
-    return op->emitOpError("expected support vectors of three or more classes "
-                           "with integer labels, but got ")
-           << counts.size() << " and " << labels.size();
-  if (!getFloats(op, "prob_a").empty() ||
-      getString(op, "post_transform", "NONE") != "NONE")
-    return op->emitOpError("expected decisions as scores, but got "
-                           "probabilities or a post_transform");
-  Pairs pairs = getPairs(counts);
-  int64_t vectors = pairs.end.back();
+  int64_t vectors = pairs.end.empty() ? 0 : pairs.end.back();
   int64_t coefficients = getFloats(op, "coefficients").size();
-  int64_t rho = getFloats(op, "rho").size();
+  int64_t rho = getFloats(op, "rho").size(), wanted = pairs.first.size();
+  if (labels < 2 || int64_t(counts.size()) != labels)
+    return op->emitOpError("expected support vectors of two or more classes "
+                           "with integer labels, but got ")
+           << counts.size() << " and " << labels;
   if (llvm::any_of(counts, [](int64_t count) { return count < 0; }) ||
-      coefficients != vectors * int64_t(labels.size() - 1) ||
-      rho != int64_t(pairs.first.size()))
+      coefficients != vectors * (labels - 1) || rho != wanted)
     return op->emitOpError("expected a coefficient for each vector and other "
                            "class and a rho for each pair, but got ")
            << coefficients << " and " << rho;
-  FailureOr<Value> kernels = computeKernels(op, vectors, lowering);
+  int64_t slopes = getFloats(op, "prob_a").size();
+  if (slopes == 0)
+    return success();
+  if (slopes != wanted || int64_t(getFloats(op, "prob_b").size()) != wanted)
+    return op->emitOpError("expected prob_a and prob_b of ")
+           << wanted << " numbers, but got " << slopes << " and "
+           << getFloats(op, "prob_b").size();
+  if (labels > kMaxCoupledClasses)
+    return op->emitOpError("expected probabilities of at most ")
+           << kMaxCoupledClasses << " classes, but got " << labels;
+  return success();
+}
+
+static LogicalResult lowerClassifier(Operation *op, Lowering &lowering) {
+  ArrayRef<int64_t> labels = getInts(op, "classlabels_ints");
+  Pairs pairs = getPairs(getInts(op, "vectors_per_class"));
+  if (failed(checkClassifier(op, pairs, labels.size())))
+    return failure();
+  bool hasProbabilities = !getFloats(op, "prob_a").empty();
+  StringRef transform = getString(op, "post_transform", "NONE");
+  // Of the one score of two classes ONNX Runtime makes two in several ways.
+  if (labels.size() == 2 && !hasProbabilities && transform != "NONE" &&
+      transform != "LOGISTIC")
+    return op->emitOpError("expected NONE or LOGISTIC as post_transform of two "
+                           "classes, but got ")
+           << transform;
+  FailureOr<Value> kernels = computeKernels(op, pairs.end.back(), lowering);
   if (failed(kernels))
     return failure();
   Value decisions = decidePairs(op, *kernels, pairs, lowering);
   Value votes = countVotes(op, decisions, pairs, lowering);
-  lowering.replace(op, {chooseLabels(op, votes, labels, lowering), decisions});
+  Value scores = decisions;
+  if (hasProbabilities)
+    scores = findProbabilities(op, decisions, pairs, lowering);
+  else if (labels.size() == 2)
+    scores = spreadDecision(op, decisions, lowering);
+  FailureOr<Value> results = transformScores(op, scores, transform, lowering);
+  if (failed(results))
+    return failure();
+  lowering.replace(op, {chooseLabels(op, votes, labels, lowering), *results});
   return success();
 }
 
