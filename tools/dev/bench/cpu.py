@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """SmolLM2 on the CPU against ONNX Runtime and against the machine, in one run.
 
-Decode at a context of 512 and prefill of 512, engines taking turns, best of N.
+Decode at a context of 512 and prefill of 512, engines taking turns: the best of N, and
+what rounds compare, as the machine's memory may be faster in one round than in the next.
 --write puts the numbers into docs/benchmarks/cpu.md between its markers.
 """
 import argparse
@@ -9,6 +10,7 @@ import datetime
 import os
 import pathlib
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,7 @@ class Engine:
         self.names = {i.name for i in inputs}
         self.empty = {i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32)
                       for i in inputs if i.name.startswith("past_key_values.")}
-        self.prefill_s = self.decode_s = float("inf")
+        self.prefills, self.decodes = [], []  # seconds: of each round, of its steps
 
     def step(self, ids, past, length):
         total = length + len(ids)
@@ -49,14 +51,32 @@ class Engine:
         return spent, {n: results[n.replace("past_key_values", "present")] for n in past}
 
     def measure(self, ids, steps):
-        """One round; keeps the best time of a prefill and of a decode step."""
+        """One round: a prefill and some decode steps."""
         if self.reset:
             self.reset()
         spent, past = self.step(ids, self.empty, 0)
-        self.prefill_s = min(self.prefill_s, spent)
+        self.prefills.append(spent)
+        self.decodes.append([])
         for n in range(steps):
             spent, past = self.step([ids[n]], past, CONTEXT + n)
-            self.decode_s = min(self.decode_s, spent)
+            self.decodes[-1].append(spent)
+
+    @property
+    def prefill_s(self):
+        return min(self.prefills)
+
+    @property
+    def decode_s(self):
+        return min(map(min, self.decodes))
+
+    def faster_than(self, peers):
+        """(prefill, decode): the median of the rounds' ratios to the better peer of each, of
+        decode by the rounds' medians."""
+        def ratio(rounds_of):
+            best = map(min, zip(*map(rounds_of, peers)))
+            return statistics.median(b / own for b, own in zip(best, rounds_of(self)))
+        return (ratio(lambda e: e.prefills),
+                ratio(lambda e: list(map(statistics.median, e.decodes))))
 
 
 def ort_engine(form, threads):
@@ -133,9 +153,11 @@ def table(engines, args, bounds):
     for engine in ours:
         prefill = min(e.prefill_s for e in peers) / engine.prefill_s
         decode = min(e.decode_s for e in peers) / engine.decode_s
+        by_rounds = engine.faster_than(peers)
         yield (f"- {engine.label}: prefill {prefill:.2f} and "
                f"{multiplied / engine.prefill_s / flops / 1e9:.2f}, decode {decode:.2f} and "
-               f"{read / engine.decode_s / bandwidth / 1e9:.2f}")
+               f"{read / engine.decode_s / bandwidth / 1e9:.2f}; to the better peer by medians "
+               f"of rounds {by_rounds[0]:.2f} and {by_rounds[1]:.2f}")
 
 
 def main():
