@@ -48,6 +48,7 @@ private:
   void emitTiles();
   int64_t getKnownRows() const;
   int64_t getBlockDepth() const;
+  AffineExpr getDepthOfPart() const;
   void preparePanels();
   void emitDepths(llvm::function_ref<void()> body);
   void forPanels(llvm::function_ref<void(Value, Value)> body);
@@ -62,6 +63,7 @@ private:
   /// The tiles of all rows of the item with these columns of b.
   void emitRows(Elements panel, Value stride, Value column, Value columns);
   Elements locateA(Value row);
+  Elements widenA(Elements from, int64_t height);
   Elements locateC(Value row, Value column);
   Value getRowStrideOfC();
   bool isScratch(const Access &access) const {
@@ -82,6 +84,8 @@ private:
     func::FuncOp function;
   };
   SmallVector<Tile> tiles;
+  /// Rows of a tile as the sum's type; null where a's are.
+  Value wideMemory;
   func::FuncOp tail; // null where there is none
   Value tailMemory;  // a column of a panel
   std::optional<PanelSource> source;
@@ -114,6 +118,13 @@ int64_t ContractionEmitter::getBlockDepth() const {
   if (extent.getValue() <= kBlockDepth + kBlockDepth / 2)
     return -1;
   return llvm::divideCeil(extent.getValue(), parts);
+}
+
+/// The most of k that is summed at a time.
+AffineExpr ContractionEmitter::getDepthOfPart() const {
+  if (getBlockDepth() < 0)
+    return step.extents[contraction.k];
+  return getAffineConstantExpr(getBlockDepth(), builder.getContext());
 }
 
 /// How many tiles of each height make up `rows` at the least cost. Low tiles
@@ -158,6 +169,12 @@ void ContractionEmitter::emitTiles() {
   bool isFirst = contraction.step == rows.schedule.contraction->step;
   std::string name = (body + (isFirst ? "" : ".twin")).str();
   SmallVector<int64_t> heights = getTileRows(format);
+  AffineExpr one = getAffineConstantExpr(1, builder.getContext());
+  TileFormat tileFormat = format;
+  if (format.a != format.sum && a.getStride(contraction.k) == one) {
+    tileFormat.a = format.sum;
+    wideMemory = frame.allocate({getDepthOfPart() * heights[0]}, format.sum);
+  }
   int64_t known = getKnownRows();
   SmallVector<int64_t> counts(heights.size(), -1);
   if (known >= 0)
@@ -165,7 +182,7 @@ void ContractionEmitter::emitTiles() {
   for (auto [height, count] : llvm::zip(heights, counts))
     if (count != 0)
       tiles.push_back(
-          {height, count, emitTile(module, loc, name, format, height)});
+          {height, count, emitTile(module, loc, name, tileFormat, height)});
   if (mayHaveTail())
     tail = emitTail(module, loc, name, format);
 }
@@ -208,6 +225,30 @@ Elements ContractionEmitter::locateC(Value row, Value column) {
           arith::AddIOp::create(builder, loc, offset, block.offset)};
 }
 
+/// The rows of a tile, one after the other, converted: else each element would
+/// be where it is used, for every panel's columns.
+Elements ContractionEmitter::widenA(Elements from, int64_t height) {
+  LoopBuilder b(builder, loc);
+  Value view = viewElements(builder, loc, from.bytes, format.a);
+  Value aRow = contraction.m < 0 ? index(0) : size(a.getStride(contraction.m));
+  Value whole = b.sub(depth, b.rem(depth, index(format.lanes)));
+  auto type = VectorType::get({format.lanes}, format.sum);
+  b.forEach(index(0), index(height), 1, [&](Value row) {
+    Value start = b.add(from.offset, b.mul(row, aRow));
+    Value to = b.mul(row, depth);
+    b.forEach(index(0), whole, format.lanes, [&](Value k) {
+      b.store(loadVector(builder, loc, view, b.add(start, k), type), wideMemory,
+              b.add(to, k));
+    });
+    b.forEach(whole, depth, 1, [&](Value k) {
+      Value element = b.load(view, b.add(start, k));
+      b.store(arith::ExtFOp::create(builder, loc, format.sum, element),
+              wideMemory, b.add(to, k));
+    });
+  });
+  return locate(wideMemory);
+}
+
 void ContractionEmitter::emitRows(Elements panel, Value stride, Value column,
                                   Value columns) {
   Value aRow = contraction.m < 0 ? index(0) : size(a.getStride(contraction.m));
@@ -229,11 +270,14 @@ void ContractionEmitter::emitRows(Elements panel, Value stride, Value column,
     OpBuilder outer = builder;
     builder = OpBuilder::atBlockTerminator(loop.getBody());
     Elements from = locateA(loop.getInductionVar());
+    if (wideMemory)
+      from = widenA(from, tile.height);
     Elements to = locateC(loop.getInductionVar(), column);
-    func::CallOp::create(builder, loc, tile.function,
-                         ValueRange{from.bytes, from.offset, aRow, aK,
-                                    panel.bytes, panel.offset, stride, depth,
-                                    to.bytes, to.offset, cRow, columns});
+    func::CallOp::create(
+        builder, loc, tile.function,
+        ValueRange{from.bytes, from.offset, wideMemory ? depth : aRow,
+                   wideMemory ? index(1) : aK, panel.bytes, panel.offset,
+                   stride, depth, to.bytes, to.offset, cRow, columns});
     builder = outer;
     row = end;
   }
@@ -344,9 +388,7 @@ void ContractionEmitter::preparePanels() {
                              getElement(read), format});
   OpBuilder before(builder.getInsertionBlock()->getParentOp());
   tables.emplace(rows, before, *source);
-  AffineExpr rowsOfPanel = step.extents[contraction.k];
-  if (getBlockDepth() >= 0)
-    rowsOfPanel = getAffineConstantExpr(getBlockDepth(), context);
+  AffineExpr rowsOfPanel = getDepthOfPart();
   panelMemory = frame.allocate(
       {rowsOfPanel * getAffineConstantExpr(format.panel, context)}, format.sum);
   if (tail)
