@@ -318,12 +318,11 @@ static bool isFixed(Value zero) {
 }
 
 static const char *checkConv(onnx::QLinearConvOp op) {
-  if (!isFixed(op.getXZeroPoint()) || !isFixed(op.getWZeroPoint()))
-    return "how many zero points there are is not known";
-  return isa<RankedTensorType>(op.getW().getType()) &&
-                 isa<RankedTensorType>(op.getWScale().getType())
-             ? nullptr
-             : "the weight or its scale has no known rank";
+  for (Value value :
+       {Value(op.getW()), Value(op.getWScale()), Value(op.getB())})
+    if (value && !isa<RankedTensorType>(value.getType()))
+      return "the weight, its scale or the bias has no known rank";
+  return nullptr;
 }
 
 /// The sums of an integer convolution, as those of floats that are integers:
@@ -338,8 +337,21 @@ static Value convolve(Op op, Value x, Value w, Value bias, Steps &steps) {
       op.getKernelShapeAttr(), op.getPadsAttr(), op.getStridesAttr());
 }
 
+/// The sums as integers: where it is not known how many zero points there are.
+static Value convolveIntegers(onnx::QLinearConvOp op, Steps &steps) {
+  Value sums = steps.make<onnx::ConvIntegerOp>(
+      steps.i32(), op.getX(), op.getW(), op.getXZeroPoint(), op.getWZeroPoint(),
+      op.getAutoPadAttr(), op.getDilationsAttr(), op.getGroupAttr(),
+      op.getKernelShapeAttr(), op.getPadsAttr(), op.getStridesAttr());
+  if (op.getB())
+    sums = steps.add(sums, spreadOverImage(op.getB(), op.getW(), steps));
+  return sums;
+}
+
 static Value expandConv(onnx::QLinearConvOp op, Steps &steps) {
-  Value sums = convolve(op, op.getX(), op.getW(), op.getB(), steps);
+  bool isKnown = isFixed(op.getXZeroPoint()) && isFixed(op.getWZeroPoint());
+  Value sums = isKnown ? convolve(op, op.getX(), op.getW(), op.getB(), steps)
+                       : convolveIntegers(op, steps);
   return steps.requantize(sums, op.getXScale(),
                           spreadOverImage(op.getWScale(), op.getW(), steps),
                           op.getYScale(), op.getYZeroPoint(), op.getX());

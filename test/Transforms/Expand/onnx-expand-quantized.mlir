@@ -100,3 +100,15 @@ func.func @unknown_zero_points(%x: tensor<1x3x8x8xui8>, %w: tensor<4x3x2x2xui8>,
   %1 = onnx.Cast(%0) {to = 1 : i64} : (tensor<1x4x7x7xi32>) -> tensor<1x4x7x7xf32>
   return %1 : tensor<1x4x7x7xf32>
 }
+
+// -----
+
+// Its sums stay integers then.
+// CHECK-LABEL: func @unknown_zero_points_quantized
+// CHECK:         onnx.ConvInteger(
+// CHECK:         onnx.QuantizeLinear
+// CHECK-NOT:     onnx.QLinearConv
+func.func @unknown_zero_points_quantized(%x: tensor<1x3x8x8xui8>, %w: tensor<4x3x2x2xui8>, %s: tensor<f32>, %z: tensor<ui8>, %t: tensor<?xf32>, %v: tensor<?xui8>) -> tensor<1x4x7x7xui8> {
+  %0 = onnx.QLinearConv(%x, %s, %z, %w, %t, %v, %s, %z) : (tensor<1x3x8x8xui8>, tensor<f32>, tensor<ui8>, tensor<4x3x2x2xui8>, tensor<?xf32>, tensor<?xui8>, tensor<f32>, tensor<ui8>) -> tensor<1x4x7x7xui8>
+  return %0 : tensor<1x4x7x7xui8>
+}
