@@ -42,6 +42,7 @@ static const LoweringTable &getLowerings() {
     addEncoderLowerings(all);
     addFoundSizeLowerings(all);
     addGeneratorLowerings(all);
+    addRandomLowerings(all);
     addIndexingLowerings(all);
     addMachineLearningLowerings(all);
     addMovementLowerings(all);

@@ -207,6 +207,7 @@ void addElementwiseLowerings(LoweringTable &table);
 void addEncoderLowerings(LoweringTable &table);
 void addFoundSizeLowerings(LoweringTable &table);
 void addGeneratorLowerings(LoweringTable &table);
+void addRandomLowerings(LoweringTable &table);
 void addIndexingLowerings(LoweringTable &table);
 void addMachineLearningLowerings(LoweringTable &table);
 void addMovementLowerings(LoweringTable &table);
