@@ -115,12 +115,22 @@ LogicalResult GraphImporter::importInputs(func::FuncOp func, Scope &scope) {
   return success();
 }
 
-/// Before any node, so that a model with maps is refused for them.
-LogicalResult GraphImporter::checkOutputs() {
-  for (const ValueInfoProto &output : model.graph().output())
-    if (failed(
-            edgeType(context, output, "output", [&] { return emitError(); })))
+/// Before any node, so that a model with maps is refused for them, by the name
+/// of the node that makes them.
+LogicalResult GraphImporter::checkOutputs(const Scope &scope) {
+  for (const ValueInfoProto &output : model.graph().output()) {
+    auto makes = [&](const NodeProto &node) {
+      return llvm::is_contained(node.output(), output.name());
+    };
+    auto source = llvm::find_if(model.graph().node(), makes);
+    auto emit = [&] {
+      return source == model.graph().node().end()
+                 ? emitError()
+                 : nameNode(*source, scope).emitError();
+    };
+    if (failed(edgeType(context, output, "output", emit)))
       return failure();
+  }
   return success();
 }
 
@@ -166,7 +176,7 @@ LogicalResult GraphImporter::importMain(StringRef name) {
   Scope scope;
   scope.opsets = &opsets;
   openGraph(model.graph(), scope);
-  if (failed(importInputs(func, scope)) || failed(checkOutputs()))
+  if (failed(importInputs(func, scope)) || failed(checkOutputs(scope)))
     return failure();
   scope.block = &func.getBody().front();
   builder.setInsertionPointToEnd(scope.block);

@@ -52,12 +52,14 @@ public:
 private:
   mlir::LogicalResult checkFunctions();
   mlir::LogicalResult importInputs(mlir::func::FuncOp func, Scope &scope);
-  mlir::LogicalResult checkOutputs();
+  mlir::LogicalResult checkOutputs(const Scope &scope);
   mlir::LogicalResult finishOutputs(mlir::func::FuncOp func, Scope &scope);
   void openGraph(const ::onnx::GraphProto &graph, Scope &scope);
   mlir::LogicalResult importNodes(
       const google::protobuf::RepeatedPtrField<::onnx::NodeProto> &nodes,
       Scope &scope);
+  /// What messages about the node say of it.
+  Node nameNode(const ::onnx::NodeProto &proto, const Scope &scope) const;
   mlir::LogicalResult importNode(const ::onnx::NodeProto &proto, Scope &scope);
   mlir::LogicalResult readNode(const ::onnx::NodeProto &proto, Scope &scope,
                                Node &node);

@@ -54,7 +54,7 @@ static Location makeNodeLoc(StringRef name, StringRef origin, Location file) {
   return NameLoc::get(StringAttr::get(context, name), kind);
 }
 
-LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
+Node GraphImporter::nameNode(const NodeProto &proto, const Scope &scope) const {
   StringRef domain = proto.domain();
   if (domain == "ai.onnx")
     domain = "";
@@ -68,8 +68,13 @@ LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
   std::string origin = proto.op_type() + ", domain '" +
                        (domain.empty() ? "ai.onnx" : domain.str()) +
                        "', version " + version;
-  Node node{"'" + name + "' (" + origin + ")",
-            makeNodeLoc(name, origin, fileLoc), domain.str(), proto.op_type()};
+  return Node{"'" + name + "' (" + origin + ")",
+              makeNodeLoc(name, origin, fileLoc), domain.str(),
+              proto.op_type()};
+}
+
+LogicalResult GraphImporter::importNode(const NodeProto &proto, Scope &scope) {
+  Node node = nameNode(proto, scope);
   if (scope.depth > kMaxDepth)
     return node.emitError() << "expected at most " << kMaxDepth
                             << " nested graphs and functions, but got more";
