@@ -10,6 +10,9 @@
 
 namespace tenon::rt {
 
+/// Blocks of this size on are put in huge pages.
+constexpr int64_t hugeFrom = int64_t(4) << 20;
+
 Memory::~Memory() {
   if (address && space)
     space->release(address);
@@ -45,7 +48,7 @@ void Memory::grow(int64_t bytes, int64_t keep, const char *what) {
   }
   if (fresh == MAP_FAILED)
     fail(Status::memory, "cannot allocate ", bytes, " bytes for ", what);
-  if (rounded >= (int64_t(4) << 20))
+  if (rounded >= hugeFrom)
     madvise(fresh, rounded, MADV_HUGEPAGE); // fewer TLB misses; no harm if refused
   if (keep && !moves)
     std::memcpy(fresh, address, keep);
@@ -53,6 +56,14 @@ void Memory::grow(int64_t bytes, int64_t keep, const char *what) {
     munmap(address, capacity);
   address = static_cast<uint8_t *>(fresh);
   capacity = rounded;
+}
+
+void Memory::populate(int64_t at, int64_t bytes) {
+  constexpr int64_t page = 4096;
+  constexpr int populateWrite = 23; // MADV_POPULATE_WRITE, of Linux 5.14
+  int64_t begin = at / page * page;
+  if (!space && capacity >= hugeFrom && bytes > 0)
+    madvise(address + begin, at + bytes - begin, populateWrite);
 }
 
 void Memory::growOnDevice(int64_t bytes, int64_t keep, const char *what) {

@@ -22,6 +22,10 @@ public:
   /// memory is zero. `what` names the block in the failure.
   void grow(int64_t bytes, int64_t keep, const char *what);
 
+  /// Of the host's, where huge pages are asked for: has the system clear them now, if it
+  /// can. Threads that write to a fresh one at the same time would each clear it.
+  void populate(int64_t at, int64_t bytes);
+
   uint8_t *data() const { return address; }
   int64_t size() const { return capacity; }
 

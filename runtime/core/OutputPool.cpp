@@ -15,7 +15,7 @@ static bool isTooLarge(int64_t block, int64_t bytes) { return block / 2 > bytes;
 /// Growing moves pages, whose remapping costs less than fresh ones if they are many.
 static bool isTooSmall(int64_t block, int64_t bytes) { return block < bytes / 2; }
 
-bool OutputPool::takeSpare(int64_t bytes, Memory &found) {
+void OutputPool::takeSpare(int64_t bytes, Memory &found) {
   std::lock_guard<std::mutex> lock(mutex);
   auto best = spares.end();
   for (auto block = spares.begin(); block != spares.end(); ++block) {
@@ -29,17 +29,20 @@ bool OutputPool::takeSpare(int64_t bytes, Memory &found) {
     best = block; // of equal ones the last: what the caches are most likely to have
   }
   if (best == spares.end())
-    return false;
+    return;
   spareBytes -= best->size();
   found = std::move(*best);
   spares.erase(best);
-  return true;
 }
 
 Memory OutputPool::take(int64_t bytes) {
   Memory block;
-  if (!takeSpare(bytes, block) || block.size() < bytes)
-    block.grow(withRoom(bytes), block.size(), "an output");
+  takeSpare(bytes, block);
+  int64_t before = block.size();
+  if (before < bytes) {
+    block.grow(withRoom(bytes), before, "an output");
+    block.populate(before, bytes - before);
+  }
   return block;
 }
 

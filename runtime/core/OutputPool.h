@@ -26,7 +26,7 @@ public:
   int64_t bytes() const;
 
 private:
-  bool takeSpare(int64_t bytes, Memory &found);
+  void takeSpare(int64_t bytes, Memory &found);
   void trim(int64_t most);
 
   mutable std::mutex mutex;
