@@ -22,7 +22,12 @@ public:
             int64_t block, Lowering &lowering)
       : value(value), constant(lowering.scalar(value)),
         dims(lowering.dims(value)), rank(dataDims.size()), axis(axis),
-        block(block), kind(lowering.kind(value)) {}
+        block(block), kind(lowering.kind(value)) {
+    // Such a one needs no computed index, which would keep loops apart.
+    bool isVector =
+        dims.size() == 1 && !block && rank > 0 && dims[0] == dataDims[axis];
+    isMapped = !constant && (dims.empty() || isVector);
+  }
 
   /// Adds the parameter to a launch's inputs.
   void addTo(SmallVectorImpl<Value> &inputs) {
@@ -36,6 +41,23 @@ public:
     for (AffineExpr dim : dims)
       sizes.push_back(opened.index(dim));
   }
+  /// Adds what the launch reads of the parameter by a map.
+  void addTo(SmallVectorImpl<LaunchBuilder::Access> &accesses) {
+    if (!isMapped)
+      return;
+    MLIRContext *context = value.getContext();
+    place = accesses.size();
+    accesses.push_back(
+        {launch->input(input),
+         dims.empty()
+             ? AffineMap::get(rank, 0, context)
+             : AffineMap::get(rank, 0, getAffineDimExpr(axis, context))});
+  }
+  /// Within the launch: the elements that are read by maps.
+  void take(ValueRange elements) {
+    if (isMapped)
+      element = elements[place];
+  }
   /// The parameter for data at `at`.
   ScalarExpr read(ScalarCode &code, ArrayRef<ScalarExpr> at);
   /// The same as a float or as i32.
@@ -48,6 +70,9 @@ private:
   unsigned rank, input = 0;
   int64_t axis, block;
   ElementKind kind;
+  bool isMapped;
+  unsigned place = 0; // among what a launch reads by maps
+  Value element;
   LaunchBuilder *launch = nullptr;
   SmallVector<Value> sizes;
 };
@@ -66,6 +91,8 @@ static ScalarExpr widen(ScalarCode &code, ScalarExpr x, ElementKind kind,
 ScalarExpr Parameter::read(ScalarCode &code, ArrayRef<ScalarExpr> at) {
   if (constant)
     return code(arith::ConstantOp::create(code.builder, code.loc, constant));
+  if (element)
+    return code(element);
   ScalarCode::Exprs position;
   bool isVector = dims.size() == 1 && (rank != 1 || !block);
   for (unsigned i = 0; i < dims.size(); ++i) {
@@ -100,9 +127,16 @@ static Value mapQuantized(
       parameter->enter(launch);
   AffineMap identity =
       launch.builder().getMultiDimIdentityMap(result.dims.size());
+  SmallVector<LaunchBuilder::Access> accesses = {{launch.input(0), identity}};
+  for (std::optional<Parameter> &parameter : parameters)
+    if (parameter)
+      parameter->addTo(accesses);
   Value mapped = launch.generic(
-      {{launch.input(0), identity}}, {launch.destination(), identity},
+      accesses, {launch.destination(), identity},
       [&](OpBuilder &nested, Location loc, ValueRange v) -> Value {
+        for (std::optional<Parameter> &parameter : parameters)
+          if (parameter)
+            parameter->take(v);
         ScalarCode code(nested, loc);
         ScalarCode::Exprs at;
         for (unsigned axis = 0; axis < result.dims.size(); ++axis)
