@@ -96,8 +96,9 @@ LogicalResult Resampling::check() {
                           "got ")
            << mode;
   static const StringRef transforms[] = {
-      "half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-      "align_corners", "asymmetric",           "tf_crop_and_resize"};
+      "half_pixel",          "half_pixel_symmetric", "pytorch_half_pixel",
+      "align_corners",       "asymmetric",           "tf_crop_and_resize",
+      "tf_half_pixel_for_nn" /* of opsets 11 and 12 */};
   if (!llvm::is_contained(transforms, transform))
     return op.emitOpError("expected a known coordinate_transformation_mode, "
                           "but got ")
@@ -215,6 +216,8 @@ ScalarExpr Resampling::getOrigin(ScalarCode &code, const Axis &axis,
   ScalarExpr scale = code(axis.scale), length = scale * in;
   if (transform == "asymmetric")
     return x / scale;
+  if (transform == "tf_half_pixel_for_nn")
+    return (scale == 1).select(x, (x + 0.5) / scale);
   if (transform == "align_corners")
     return (length == 1).select(x.like(0), x * (in - 1.0) / (length - 1.0));
   if (isCrop()) {
