@@ -23,6 +23,20 @@ def i64(value):
 
 # What each model shows, its text, and sets of inputs.
 MODELS = {
+    "an axis that is squeezed where its size is 1 leaves a result of one rank": (
+        """agraph (float[b, c, h, w] x) => (float[n, m, k] y) {
+            shape = Shape (x)
+            two = Constant <value = int64 {2}> ()
+            size = Gather <axis = 0> (shape, two)
+            one = Constant <value = int64 {1}> ()
+            is_one = Equal (size, one)
+            z = If (is_one) <
+              then_branch = then () => (float[b, c, w] s) {
+                axes = Constant <value = int64[1] {2}> ()
+                s = Squeeze (x, axes)
+              }, else_branch = other () => (float[b, c, h, w] i) { i = Identity (x) }>
+            y = Transpose <perm = [2, 0, 1]> (z) }""",
+        [{"x": f32(2, 3, 1, 4)}, {"x": f32(1, 2, 1, 7)}]),
     "a carried tensor grows by what the body computes": (
         """agraph (int64 m, float[1, k] x) => (float[n, k] y) {
             yes = Constant <value = bool {1}> ()

@@ -1,5 +1,6 @@
-// Takes the branch of an If whose condition is known, and gives the results of
-// the others one rank where nothing can tell the difference.
+// Takes the branch of an If whose condition is known, or that squeezes where it
+// can, and gives the results of the others one rank where nothing can tell the
+// difference.
 
 #include "Patterns.h"
 
@@ -40,6 +41,74 @@ struct InlineKnownBranch final : OpRewritePattern<onnx::IfOp> {
     rewriter.inlineBlockBefore(&branch.front(), op);
     rewriter.replaceOp(op, values);
     return success();
+  }
+
+  const ShapeAnalysis &shapes;
+};
+
+/// The value that a branch gives when its Identity is looked through.
+Value getSource(Value value) {
+  while (auto same = value.getDefiningOp<onnx::IdentityOp>())
+    value = same.getInput();
+  return value;
+}
+
+/// if dim(x, axis) == 1 {Squeeze(x, axis)} else {x} -> Squeeze(x, axis)
+///
+/// torch.onnx writes this for x.squeeze(axis) where the axis is dynamic. A
+/// result has one rank here, and what follows was traced with this one; that
+/// the size is 1 is what Squeeze has checked in a run.
+struct TakeSqueezed final : OpRewritePattern<onnx::IfOp> {
+  TakeSqueezed(MLIRContext *context, const ShapeAnalysis &shapes)
+      : OpRewritePattern(context), shapes(shapes) {}
+
+  LogicalResult matchAndRewrite(onnx::IfOp op,
+                                PatternRewriter &rewriter) const override {
+    Operation *then = op.getThenBranch().front().getTerminator();
+    Operation *otherwise = op.getElseBranch().front().getTerminator();
+    if (then->getNumOperands() != 1 || otherwise->getNumOperands() != 1)
+      return rewriter.notifyMatchFailure(op, "it has not one result");
+    auto squeeze = then->getOperand(0).getDefiningOp<onnx::SqueezeOp>();
+    if (!squeeze || !squeeze.getAxes())
+      return rewriter.notifyMatchFailure(op, "it squeezes no axis");
+    Value data = getSource(squeeze.getData());
+    if (getSource(otherwise->getOperand(0)) != data ||
+        op->isAncestor(data.getParentBlock()->getParentOp()))
+      return rewriter.notifyMatchFailure(op, "the branches have other sources");
+    auto axes = getConstantElements(squeeze.getAxes(), shapes);
+    auto dims = shapes.getDims(data);
+    if (!axes || axes->size() != 1 || !dims)
+      return rewriter.notifyMatchFailure(op, "the axis is not known");
+    int64_t rank = dims->size(), axis = axes->front();
+    if (axis < -rank || axis >= rank)
+      return rewriter.notifyMatchFailure(op, "the axis is none of the tensor");
+    if (!isEqualToOne(op.getCond(), (*dims)[axis < 0 ? axis + rank : axis]))
+      return rewriter.notifyMatchFailure(op, "the condition is another");
+
+    remark::passed(
+        op.getLoc(),
+        remark::RemarkOpts::name("squeezed").category("onnx-simplify"))
+        << "took a size to be 1 that is squeezed where it is";
+    Value axesValue =
+        createConstant(rewriter, op.getLoc(),
+                       RankedTensorType::get(1, rewriter.getI64Type()), {axis});
+    rewriter.replaceOpWithNewOp<onnx::SqueezeOp>(
+        op, UnrankedTensorType::get(getElementTypeOrSelf(data.getType())), data,
+        axesValue);
+    return success();
+  }
+
+private:
+  bool isEqualToOne(Value condition, AffineExpr dim) const {
+    auto equal = condition.getDefiningOp<onnx::EqualOp>();
+    if (!equal)
+      return false;
+    auto a = shapes.getElements(equal.getA()),
+         b = shapes.getElements(equal.getB());
+    AffineExpr one = getAffineConstantExpr(1, dim.getContext());
+    return a && b && a->size() == 1 && b->size() == 1 &&
+           ((a->front() == dim && b->front() == one) ||
+            (b->front() == dim && a->front() == one));
   }
 
   const ShapeAnalysis &shapes;
@@ -126,7 +195,8 @@ private:
 
 void populateBranchPatterns(RewritePatternSet &patterns,
                             const ShapeAnalysis &shapes) {
-  patterns.add<InlineKnownBranch, PadBranchRank>(patterns.getContext(), shapes);
+  patterns.add<InlineKnownBranch, TakeSqueezed, PadBranchRank>(
+      patterns.getContext(), shapes);
 }
 
 } // namespace tenon

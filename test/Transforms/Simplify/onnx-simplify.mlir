@@ -89,3 +89,49 @@ func.func @branches_of_two_shown_ranks(%c: tensor<i1> {onnx.name = "c"}, %a: ten
   %1 = onnx.Mul(%x, %0) : (tensor<f32>, tensor<*xf32>) -> tensor<*xf32>
   return %1 : tensor<*xf32>
 }
+
+// -----
+
+// What squeezes an axis where its size is 1 squeezes it: a result has one rank.
+// CHECK-LABEL: func @squeezed_where_one
+// CHECK-NOT:   onnx.If
+// CHECK:       %[[AXIS:.+]] = onnx.Constant {value = dense<1> : tensor<1xi64>}
+// CHECK:       onnx.Squeeze(%arg0, %[[AXIS]])
+func.func @squeezed_where_one(%x: tensor<2x?x3xf32> {onnx.dims = ["", "c", ""], onnx.name = "x"}) -> tensor<*xf32> {
+  %one = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  %size = onnx.Shape(%x) {start = 1 : i64, end = 2 : i64} : (tensor<2x?x3xf32>) -> tensor<1xi64>
+  %c = onnx.Equal(%size, %one) : (tensor<1xi64>, tensor<1xi64>) -> tensor<1xi1>
+  %0 = onnx.If(%c) : (tensor<1xi1>) -> tensor<*xf32> {
+    %1 = onnx.Squeeze(%x, %one) : (tensor<2x?x3xf32>, tensor<1xi64>) -> tensor<*xf32>
+    onnx.Yield %1 : tensor<*xf32>
+  }, {
+    onnx.Yield %x : tensor<2x?x3xf32>
+  }
+  return %0 : tensor<*xf32>
+}
+
+// -----
+
+// Not where the condition is about another size, or the other branch gives something else.
+// CHECK-LABEL: func @squeezed_for_another_reason
+// CHECK-COUNT-2: onnx.If
+func.func @squeezed_for_another_reason(%x: tensor<?x?x3xf32> {onnx.dims = ["n", "c", ""], onnx.name = "x"}, %y: tensor<?x?x3xf32> {onnx.dims = ["n", "c", ""], onnx.name = "y"}) -> (tensor<*xf32>, tensor<*xf32>) {
+  %one = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
+  %n = onnx.Shape(%x) {start = 0 : i64, end = 1 : i64} : (tensor<?x?x3xf32>) -> tensor<1xi64>
+  %size = onnx.Shape(%x) {start = 1 : i64, end = 2 : i64} : (tensor<?x?x3xf32>) -> tensor<1xi64>
+  %c = onnx.Equal(%n, %one) : (tensor<1xi64>, tensor<1xi64>) -> tensor<1xi1>
+  %d = onnx.Equal(%size, %one) : (tensor<1xi64>, tensor<1xi64>) -> tensor<1xi1>
+  %0 = onnx.If(%c) : (tensor<1xi1>) -> tensor<*xf32> {
+    %2 = onnx.Squeeze(%x, %one) : (tensor<?x?x3xf32>, tensor<1xi64>) -> tensor<*xf32>
+    onnx.Yield %2 : tensor<*xf32>
+  }, {
+    onnx.Yield %x : tensor<?x?x3xf32>
+  }
+  %1 = onnx.If(%d) : (tensor<1xi1>) -> tensor<*xf32> {
+    %3 = onnx.Squeeze(%x, %one) : (tensor<?x?x3xf32>, tensor<1xi64>) -> tensor<*xf32>
+    onnx.Yield %3 : tensor<*xf32>
+  }, {
+    onnx.Yield %y : tensor<?x?x3xf32>
+  }
+  return %0, %1 : tensor<*xf32>, tensor<*xf32>
+}

@@ -49,7 +49,9 @@ def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
     operations that give their input back, takes the branch of an `onnx.If` whose
     condition is known, and removes what is then unused or computed twice. Where the
     branches of another `onnx.If` differ in rank and every user broadcasts the result
-    to the greater rank anyway, the other branch gets leading dimensions. What takes
+    to the greater rank anyway, the other branch gets leading dimensions; one that squeezes
+    an axis where its size is 1, and else does not, squeezes it always, which the squeeze
+    has checked in a run. What takes
     from a list of tensors (SequenceConstruct, SequenceInsert, SplitToSequence and the
     like) whose members are known takes from the members. Shapes are
     taken from the analysis by later passes, so the operations that compute them
