@@ -52,7 +52,8 @@ static ShapeOptions getShapeOptions() {
 }
 
 void tenon::buildExportPipeline(OpPassManager &passes) {
-  passes.addNestedPass<func::FuncOp>(createSimplifyPass(getShapeOptions()));
+  passes.addNestedPass<func::FuncOp>(
+      createSimplifyPass(getShapeOptions(), /*keepSqueezes=*/true));
 }
 
 void tenon::buildONNXPipeline(OpPassManager &passes) {

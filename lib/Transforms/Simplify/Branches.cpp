@@ -194,9 +194,10 @@ private:
 } // namespace
 
 void populateBranchPatterns(RewritePatternSet &patterns,
-                            const ShapeAnalysis &shapes) {
-  patterns.add<InlineKnownBranch, TakeSqueezed, PadBranchRank>(
-      patterns.getContext(), shapes);
+                            const ShapeAnalysis &shapes, bool keepsSqueezes) {
+  patterns.add<InlineKnownBranch, PadBranchRank>(patterns.getContext(), shapes);
+  if (!keepsSqueezes)
+    patterns.add<TakeSqueezed>(patterns.getContext(), shapes);
 }
 
 } // namespace tenon

@@ -20,9 +20,10 @@ void populateIdentityPatterns(mlir::RewritePatternSet &patterns,
 /// Targets of Reshape and Expand become constants with wildcards.
 void populateTargetPatterns(mlir::RewritePatternSet &patterns,
                             const ShapeAnalysis &shapes);
-/// Branches with a known condition are inlined; those of others get one rank.
+/// Branches with a known condition are inlined; those of others get one rank,
+/// those that squeeze unless `keepsSqueezes`.
 void populateBranchPatterns(mlir::RewritePatternSet &patterns,
-                            const ShapeAnalysis &shapes);
+                            const ShapeAnalysis &shapes, bool keepsSqueezes);
 
 /// Lists of tensors whose members are known go away.
 void populateSequencePatterns(mlir::RewritePatternSet &patterns,

@@ -1,5 +1,5 @@
-// Removes what the model computes but need not: shapes, identities, branches never
-// taken, values twice. Exporters write thousands of such nodes.
+// Removes what the model computes but need not: shapes, identities, branches
+// never taken, values twice. Exporters write thousands of such nodes.
 
 #include "Patterns.h"
 
@@ -21,8 +21,8 @@ using namespace tenon;
 
 namespace {
 
-/// Keeps the analysis from speaking of operations that are gone, whose addresses
-/// new ones may have.
+/// Keeps the analysis from speaking of operations that are gone, whose
+/// addresses new ones may have.
 struct ForgetErased final : RewriterBase::Listener {
   explicit ForgetErased(ShapeAnalysis &shapes) : shapes(shapes) {}
 
@@ -59,7 +59,9 @@ struct ForgetErased final : RewriterBase::Listener {
 
 struct Simplify final : tenon::impl::SimplifyPassBase<Simplify> {
   using SimplifyPassBase::SimplifyPassBase;
-  explicit Simplify(ShapeOptions options) : shapeOptions(options) {}
+  Simplify(ShapeOptions options, bool keeps) : shapeOptions(options) {
+    keepSqueezes = keeps;
+  }
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
@@ -91,7 +93,7 @@ struct Simplify final : tenon::impl::SimplifyPassBase<Simplify> {
     populateFoldConstantsPatterns(patterns);
     populateIdentityPatterns(patterns, *shapes);
     populateTargetPatterns(patterns, *shapes);
-    populateBranchPatterns(patterns, *shapes);
+    populateBranchPatterns(patterns, *shapes, keepSqueezes);
     populateSequencePatterns(patterns, *shapes);
     ForgetErased listener(*shapes);
     GreedyRewriteConfig config;
@@ -114,6 +116,7 @@ struct Simplify final : tenon::impl::SimplifyPassBase<Simplify> {
 
 } // namespace
 
-std::unique_ptr<Pass> tenon::createSimplifyPass(ShapeOptions options) {
-  return std::make_unique<Simplify>(std::move(options));
+std::unique_ptr<Pass> tenon::createSimplifyPass(ShapeOptions options,
+                                                bool keepSqueezes) {
+  return std::make_unique<Simplify>(std::move(options), keepSqueezes);
 }

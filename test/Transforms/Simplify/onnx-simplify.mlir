@@ -1,4 +1,5 @@
 // RUN: tenon-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(onnx-simplify))' | FileCheck %s
+// RUN: tenon-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(onnx-simplify{keep-squeezes}))' | FileCheck %s --check-prefix=KEPT
 
 // A static dimension of a dynamic shape is a constant, its reader too.
 // CHECK-LABEL: func @known_dimension
@@ -97,6 +98,9 @@ func.func @branches_of_two_shown_ranks(%c: tensor<i1> {onnx.name = "c"}, %a: ten
 // CHECK-NOT:   onnx.If
 // CHECK:       %[[AXIS:.+]] = onnx.Constant {value = dense<1> : tensor<1xi64>}
 // CHECK:       onnx.Squeeze(%arg0, %[[AXIS]])
+// A model that is written again may be run with another size.
+// KEPT-LABEL:  func @squeezed_where_one
+// KEPT:          onnx.If
 func.func @squeezed_where_one(%x: tensor<2x?x3xf32> {onnx.dims = ["", "c", ""], onnx.name = "x"}) -> tensor<*xf32> {
   %one = onnx.Constant {value = dense<1> : tensor<1xi64>} : tensor<1xi64>
   %size = onnx.Shape(%x) {start = 1 : i64, end = 2 : i64} : (tensor<2x?x3xf32>) -> tensor<1xi64>

@@ -19,7 +19,8 @@ mlir::LogicalResult annotateShapes(mlir::func::FuncOp function,
 /// has none for.
 std::unique_ptr<mlir::Pass> createInferShapesPass(ShapeOptions options);
 /// The same of `onnx-simplify`.
-std::unique_ptr<mlir::Pass> createSimplifyPass(ShapeOptions options);
+std::unique_ptr<mlir::Pass> createSimplifyPass(ShapeOptions options,
+                                               bool keepSqueezes = false);
 /// The same of `onnx-fix-list-lengths`.
 std::unique_ptr<mlir::Pass> createFixListLengthsPass(ShapeOptions options);
 

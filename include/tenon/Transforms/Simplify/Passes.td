@@ -51,7 +51,7 @@ def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
     branches of another `onnx.If` differ in rank and every user broadcasts the result
     to the greater rank anyway, the other branch gets leading dimensions; one that squeezes
     an axis where its size is 1, and else does not, squeezes it always, which the squeeze
-    has checked in a run. What takes
+    has checked in a run (unless `keep-squeezes`). What takes
     from a list of tensors (SequenceConstruct, SequenceInsert, SplitToSequence and the
     like) whose members are known takes from the members. Shapes are
     taken from the analysis by later passes, so the operations that compute them
@@ -71,6 +71,11 @@ def SimplifyPass : Pass<"onnx-simplify", "mlir::func::FuncOp"> {
             `onnx-infer-shapes` writes them.
     Numerics: bit-exact.
   }];
+  let options = [
+    Option<"keepSqueezes", "keep-squeezes", "bool", "false",
+           "Leave branches that squeeze an axis where its size is 1: for a model that is "
+           "written again, and may be run with other sizes by others">,
+  ];
 }
 
 def FixListLengthsPass : Pass<"onnx-fix-list-lengths", "mlir::func::FuncOp"> {
