@@ -1,6 +1,7 @@
 // A block of a contraction: for each part of k and each panel of b, packed here
 // if it does not lie so in memory, the tiles of all rows.
 
+#include "AccessOffset.h"
 #include "EmitTail.h"
 #include "EmitTile.h"
 #include "PackPanel.h"

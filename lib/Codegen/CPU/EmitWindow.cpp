@@ -2,6 +2,7 @@
 // for all of them is loaded once. The last vectors of a row are masked. Of a
 // small image all rows are one, and masks say which elements lie within it.
 
+#include "AccessOffset.h"
 #include "EmitTile.h"
 #include "ImageMasks.h"
 #include "tenon/Codegen/Program/LoopBuilder.h"

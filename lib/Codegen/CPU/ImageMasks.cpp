@@ -1,5 +1,6 @@
 #include "ImageMasks.h"
 
+#include "AccessOffset.h"
 #include "LaneMask.h"
 #include "tenon/Codegen/Program/LoopBuilder.h"
 
@@ -54,16 +55,6 @@ void ImageMasks::tabulatePositions(OpBuilder &before) const {
       });
 }
 
-Value ImageMasks::getReach(OpBuilder &builder, unsigned dim,
-                           ArrayRef<Value> loops) const {
-  LoopBuilder b(builder, rows.loc);
-  Value sum = b.index(0);
-  for (const LinearAccess::Term &term : access.terms)
-    if (term.dim == dim && term.loop != int(window.x))
-      sum = b.add(sum, rows.getIndex(builder, term.expr, loops));
-  return sum;
-}
-
 void ImageMasks::tabulateMasks(OpBuilder &before) const {
   LoopBuilder b(before, rows.loc);
   auto i32 = before.getI32Type();
@@ -80,8 +71,12 @@ void ImageMasks::tabulateMasks(OpBuilder &before) const {
     for (unsigned loop = loops.size(); loop-- > 0;)
       if (!step.isParallel[loop])
         loops[loop] = b.take(rest, rows.frame.size(step.extents[loop]));
-    Value down = splat(getReach(before, rank - 2, loops));
-    Value right = splat(getReach(before, rank - 1, loops));
+    auto getReach = [&](unsigned dim) {
+      return splat(
+          emitPosition(rows, before, access, dim, loops,
+                       [&](int loop) { return loop != int(window.x); }));
+    };
+    Value down = getReach(rank - 2), right = getReach(rank - 1);
     b.forEach(b.index(0), count, 1, [&](Value vector) {
       Value first = b.mul(vector, b.index(lanes));
       auto fits = [&](Value table, Value reach, unsigned dim) -> Value {

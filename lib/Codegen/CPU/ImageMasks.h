@@ -24,9 +24,6 @@ public:
 private:
   void tabulatePositions(mlir::OpBuilder &before) const;
   void tabulateMasks(mlir::OpBuilder &before) const;
-  /// What the term adds to the position along `dim` of the image.
-  mlir::Value getReach(mlir::OpBuilder &builder, unsigned dim,
-                       llvm::ArrayRef<mlir::Value> loops) const;
 
   RowEmitter &rows;
   const Step &step;

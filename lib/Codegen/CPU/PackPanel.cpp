@@ -1,5 +1,7 @@
 #include "PackPanel.h"
 
+#include "AccessOffset.h"
+
 #include "tenon/Codegen/Program/LoopBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -13,28 +15,6 @@ using namespace tenon;
 static constexpr int64_t kMostRuns = 4;
 /// Columns of a run may lie this far apart.
 static constexpr int64_t kMostStride = 2;
-
-/// The sum of the terms that `isWanted`.
-static Value emitTerms(RowEmitter &rows, OpBuilder &builder,
-                       const LinearAccess &access, ArrayRef<Value> loops,
-                       llvm::function_ref<bool(int)> isWanted) {
-  Location loc = rows.loc;
-  Value total = arith::ConstantIndexOp::create(builder, loc, 0);
-  for (const LinearAccess::Term &term : access.terms) {
-    if (!isWanted(term.loop))
-      continue;
-    Value value = arith::MulIOp::create(
-        builder, loc, rows.getIndex(builder, term.expr, loops),
-        rows.frame.size(simplify(term.stride)));
-    total = arith::AddIOp::create(builder, loc, total, value);
-  }
-  return total;
-}
-
-Value tenon::emitOffset(RowEmitter &rows, OpBuilder &builder,
-                        const LinearAccess &access, ArrayRef<Value> loops) {
-  return emitTerms(rows, builder, access, loops, [](int) { return true; });
-}
 
 /// How far apart columns lie within a run: the factor of the column in the last
 /// dimension.
@@ -97,8 +77,8 @@ public:
 
 private:
   void findColumns(Value column, Value columns);
-  Value terms(llvm::function_ref<bool(int)> isWanted) {
-    return emitTerms(rows, builder, source.access, loops, isWanted);
+  Value terms(LoopFilter isWanted) {
+    return emitOffset(rows, builder, source.access, loops, isWanted);
   }
   Value getColumnOffset(Value at) {
     loops[n] = at;
@@ -176,8 +156,8 @@ PanelTables::PanelTables(RowEmitter &rows, OpBuilder &before,
   b.forEach(b.index(0), rows.frame.size(extent), 1, [&](Value at) {
     SmallVector<Value> loops(source.step.classes.size());
     loops[k] = at;
-    Value offset = emitTerms(rows, before, access, loops,
-                             [&](int loop) { return loop == int(k); });
+    Value offset = emitOffset(rows, before, access, loops,
+                              [&](int loop) { return loop == int(k); });
     b.store(arith::IndexCastOp::create(before, rows.loc, i64, offset), depths,
             at);
   });

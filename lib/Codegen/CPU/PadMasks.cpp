@@ -1,5 +1,6 @@
 #include "PadMasks.h"
 
+#include "AccessOffset.h"
 #include "LaneMask.h"
 
 #include "tenon/Codegen/Program/LoopBuilder.h"
@@ -125,12 +126,9 @@ AffineExpr PadMasks::findPeriod() const {
 /// adds to that.
 Value PadMasks::getPosition(OpBuilder &builder, unsigned dim, bool ofDepth,
                             ArrayRef<Value> loops) const {
-  LoopBuilder b(builder, rows.loc);
-  Value sum = b.index(0);
-  for (const LinearAccess::Term &term : access.terms)
-    if (term.dim == dim && (term.loop == int(contraction.k)) == ofDepth)
-      sum = b.add(sum, rows.getIndex(builder, term.expr, loops));
-  return sum;
+  return emitPosition(rows, builder, access, dim, loops, [&](int loop) {
+    return (loop == int(contraction.k)) == ofDepth;
+  });
 }
 
 void PadMasks::storeOrigin(OpBuilder &builder, Value j, Value column,

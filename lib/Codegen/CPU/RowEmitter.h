@@ -50,11 +50,6 @@ void emitContraction(RowEmitter &rows, mlir::OpBuilder &builder,
 /// Emits the reduction of windows of step `number`.
 void emitWindow(RowEmitter &rows, mlir::OpBuilder &builder, unsigned number);
 
-/// The offset of an access at these values of its step's loops.
-mlir::Value emitOffset(RowEmitter &rows, mlir::OpBuilder &builder,
-                       const LinearAccess &access,
-                       llvm::ArrayRef<mlir::Value> loops);
-
 } // namespace tenon
 
 #endif // TENON_LIB_CODEGEN_CPU_ROWEMITTER_H
